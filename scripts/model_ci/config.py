@@ -1,0 +1,230 @@
+"""The user's file as typed, frozen objects; what it may say and its defaults stand in schemas/config.schema.json."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Final, get_type_hints
+
+from model_ci.errors import ConfigError
+from model_ci.schema import Document, Path_, fill_defaults, load_schema, problems
+
+DEFAULT_FILE: Final = "model-ci.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:  # noqa: D101 - the schema describes each section and key
+    name: str
+    task: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:  # noqa: D101
+    kind: str
+    last: int | str | None
+    start: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holdout:  # noqa: D101
+    by: str
+    last: str | None
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:  # noqa: D101
+    path: str
+    target: str
+    time_column: str | None
+    features: Sequence[str] | None
+    exclude: Sequence[str]
+    until: str | None
+    window: Window
+    holdout: Holdout
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckData:  # noqa: D101
+    contract: str
+    min_rows: int
+    leakage: float
+    overlap: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:  # noqa: D101
+    entrypoint: str | None
+    command: str | None
+    parameters: Mapping[str, Any]
+    seed: int
+    threads: int
+    timeout_s: float | None
+    code: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:  # noqa: D101
+    metric: str
+    min: float | None = None
+    max: float | None = None
+    max_drop: float | None = None
+    max_rise: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:  # noqa: D101
+    metrics: Sequence[str]
+    min_rows: int
+    gates: Sequence[Gate]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Register:  # noqa: D101
+    store: str
+    branch: str
+    remote: str
+    promote: str
+    max_file_mb: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:  # noqa: D101
+    branch: str
+    remote: str
+    required: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The whole file, valid and complete; `root` is the folder it stands in and `values` what was read."""
+
+    root: Path
+    file: str
+    values: Mapping[str, Any]
+    model: Model
+    data: Data
+    check_data: CheckData
+    train: Train
+    evaluate: Evaluate
+    register: Register
+    record: Record
+
+
+def load(file: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read, override and check the file.
+
+    `overrides` are `dotted.path=value`, the value in YAML. Raises ConfigError with every problem at once.
+    """
+    document = _read(file)
+    for override in overrides:
+        dotted, equals, text = override.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {override}: no '=' in it; write dotted.path=value")
+        if document.value is not None:
+            document.override(dotted.strip(), text)
+    found = list(document.problems)
+    if isinstance(document.value, dict):
+        found += [f"{document.where(path)}: {message}" for path, message in problems(document.value, "config")]
+    elif not found:
+        found.append(
+            f"{document.name}: must be a mapping with the sections model, data, train, evaluate. Got {document.value!r}."
+        )
+    if found:
+        raise ConfigError(*found)
+    schema = load_schema("config")
+    values = fill_defaults(document.value, schema, schema)
+    found += _expand(values, schema, (), document)
+    if values["data"]["holdout"]["by"] is None:
+        values["data"]["holdout"]["by"] = "time" if values["data"]["time_column"] else "random"
+    found += [f"{document.where(path)}: {message}" for path, message in _contradictions(values)]
+    if found:
+        raise ConfigError(*found)
+    sections = {
+        f.name: values.get(f.name.replace("_", "-")) for f in fields(Config) if f.name not in ("root", "file", "values")
+    }
+    typed = {name: _typed(get_type_hints(Config)[name], value) for name, value in sections.items()}
+    return Config(root=file.resolve().parent, file=file.name, values=values, **typed)
+
+
+def _read(file: Path) -> Document:
+    try:
+        return Document(file.read_text(encoding="utf-8"), str(file))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{file}: no such file; write one with `model-ci init`, or name yours with --config"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read: {error}; make it a readable UTF-8 text file") from None
+
+
+def _typed(kind: Any, value: Any) -> Any:
+    if is_dataclass(kind) and isinstance(kind, type):
+        hints = get_type_hints(kind)
+        return kind(**{name: _typed(hints[name], v) for name, v in value.items()})
+    if isinstance(value, list):
+        inner = getattr(kind, "__args__", (None,))[0]
+        return tuple(_typed(inner, item) for item in value)
+    return value
+
+
+def _expand(values: Any, schema: Mapping[str, Any], path: Path_, document: Document) -> list[str]:
+    """Replace ${NAME} in place where the schema allows it; return the problems."""
+    found: list[str] = []
+    for key, sub in schema.get("properties", {}).items():
+        value = values.get(key) if isinstance(values, dict) else None
+        if isinstance(value, dict):
+            found += _expand(value, sub, (*path, key), document)
+        elif isinstance(value, str) and sub.get("expandEnvironment"):
+            for name in re.findall(r"\$\{(\w+)\}", value):
+                if name not in os.environ:
+                    found.append(f"{document.where((*path, key))}: the environment has no {name}; set it")
+                value = value.replace(f"${{{name}}}", os.environ.get(name, ""))
+            values[key] = value
+    return found
+
+
+def _contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
+    """What a schema cannot say: keys that need or exclude each other."""
+    data, window, holdout = values["data"], values["data"]["window"], values["data"]["holdout"]
+    timed = data["time_column"] is not None
+    found: list[tuple[Path_, str]] = []
+
+    def need(holds: object, path: Path_, message: str) -> None:
+        if not holds:
+            found.append((path, message))
+
+    here: Path_ = ("data", "window")
+    if window["kind"] == "fixed":
+        need(window["last"] is not None, here, "kind fixed needs 'last': a number of rows or a duration such as 30d")
+    if window["kind"] == "expanding":
+        need(window["start"], here, "kind expanding needs 'start': the first time that counts")
+    need(window["last"] is None or window["kind"] == "fixed", (*here, "last"), "is only for kind: fixed")
+    need(window["start"] is None or window["kind"] == "expanding", (*here, "start"), "is only for kind: expanding")
+    by_time = window["kind"] != "all" or holdout["by"] == "time" or data["until"]
+    need(timed or not by_time, ("data",), "'time_column' is missing; windows, holdouts and 'until' by time need it")
+    need(holdout["last"] is None or holdout["by"] == "time", ("data", "holdout", "last"), "is only for by: time")
+    taken = {data["target"]: "the target", data["time_column"]: "the time column"}
+    for i, name in enumerate(data["features"] or ()):
+        need(
+            name != data["target"],
+            ("data", "features", i),
+            f"{name!r} is the target; a model that sees it learns nothing",
+        )
+        need(name not in data["exclude"], ("data", "features", i), f"{name!r} is excluded as well; keep one of the two")
+    need(data["target"] != data["time_column"], ("data", "time_column"), "is the target as well; name another column")
+    for i, name in enumerate(data["exclude"]):
+        need(
+            name not in taken,
+            ("data", "exclude", i),
+            f"{name!r} is {taken.get(name)} and never a feature; leave it out",
+        )
+    for i, gate in enumerate(values["evaluate"]["gates"]):
+        low, high = gate.get("min"), gate.get("max")
+        need(
+            low is None or high is None or low <= high,
+            ("evaluate", "gates", i),
+            f"min {low} is above max {high}; nothing can pass",
+        )
+    return found

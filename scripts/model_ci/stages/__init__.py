@@ -1,0 +1,50 @@
+"""The stages: one module each, of the same name, with the functions `inputs` and `run`.
+
+`inputs(config, run)` returns what the stage's result depends on, as JSON; it is cheap, for it decides whether to run.
+`run(config, run)` does the work and returns a Result; it prints nothing, never exits, and reads no CI variable.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final
+
+from model_ci.config import Config
+from model_ci.run import Result, Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A place in the graph."""
+
+    name: str
+    does: str
+    needs: tuple[str, ...] = ()  # stages without whose section it cannot run
+    reads: tuple[str, ...] = ()  # stages whose section it takes into account when there is one
+    writes: bool = False  # changes something outside the run's folder, so a pull request never runs it
+    always: bool = False  # runs after a refusal too
+
+    def inputs(self, config: Config, run: Run) -> Mapping[str, Any]:
+        """Return what the stage's result depends on."""
+        return self._function("inputs")(config, run)  # type: ignore[no-any-return]
+
+    def run(self, config: Config, run: Run) -> Result:
+        """Do the stage's work."""
+        return self._function("run")(config, run)  # type: ignore[no-any-return]
+
+    def _function(self, name: str) -> Callable[[Config, Run], Any]:
+        return getattr(import_module(f"model_ci.stages.{self.name.replace('-', '_')}"), name)  # type: ignore[no-any-return]
+
+
+STAGES: Final = {
+    stage.name: stage
+    for stage in (
+        Stage(name="check-data", does="Check the data against its contract and fix its version."),
+        Stage(name="train", does="Fit the model.", reads=("check-data",)),
+        Stage(name="evaluate", does="Judge the model against its gates and the champion.", needs=("train",)),
+        Stage(
+            name="register", does="Register the model and move the aliases.", needs=("train", "evaluate"), writes=True
+        ),
+        Stage(name="record", does="Commit the run's record to the records branch.", writes=True, always=True),
+    )
+}
