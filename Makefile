@@ -1,0 +1,45 @@
+# What a developer types. `make demo` and `make test` set up everything they need on a machine with python3, git, make.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH)
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup demo test lint bench constraints clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
+
+setup: .venv/.complete ## Install what the development needs
+
+.venv/.complete: constraints.txt pyproject.toml .ci/setup
+	.ci/setup
+	@touch $@
+
+demo: setup ## Run the pipeline on the example project, three months of real flights
+	python example-project/demo.py
+
+test: setup ## Run all tests
+	python -m pytest -n 2
+
+lint: setup ## Check the code, the shell scripts, the workflows, the templates and the schemas
+	ruff check
+	ruff format --check
+	mypy
+	shellcheck scripts/*.sh .ci/run .ci/setup
+	jactionlint
+	zizmor --quiet --offline --strict-collection --persona=auditor .github actions
+	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	check-jsonschema --builtin-schema vendor.github-actions actions/*/action.yml
+	check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
+	check-jsonschema --check-metaschema schemas/*.json
+	python tests/ci/lint_templates.py gitlab/*.gitlab-ci.yml
+
+bench: setup ## Compare with a bare script, side by side
+	python benchmarks/pipeline.py
+
+constraints: setup ## Pin what pyproject.toml asks for, for all platforms, by hash
+	uv pip compile pyproject.toml --quiet --universal --extra all --extra s3 --group dev --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make constraints" -o constraints.txt >/dev/null
+
+clean: ## Remove everything that was installed or made
+	rm -rf .venv .tools .model-ci demo dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
