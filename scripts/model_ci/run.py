@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from model_ci.errors import ConfigError
+from model_ci.files import write_atomically
 from model_ci.schema import dotted_path, problems
 
 RUNS: Final = Path(".model-ci") / "runs"
@@ -45,7 +45,14 @@ class Run:
         run_id = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}Z-{secrets.token_hex(4)}"
         run = cls(
             root / RUNS / run_id,
-            {"schema_version": 1, "run_id": run_id, "start": timestamp(now), **header, "stages": {}},
+            {
+                "schema_version": 1,
+                "run_id": run_id,
+                "start": timestamp(now),
+                **header,
+                "stages": {},
+                "verdict": "not judged",
+            },
         )
         run.folder.mkdir(parents=True)
         run.save()
@@ -58,7 +65,7 @@ class Run:
         try:
             record = json.loads(file.read_bytes())
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{file}: cannot be read: {error}; start a new run, or fetch the folder again") from None
+            raise ConfigError(f"{file}: cannot be read: {error}; delete the folder, or fetch it again") from None
         found = [f"{file}: {dotted_path(path)}: {message}" for path, message in problems(record, "run")]
         if found:
             raise ConfigError(*found)
@@ -70,9 +77,9 @@ class Run:
         return str(self.record["run_id"])
 
     @property
-    def ended(self) -> bool:
-        """Whether the run is closed: nothing is added to it any more."""
-        return "end" in self.record
+    def in_ci(self) -> bool:
+        """Whether a CI platform began the run."""
+        return bool(self.record["ci"]["provider"] != "local")
 
     def section(self, stage: str) -> dict[str, Any] | None:
         """Return what `stage` recorded, or None when it has not completed in this run."""
@@ -88,19 +95,12 @@ class Run:
         return section
 
     def complete(self, stage: str, section: Mapping[str, Any]) -> None:
-        """Add a stage's section; the stage counts as done from here on."""
-        self.record["stages"][stage] = dict(section)
-        self.save()
-
-    def close(self, verdict: str) -> None:
-        """Write the verdict and the end."""
-        now = datetime.now(UTC)
-        started = datetime.fromisoformat(self.record["start"])
-        self.record |= {
-            "verdict": verdict,
-            "end": timestamp(now),
-            "duration_s": round((now - started).total_seconds(), 3),
-        }
+        """Add a stage's section; the stage counts as done from here on, and the run's verdict with it."""
+        stages = self.record["stages"] | {stage: dict(section)}
+        ends = datetime.fromisoformat(section["end"])
+        seconds = (ends - datetime.fromisoformat(self.record["start"])).total_seconds()
+        end = {"end": section["end"], "duration_s": round(max(seconds, 0), 3)} if "reused_from" not in section else {}
+        self.record |= {"stages": stages, "verdict": _verdict(stages), **end}
         self.save()
 
     def save(self) -> None:
@@ -119,9 +119,9 @@ class Run:
         partial.rename(target)
 
 
-def history(root: Path) -> list[Run]:
-    """Return the runs below `root`, oldest first; folders without a record were never begun and do not count."""
-    return [Run.open(folder) for folder in sorted((root / RUNS).glob("*")) if (folder / RECORD).is_file()]
+def run_folders(root: Path) -> list[Path]:
+    """Return the run folders below `root`, oldest first; one without a record was never begun and does not count."""
+    return [folder for folder in sorted((root / RUNS).glob("*")) if (folder / RECORD).is_file()]
 
 
 @contextmanager
@@ -139,21 +139,12 @@ def exclusive(root: Path) -> Iterator[None]:
         yield
 
 
-def write_atomically(file: Path, content: bytes) -> None:
-    """Write a file so that readers, and a crash at any instant, see the old content or the new, never a part."""
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    with partial.open("wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    partial.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def timestamp(moment: datetime | None = None) -> str:
     """Write a moment (now) in UTC to the millisecond, ISO 8601."""
     return (moment or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _verdict(stages: Mapping[str, Any]) -> str:
+    """One no is a no; without a stage that judged there is no yes either."""
+    verdicts = {section["verdict"] for section in stages.values()}
+    return "failed" if "failed" in verdicts else "passed" if "passed" in verdicts else "not judged"

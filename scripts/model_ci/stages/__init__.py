@@ -2,6 +2,7 @@
 
 `inputs(config, run)` returns what the stage's result depends on, as JSON; it is cheap, for it decides whether to run.
 `run(config, run)` does the work and returns a Result; it prints nothing, never exits, and reads no CI variable.
+A module may have `check(config)` too: what can be known to be wrong before any stage starts to work.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,8 +33,18 @@ class Stage:
         """Do the stage's work."""
         return self._function("run")(config, run)  # type: ignore[no-any-return]
 
+    def check(self, config: Config) -> None:
+        """Raise ConfigError for what would stop the stage later."""
+        check = getattr(import_module(self._module), "check", None)
+        if check:
+            check(config)
+
+    @property
+    def _module(self) -> str:
+        return f"model_ci.stages.{self.name.replace('-', '_')}"
+
     def _function(self, name: str) -> Callable[[Config, Run], Any]:
-        return getattr(import_module(f"model_ci.stages.{self.name.replace('-', '_')}"), name)  # type: ignore[no-any-return]
+        return getattr(import_module(self._module), name)  # type: ignore[no-any-return]
 
 
 STAGES: Final = {

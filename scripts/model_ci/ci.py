@@ -1,0 +1,133 @@
+"""The platform: the only reader of GITHUB_* and CI_*; outputs, annotations and summaries go out through here."""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+REPORTS: Final = Path(".model-ci") / "reports"
+_GITLAB_EVENTS: Final = {
+    "merge_request_event": "pull_request",
+    "external_pull_request_event": "pull_request",
+    "web": "manual",
+    "schedule": "schedule",
+    "push": "push",
+}
+_GITHUB_EVENTS: Final = {
+    "pull_request": "pull_request",
+    "pull_request_target": "pull_request",
+    "merge_group": "pull_request",
+    "workflow_dispatch": "manual",
+    "schedule": "schedule",
+    "push": "push",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What started this process; `provider` is github, gitlab or local."""
+
+    provider: str = "local"
+    event: str = "local"
+    branch: str | None = None
+    default_branch: str | None = None
+    run_url: str | None = None
+    actor: str | None = None
+
+    @property
+    def in_ci(self) -> bool:
+        """Whether a CI platform runs this."""
+        return self.provider != "local"
+
+    @property
+    def only_reads(self) -> str | None:
+        """Why nothing outside the run's folder may change, or None when it may."""
+        if self.event == "pull_request":
+            return "a pull request only reads"
+        if self.in_ci and self.default_branch and self.branch != self.default_branch:
+            return f"only {self.default_branch} writes, this is {self.branch or 'a tag'}"
+        return None
+
+    def as_record(self) -> dict[str, Any]:
+        """Return what the run record keeps of it."""
+        return {"provider": self.provider, "run_url": self.run_url, "actor": self.actor, "branch": self.branch}
+
+
+def context(environment: Mapping[str, str] = os.environ) -> Context:
+    """Read the platform's variables."""
+    if environment.get("GITHUB_ACTIONS") == "true":
+        return _github(environment)
+    if environment.get("GITLAB_CI") == "true":
+        return _gitlab(environment)
+    return Context()
+
+
+def _github(env: Mapping[str, str]) -> Context:
+    event = env.get("GITHUB_EVENT_NAME", "")
+    try:
+        payload = json.loads(Path(env["GITHUB_EVENT_PATH"]).read_bytes())
+        default_branch = payload["repository"]["default_branch"]
+    except (KeyError, OSError, ValueError, TypeError):
+        default_branch = None
+    server, repository, run = env.get("GITHUB_SERVER_URL"), env.get("GITHUB_REPOSITORY"), env.get("GITHUB_RUN_ID")
+    return Context(
+        provider="github",
+        event=_GITHUB_EVENTS.get(event, event or "unknown"),
+        branch=env.get("GITHUB_REF_NAME") if env.get("GITHUB_REF", "").startswith("refs/heads/") else None,
+        default_branch=default_branch,
+        run_url=f"{server}/{repository}/actions/runs/{run}" if server and repository and run else None,
+        actor=env.get("GITHUB_ACTOR"),
+    )
+
+
+def _gitlab(env: Mapping[str, str]) -> Context:
+    source = env.get("CI_PIPELINE_SOURCE", "")
+    merging = env.get("CI_MERGE_REQUEST_IID")
+    return Context(
+        provider="gitlab",
+        event="pull_request" if merging else _GITLAB_EVENTS.get(source, source or "unknown"),
+        branch=env.get("CI_COMMIT_BRANCH") or None,
+        default_branch=env.get("CI_DEFAULT_BRANCH") or None,
+        run_url=env.get("CI_PIPELINE_URL"),
+        actor=env.get("GITLAB_USER_LOGIN"),
+    )
+
+
+def publish(where: Context, root: Path, outputs: Mapping[str, str], summary: str, reports: Mapping[str, str]) -> None:
+    """Hand the outputs, the summary (Markdown) and the report files to the platform; locally, do nothing."""
+    if where.provider == "github":
+        _append(os.environ.get("GITHUB_OUTPUT"), "".join(_github_output(k, v) for k, v in outputs.items()))
+        _append(os.environ.get("GITHUB_STEP_SUMMARY"), summary)
+    if where.provider == "gitlab":
+        folder = root / REPORTS
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = (f"{name.upper().replace('-', '_')}={value}\n" for name, value in outputs.items())
+        for name, text in {"outputs.env": "".join(lines), **reports}.items():
+            (folder / name).write_text(text, encoding="utf-8")
+
+
+def annotation(where: Context, level: str, title: str, message: str) -> str | None:
+    """Return the line that makes the platform show `message` (error, warning or notice), or None where there is none."""
+    if where.provider != "github":
+        return None
+    return f"::{level} title={_escape(title, ':,')}::{_escape(message)}"
+
+
+def _github_output(name: str, value: str) -> str:
+    delimiter = f"end-{secrets.token_hex(16)}"
+    return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
+
+
+def _escape(text: str, more: str = "") -> str:
+    for character in ("%", "\r", "\n", *more):
+        text = text.replace(character, f"%{ord(character):02X}")
+    return text
+
+
+def _append(file: str | None, text: str) -> None:
+    if file:
+        with Path(file).open("a", encoding="utf-8") as handle:
+            handle.write(text)

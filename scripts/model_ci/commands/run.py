@@ -1,0 +1,131 @@
+"""run, and each stage by itself: the stages executed, the report shown, the platform told."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from model_ci import ci, pipeline, report
+from model_ci.commands import check_config
+from model_ci.commands.progress import show_progress
+from model_ci.config import Config
+from model_ci.errors import Exit, ModelCIError
+from model_ci.run import Run
+from model_ci.stages import STAGES
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `run` takes."""
+    _add_common(parser)
+    parser.add_argument("--stages", default="", metavar="A,B,C", help=f"only these of {', '.join(STAGES)} (all)")
+    parser.add_argument("--dry-run", action="store_true", help="show what would run and why, and run nothing")
+    parser.set_defaults(learn=False)
+
+
+def add_stage_arguments(parser: argparse.ArgumentParser, stage: str) -> None:
+    """Declare what a single stage takes."""
+    _add_common(parser)
+    parser.set_defaults(stages=stage, dry_run=False, learn=False)
+    if stage == "check-data":
+        parser.add_argument(
+            "--learn", action="store_true", help="write the data contract from the data, and check nothing"
+        )
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    check_config.add_arguments(parser)
+    parser.add_argument("--run", default="", metavar="ID", help="the run to go on with (the newest)")
+    parser.add_argument("--force", action="store_true", help="run what is unchanged too, in a new run")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why this runs, for the record")
+    parser.add_argument(
+        "--on-verdict",
+        choices=["fail", "warn"],
+        default="fail",
+        help="whether a no ends with 3 or with a warning (fail)",
+    )
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Execute, show the report, tell the platform, and return the exit code."""
+    context = ci.context()
+    try:
+        return _main(arguments, context)
+    except ModelCIError as error:
+        for problem in error.problems:
+            _annotate(context, "error", problem)
+        ci.publish(context, Path(arguments.config).parent, {"verdict": "error"}, _failure(error), {})
+        raise
+
+
+def _main(arguments: argparse.Namespace, context: ci.Context) -> int:
+    config = check_config.load(arguments)
+    if arguments.learn:
+        return _learn(config)
+    names = [name.strip() for name in arguments.stages.split(",") if name.strip()] or list(STAGES)
+    order = pipeline.Order(
+        stages=names, run_id=arguments.run or None, force=arguments.force, reason=arguments.reason or None
+    )
+    if arguments.dry_run:
+        for step in pipeline.plan(config, order, context):
+            print(f"{step.stage:<12} {step.state}: {step.why}")
+        return Exit.YES
+    with show_progress(looked_at=sys.stderr.isatty() and not context.in_ci) as progress:
+        outcome = pipeline.execute(config, order, context, progress)
+    looked_at = sys.stdout.isatty() and not context.in_ci
+    print(report.text(outcome.run.record, color=looked_at))
+    _publish(outcome, context, config)
+    return _exit_code(arguments, outcome, context, config)
+
+
+def _learn(config: Config) -> int:
+    from model_ci.stages import check_data
+
+    print(f"{check_data.learn(config)}: learnt from the data; read it, mend what it should not allow, and commit it")
+    return Exit.YES
+
+
+def _publish(outcome: pipeline.Outcome, context: ci.Context, config: Config) -> None:
+    record, run = outcome.run.record, outcome.run
+    registered = run.section("register") or {}
+    evaluated = run.section("evaluate") or {}
+    champion = registered.get("champion") or (evaluated.get("champion") or {}).get("version")
+    outputs = {
+        "verdict": outcome.verdict,
+        "run-id": run.id,
+        "run-folder": run.folder.relative_to(config.root).as_posix(),
+        "model-version": registered.get("version") or "",
+        "champion-version": champion or "",
+    }
+    files = {"junit.xml": report.junit(record), "metrics.txt": report.metrics(record)}
+    ci.publish(context, config.root, outputs, report.markdown(record), files)
+
+
+def _exit_code(arguments: argparse.Namespace, outcome: pipeline.Outcome, context: ci.Context, config: Config) -> int:
+    if problem := _unpushed(outcome.run):
+        _annotate(context, "warning", problem)
+        print(problem, file=sys.stderr)
+    if outcome.verdict == "failed":
+        why = "; ".join(s.get("why") or f"{n} said no" for n, s in _failed(outcome.run))
+        _annotate(context, "error" if arguments.on_verdict == "fail" else "warning", why)
+        return Exit.NO if arguments.on_verdict == "fail" else Exit.YES
+    if problem and (config.record.required or arguments.stages == "record"):
+        return Exit.SERVICE
+    return Exit.YES
+
+
+def _failed(run: Run) -> list[tuple[str, dict[str, str]]]:
+    return [(name, section) for name, section in run.record["stages"].items() if section["verdict"] == "failed"]
+
+
+def _unpushed(run: Run) -> str | None:
+    recorded = run.section("record")
+    return recorded["problem"] if recorded and not recorded["pushed"] else None
+
+
+def _annotate(context: ci.Context, level: str, message: str) -> None:
+    if line := ci.annotation(context, level, "model-ci", message):
+        print(line)
+
+
+def _failure(error: ModelCIError) -> str:
+    problems = "\n".join(f"    {line}" for problem in error.problems for line in problem.splitlines())
+    return f"## ❌ model-ci could not finish (exit code {int(error.exit_code)})\n\n{problems}\n"

@@ -1,0 +1,1 @@
+"""Metrics and the gates that judge them; nothing here knows of runs, registries or platforms."""

@@ -1,0 +1,137 @@
+"""Metrics by name: scikit-learn's scorers, or the user's own function."""
+
+import difflib
+import inspect
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from model_ci.errors import ConfigError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MEASURED: Final = ("latency_ms", "size_mb")
+_REGRESSION: Final = frozenset(
+    "d2_absolute_error_score explained_variance max_error mean_absolute_error mean_absolute_percentage_error "
+    "mean_gamma_deviance mean_poisson_deviance mean_squared_error mean_squared_log_error median_absolute_error r2 "
+    "root_mean_squared_error root_mean_squared_log_error".split()
+)
+_CLUSTERING: Final = frozenset(
+    "adjusted_mutual_info_score adjusted_rand_score completeness_score fowlkes_mallows_score homogeneity_score "
+    "mutual_info_score normalized_mutual_info_score rand_score v_measure_score".split()
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What a model said of n rows, beside the truth.
+
+    For classes, `truth` and `labels` are whole numbers, the positions in the sorted list of classes, and
+    `probabilities` is (n, classes) or None when the model gives none; for numbers, `labels` are the predictions.
+    """
+
+    truth: "NDArray[Any]"
+    labels: "NDArray[Any]"
+    probabilities: "NDArray[Any] | None"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A named function of Outputs; `greater_is_better` is None where only the user knows."""
+
+    name: str
+    function: Callable[[Outputs], float]
+    greater_is_better: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """One model's metrics; where a value is None, `reasons` tells why."""
+
+    values: Mapping[str, float | None]
+    reasons: Mapping[str, str]
+
+
+def available(task: str) -> dict[str, str]:
+    """Return scikit-learn's metrics for a task: our name (without `neg_`) -> name of the scorer."""
+    from sklearn.metrics import get_scorer_names
+
+    names = {name.removeprefix("neg_"): name for name in get_scorer_names()}
+    wanted = _REGRESSION if task == "regression" else names.keys() - _REGRESSION - _CLUSTERING
+    return {name: names[name] for name in sorted(wanted) if name in names}
+
+
+def resolve(name: str, task: str, load: Callable[[str], Callable[..., Any]]) -> Metric:
+    """Find a metric by its name.
+
+    `load` turns `module:function` into the function, called as f(y_true, y_pred), where y_pred is the probability
+    of the positive class (binary), the matrix of probabilities (multiclass) or the prediction (regression).
+    Raises ConfigError for a name that the task does not have.
+    """
+    if ":" in name:
+        return _own(name, task, load(name))
+    names = available(task)
+    if name.removeprefix("neg_") not in names:
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+        hint = f"did you mean '{near[0]}'?" if near else f"allowed for {task}: {', '.join((*MEASURED, *names))}"
+        raise ConfigError(f"evaluate: {name!r} is no metric for {task}; {hint}")
+    return _scikit_learn(name.removeprefix("neg_"), names[name.removeprefix("neg_")], task)
+
+
+def measure(metrics: Mapping[str, Metric], outputs: Outputs) -> Scores:
+    """Return each metric's value and, where there is none, None and the reason.
+
+    NaN and infinity are no values: they are given as None with their reason.
+    """
+    values: dict[str, float | None] = {}
+    reasons: dict[str, str] = {}
+    for name, metric in metrics.items():
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                value = float(metric.function(outputs))
+        except Exception as error:  # noqa: BLE001 - whatever a metric raises, it gives no value
+            values[name], reasons[name] = None, f"{type(error).__name__}: {error}".splitlines()[0]
+            continue
+        values[name] = value if math.isfinite(value) else None
+        if not math.isfinite(value):
+            reasons[name] = f"is {value}"
+    return Scores(values=values, reasons=reasons)
+
+
+def _own(name: str, task: str, function: Callable[..., Any]) -> Metric:
+    def call(outputs: Outputs) -> float:
+        return float(function(outputs.truth, _scores(outputs, task)))
+
+    return Metric(name=name, function=call, greater_is_better=None)
+
+
+def _scikit_learn(name: str, scorer_name: str, task: str) -> Metric:
+    from sklearn.metrics import get_scorer
+
+    scorer = get_scorer(scorer_name)
+    score, keywords = scorer._score_func, dict(scorer._kwargs)
+    names_classes = "labels" in inspect.signature(score).parameters
+    by_label = scorer._response_method == "predict"
+
+    def call(outputs: Outputs) -> float:
+        extra = keywords
+        if by_label:
+            predicted = outputs.labels
+        else:
+            predicted = _scores(outputs, task)
+            if task == "multiclass" and names_classes:
+                extra = keywords | {"labels": range(predicted.shape[1])}
+        return float(score(outputs.truth, predicted, **extra))
+
+    return Metric(name=name, function=call, greater_is_better=scorer._sign > 0)
+
+
+def _scores(outputs: Outputs, task: str) -> Any:
+    if task == "regression":
+        return outputs.labels
+    if outputs.probabilities is None:
+        raise ValueError("the model gives no probabilities; give it predict_proba, or choose a metric of labels")
+    return outputs.probabilities[:, 1] if task == "binary" else outputs.probabilities

@@ -1,0 +1,162 @@
+"""What a report says, whatever it is rendered as: verdict first, then the gates, then what was found and made."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heading:
+    """The verdict in one line; `state` is passed, failed or not judged."""
+
+    state: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paragraph:
+    """A sentence or two."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows of text below a title; `folded` is detail that a reader opens when wanted."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    folded: bool = False
+
+
+Block = Heading | Paragraph | Table
+_WORDS = {"passed": "passed", "failed": "refused", "not judged": "not judged yet"}
+
+
+def content(record: Record) -> list[Block]:
+    """Return the report's blocks in their order."""
+    stages = record["stages"]
+    blocks: list[Block] = [
+        Heading(state=record["verdict"], text=f"{record['model']['name']}: {_WORDS[record['verdict']]}"),
+    ]
+    if data := stages.get("check-data"):
+        blocks += _check_data(data)
+    if evaluation := stages.get("evaluate"):
+        blocks += _evaluate(evaluation)
+    if registration := stages.get("register"):
+        blocks += _register(registration)
+    if recorded := stages.get("record"):
+        blocks += _record(recorded)
+    blocks += [_stages(stages), _facts(record)]
+    return blocks
+
+
+def number(value: float | None) -> str:
+    """Write a number so that figures of one table can be compared."""
+    if value is None:
+        return "-"
+    if isinstance(value, int) or (abs(value) >= 1000 and value == int(value)):
+        return f"{int(value):,}"
+    return f"{value:.4f}" if 0.001 <= abs(value) < 1000 or value == 0 else f"{value:.4g}"
+
+
+def _check_data(section: Record) -> Iterator[Block]:
+    problems = section.get("findings", [])
+    for problem in problems if section["verdict"] != "failed" else ():
+        yield Paragraph(text=f"Data: {_finding(problem)}")
+    if section["verdict"] == "failed":
+        yield Paragraph(
+            text=f"The data broke its contract: {len(problems)} {'finding' if len(problems) == 1 else 'findings'}."
+        )
+        rows = [[_finding(problem)] for problem in problems]
+        yield Table(title="Data", columns=["finding"], rows=rows)
+
+
+def _finding(finding: Any) -> str:
+    if not isinstance(finding, Mapping):
+        return str(finding)
+    return ": ".join(str(finding[key]) for key in ("where", "what", "message", "detail") if finding.get(key))
+
+
+def _evaluate(section: Record) -> Iterator[Block]:
+    champion = section["champion"]
+    against = f"Champion is version {champion['version']}." if champion else (
+        "There is no champion yet: judged by the absolute gates only."
+    )  # fmt: skip
+    yield Paragraph(text=f"{_sentence(section['why'])} {against} Judged on {number(section['rows'])} held-out rows.")
+    yield Table(
+        title="Gates",
+        columns=["metric", "champion", "challenger", "difference", "gate", "result"],
+        rows=[_gate(gate) for gate in section["gates"]],
+    )
+    gated = {gate["metric"] for gate in section["gates"]}
+    others = {name: m for name, m in section["metrics"].items() if name not in gated}
+    if others:
+        rows = [
+            [name, number(m["champion"]), number(m["challenger"]), m["problem"] or ""] for name, m in others.items()
+        ]
+        yield Table(title="Other metrics", columns=["metric", "champion", "challenger", ""], rows=rows)
+
+
+def _gate(gate: Record) -> list[str]:
+    return [
+        gate["metric"],
+        number(gate["champion"]),
+        number(gate["challenger"]),
+        f"{gate['difference']:+.4f}" if gate["difference"] is not None else "-",
+        f"{gate['condition']} {gate['limit']:g}",
+        gate["state"] if gate["state"] == "passed" else f"{gate['state']}: {gate['reason']}",
+    ]
+
+
+def _register(section: Record) -> Iterator[Block]:
+    words = f"Registered as {section['name']} version {section['version']}"
+    if section["promoted"]:
+        before = f", the champion before it was version {section['previous']}" if section["previous"] else ""
+        yield Paragraph(text=f"{words}, which is the champion now{before}.")
+    else:
+        kept = f"version {section['champion']} stays the champion" if section["champion"] else "there is no champion"
+        again = section["rejudged"]
+        why = f" It was judged again, because somebody else became champion meanwhile: {again['why']}." if again else ""
+        yield Paragraph(text=f"{words}, a challenger; {kept}.{why}")
+
+
+def _record(section: Record) -> Iterator[Block]:
+    if not section["pushed"]:
+        yield Paragraph(text=f"The record was not pushed to {section['branch']}: {section['problem']}")
+
+
+def _stages(stages: Mapping[str, Record]) -> Table:
+    rows = [
+        [name, s["verdict"], f"{s['duration_s']:.1f} s", f"from run {s['reused_from']}" if s.get("reused_from") else ""]
+        for name, s in stages.items()
+    ]
+    return Table(title="Stages", columns=["stage", "verdict", "time", ""], rows=rows, folded=True)
+
+
+def _facts(record: Record) -> Table:
+    code, train, ci = record["code"], record["stages"].get("train"), record["ci"]
+    commit = f"{code['commit'] or 'no commit'}{' with uncommitted changes' if code['dirty'] else ''}"
+    rows = [["run", record["run_id"]], ["started", record["start"]], ["code", commit]]
+    if data := (train or record["stages"].get("check-data") or {}).get("data"):
+        rows += [
+            ["data", data["location"]],
+            ["data version", f"sha256 {data['sha256'][:16]}, {number(data['rows'])} rows"],
+        ]
+    if train:
+        rows += [["parameters", ", ".join(f"{k}={v}" for k, v in train["parameters"].items()) or "defaults"]]
+        rows += [
+            ["seed", str(train["seed"])],
+            ["model", f"{train['model']['flavor']}, {train['model']['size_mb']:.2f} MiB"],
+        ]
+    rows += [["trigger", record["trigger"]["reason"] or record["trigger"]["event"]]]
+    if ci["run_url"]:
+        rows += [["job", ci["run_url"]]]
+    return Table(title="Run", columns=["", ""], rows=rows, folded=True)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."

@@ -1,0 +1,55 @@
+"""A report as text for a terminal or a log."""
+
+import io
+from collections.abc import Sequence
+from typing import Final
+
+from model_ci.report.content import Block, Heading, Paragraph, Table
+
+_COLORS: Final = {"passed": "bold green", "failed": "bold red", "not judged": "bold"}
+
+
+def render(blocks: Sequence[Block], *, color: bool, width: int) -> str:
+    """Return the blocks as text: with rich's tables where a person looks, else plain aligned columns."""
+    return _rich(blocks, width) if color else "\n\n".join(_plain(block) for block in blocks) + "\n"
+
+
+def _plain(block: Block) -> str:
+    match block:
+        case Heading():
+            return block.text
+        case Paragraph():
+            return block.text
+        case Table():
+            rows = [block.columns, *block.rows] if any(block.columns) else list(block.rows)
+            widths = [max(len(row[i]) for row in rows) for i in range(len(block.columns))]
+            lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+            return "\n".join([block.title, *(f"  {line}" for line in lines)])
+
+
+def _rich(blocks: Sequence[Block], width: int) -> str:
+    from rich import box
+    from rich.console import Console, RenderableType
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    def renderable(block: Block) -> RenderableType:
+        match block:
+            case Heading():
+                return Text(block.text, style=_COLORS[block.state])
+            case Paragraph():
+                return Text(block.text)
+            case Table():
+                table = RichTable(
+                    title=block.title, title_justify="left", box=box.SIMPLE_HEAD, show_header=any(block.columns)
+                )
+                for column in block.columns:
+                    table.add_column(column, overflow="fold")
+                for row in block.rows:
+                    table.add_row(*(Text(c, style="red" if c.startswith("failed") else "") for c in row))
+                return table
+
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, highlight=False)
+    for block in blocks:
+        console.print(renderable(block))
+    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]

@@ -1,0 +1,49 @@
+"""Evaluate: challenger and champion on the same held-out rows, and the gates' verdict."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from model_ci import judgement, registry
+from model_ci.config import Config
+from model_ci.errors import ConfigError
+from model_ci.run import Result, Run
+
+
+def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+    """The model's files, the held-out rows, the gates, and who is champion."""
+    train = run.section("train") or {}
+    return {
+        "model": train.get("model", {}).get("files"),
+        "data": train.get("data"),
+        "evaluate section": config.values["evaluate"],
+        "champion": _champion_state(config, run),
+    }
+
+
+def check(config: Config) -> None:
+    """Find metrics that do not exist and gates that contradict themselves."""
+    judgement.metrics(config)
+
+
+def run(config: Config, run: Run) -> Result:
+    """Judge the run's model; the verdict is failed unless every gate holds."""
+    from model_ci.data import table
+
+    state = _champion_state(config, run)
+    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    trained = run.require("train", wanted_by="evaluate")
+    if trained["data"]["sha256"] != data.version.sha256:
+        raise ConfigError(f"evaluate: the data changed since run {run.id} trained on it; run `model-ci train` again")
+    with registry.open_registry(config, config.root, in_ci=run.in_ci) as store:
+        section = judgement.judge(config, run, data, store, store.champion())
+    verdict = section.pop("verdict")
+    return Result(section={**section, "store_state": state}, verdict=verdict)
+
+
+def _champion_state(config: Config, run: Run) -> str | None:
+    """Identify the champion, so that a new one makes the evaluation stale, but not the one this run itself became."""
+    state = registry.peek(config, config.root, in_ci=run.in_ci)
+    judged, registered = run.section("evaluate"), run.section("register")
+    if judged and registered and state == registered["store_state"]:
+        return judged["store_state"]  # type: ignore[no-any-return]
+    return state

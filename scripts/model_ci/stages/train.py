@@ -1,0 +1,170 @@
+"""Train: the user's entry point or command makes a model, which is saved, hashed and probed."""
+
+import json
+import os
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from model_ci import entrypoint, git, model
+from model_ci.config import Config
+from model_ci.data import source
+from model_ci.errors import ConfigError, UserCodeError
+from model_ci.run import Result, Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from model_ci.data.table import Table
+
+
+def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+    """The data's bytes, how they are cut, the parameters, and the user's code."""
+    return {
+        "data": source.version(source.resolve(config.data, config.root)).sha256,
+        "data section": config.values["data"],
+        "train section": config.values["train"],
+        "code": _code(config),
+        "task": config.model.task,
+    }
+
+
+def check(config: Config) -> None:
+    """Find an entry point that cannot be imported before the data is read."""
+    if config.train.entrypoint:
+        entrypoint.load(config.train.entrypoint, config.root, "train.entrypoint")
+
+
+def run(config: Config, run: Run) -> Result:
+    """Fit on the training rows and save the model; raise UserCodeError when the user's code fails."""
+    from model_ci.data import table
+
+    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    _same_data(data, run)
+    classes = [] if config.model.task == "regression" else sorted(set(data.train[data.target].tolist()))
+    with run.new_folder(model.FOLDER) as folder:
+        if config.train.entrypoint:
+            predictor, hyperparameters = _by_entrypoint(config, data, folder)
+        else:
+            predictor, hyperparameters = _by_command(config, data, folder, classes), {}
+        described = {
+            "folder": model.FOLDER,
+            **model.describe(folder),
+            "files": model.hash_files(folder),
+            "size_mb": round(model.size_mb(folder), 6),
+            "features": list(predictor.columns),
+            "classes": classes,
+            "probe_sha256": model.probe(predictor, data.holdout),
+        }
+    section = {
+        "data": {**data.version.as_record(), **data.as_record()},
+        "how": config.train.entrypoint or config.train.command,
+        "parameters": dict(config.train.parameters),
+        "hyperparameters": hyperparameters,
+        "seed": config.train.seed,
+        "threads": config.train.threads,
+        "model": described,
+    }
+    return Result(section=section)
+
+
+def _code(config: Config) -> Any:
+    globs, root = config.train.code, config.root
+    if globs:
+        files = sorted({f for pattern in globs for f in root.glob(pattern) if f.is_file()})
+        if not files:
+            raise ConfigError(f"{config.file}: train.code: {', '.join(globs)} match no file; correct the globs")
+    elif config.train.entrypoint:
+        files = entrypoint.sources(config.train.entrypoint, root)
+    else:
+        # Nobody knows what a command reads: any change of the repository may change the model.
+        return git.describe(root)
+    return [(f.relative_to(root).as_posix(), source.sha256(f)) for f in files]
+
+
+def _same_data(data: "Table", run: Run) -> None:
+    checked = run.section("check-data")
+    if checked and checked["data"]["sha256"] != data.version.sha256:
+        raise ConfigError(
+            f"train: the data changed since check-data saw it in run {run.id}; run `model-ci check-data` again"
+        )
+
+
+def _by_entrypoint(config: Config, data: "Table", folder: Path) -> tuple[model.Predictor, dict[str, Any]]:
+    from threadpoolctl import threadpool_limits
+
+    name, seed = str(config.train.entrypoint), config.train.seed
+    function = entrypoint.load(name, config.root, "train.entrypoint")
+    _seed(seed)
+    offered = {"train": data.train, "features": data.features, "target": data.target, "seed": seed}
+    with threadpool_limits(config.train.threads):
+        estimator = entrypoint.call(function, config.train.parameters, offered, name, "train.parameters")
+        fitted = _fit(estimator, data, name, seed)
+    model.save(fitted, folder, data.train[data.features], entrypoint.sources(name, config.root))
+    classes = [c.item() if hasattr(c, "item") else c for c in getattr(fitted, "classes_", [])]
+    predictor = model.Predictor(model=fitted, columns=list(data.features), classes=classes)
+    return predictor, _plain(fitted.get_params(deep=True))
+
+
+def _fit(estimator: Any, data: "Table", name: str, seed: int) -> Any:
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    if not all(hasattr(estimator, method) for method in ("fit", "predict", "get_params")):
+        raise UserCodeError(
+            f"train: {name} returned {type(estimator).__name__}, which is no scikit-learn estimator; "
+            "return an object with fit, predict and get_params"
+        )
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        unset = {
+            k: seed for k, v in estimator.get_params(deep=True).items() if k.endswith("random_state") and v is None
+        }
+        with entrypoint.told_as_theirs(f"train: fitting what {name} returned failed"):
+            estimator.set_params(**unset).fit(data.train[data.features], data.train[data.target])
+    return estimator
+
+
+def _by_command(config: Config, data: "Table", folder: Path, classes: list[Any]) -> model.Predictor:
+    given = _hand_over(config, data.train, folder.parent)
+    environment = {
+        **os.environ,
+        "MODEL_CI_MODEL_DIR": str(folder),
+        "MODEL_CI_PARAMETERS": str(given["parameters"]),
+        "MODEL_CI_TRAIN_DATA": str(given["rows"]),
+        "MODEL_CI_FEATURES": json.dumps(data.features),
+        "MODEL_CI_TARGET": data.target,
+        "MODEL_CI_SEED": str(config.train.seed),
+    }
+    try:
+        entrypoint.run_command(str(config.train.command), config.root, environment, config.train.timeout_s)
+    finally:
+        for file in given.values():
+            file.unlink(missing_ok=True)
+    if not (folder / "MLmodel").is_file():
+        raise UserCodeError(
+            "train.command: succeeded but left no MLflow model; save one into the folder $MODEL_CI_MODEL_DIR itself, "
+            'for example by mlflow.sklearn.save_model(model, os.environ["MODEL_CI_MODEL_DIR"])'
+        )
+    return model.Predictor.load(folder, model.hash_files(folder), classes, data.features)
+
+
+def _hand_over(config: Config, rows: "pd.DataFrame", folder: Path) -> dict[str, Path]:
+    given = {"parameters": folder / "parameters.json", "rows": folder / "train.parquet"}
+    given["parameters"].write_text(json.dumps(dict(config.train.parameters)), encoding="utf-8")
+    rows.to_parquet(given["rows"], index=False)
+    return given
+
+
+def _seed(seed: int) -> None:
+    import numpy as np
+
+    random.seed(seed)
+    np.random.seed(seed)
+
+
+def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the hyperparameters that are values; nested estimators show as their own parameters anyway."""
+    return {k: v for k, v in sorted(parameters.items()) if v is None or isinstance(v, (str, int, float, bool))}
