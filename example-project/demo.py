@@ -3,7 +3,6 @@
 Makes a git and DVC workspace in a scratch folder, with a bare repository beside it that takes the pushes, and runs
 model-ci in it. Every command is shown as it is run.
 """
-# ruff: noqa: T201 - a demonstration talks
 
 import argparse
 import os

@@ -2,7 +2,6 @@
 
 Needs pandas and pyarrow besides requirements.txt; the table stands in README.md.
 """
-# ruff: noqa: T201 - a script talks
 
 from pathlib import Path
 from typing import Final

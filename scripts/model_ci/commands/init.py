@@ -2,7 +2,6 @@
 
 import argparse
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
     proposal = propose(root, given, data=args.data, platform=args.platform)
     texts = plan(proposal, file.name)
     written = write(proposal, root, file.name, force=args.force)
-    sys.stdout.write(_told(proposal, texts, written))
+    print(_told(proposal, texts, written), end="")
     return Exit.YES
 
 
