@@ -1,0 +1,136 @@
+"""The only caller of MLflow: versions of the model, the aliases that say which counts, on any of three stores."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from model_ci.config import Config
+from model_ci.errors import ServiceError
+from model_ci.git import Branch
+from model_ci.registry import registration
+from model_ci.registry.branch import BranchStore
+from model_ci.registry.client import translated
+from model_ci.registry.file import FileStore
+from model_ci.registry.files import differences, keep_only
+from model_ci.registry.pages import ui_command
+from model_ci.registry.peek import peek
+from model_ci.registry.registration import as_version, holder
+from model_ci.registry.server import ServerStore
+from model_ci.registry.store import FOLDER, Store, T, kind_of
+from model_ci.registry.version import (
+    CHALLENGER,
+    CHAMPION,
+    FILES_TAG,
+    PREVIOUS,
+    Registered,
+    Submission,
+    Version,
+)
+
+__all__ = ["Registered", "Registry", "Submission", "Version", "open_registry", "peek", "ui_command"]
+
+
+@contextmanager
+def open_registry(config: Config, root: Path, *, in_ci: bool) -> Iterator["Registry"]:
+    """Open the store that the configuration and the environment choose; nothing is imported or fetched before use."""
+    store = _store(config, root, kind_of(config, in_ci=in_ci))
+    try:
+        yield Registry(store, config.model.name)
+    finally:
+        store.close()
+
+
+def _store(config: Config, root: Path, kind: str) -> Store:
+    name, section = config.model.name, config.register
+    match kind:
+        case "server":
+            return ServerStore(name)
+        case "branch":
+            branch = Branch(root=root, name=section.branch, remote=section.remote)
+            return BranchStore(branch, name, section.max_file_mb)
+    return FileStore(root / FOLDER)
+
+
+class Registry:
+    """The versions of one model in one store."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store = store
+        self.name = name
+
+    @property
+    def where(self) -> str:
+        """Say which store this is, for people."""
+        return self._store.where
+
+    def champion(self) -> Version | None:
+        """Return the version that serves."""
+        return self._holder(CHAMPION)
+
+    def challenger(self) -> Version | None:
+        """Return the version that was registered last."""
+        return self._holder(CHALLENGER)
+
+    def previous(self) -> Version | None:
+        """Return the version that was champion before."""
+        return self._holder(PREVIOUS)
+
+    def versions(self) -> list[Version]:
+        """Return all versions, oldest first."""
+        found = self._read(lambda client: client.search_model_versions(f"name = '{self.name}'")) or []
+        return sorted((as_version(version) for version in found), key=lambda version: int(version.number))
+
+    def download(self, version: Version, into: Path) -> Path:
+        """Copy the version's model folder to `into` and return it.
+
+        Files that are not, byte for byte, those that were registered are refused, and nothing is left in `into`.
+        """
+        try:
+            expected = json.loads(version.tags[FILES_TAG])
+        except (KeyError, ValueError):
+            raise ServiceError(
+                f"{self.where}: version {version.number} of {self.name} has no list of files, so it cannot be trusted; register a model with model-ci and make it the champion"
+            ) from None
+        into.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=into.parent, prefix=".download-") as folder:
+            got = self._read(lambda client: _fetch(client, self.name, version, Path(folder)))
+            if got is None:
+                raise ServiceError(f"{self.where}: is empty; version {version.number} of {self.name} is not there")
+            keep_only(got, expected)
+            found = list(differences(got, expected))
+            if found:
+                about = f"{self.where}: version {version.number} of {self.name}"
+                raise ServiceError(*(f"{about}: {text}; it was altered, register the model again" for text in found))
+            shutil.rmtree(into, ignore_errors=True)
+            got.rename(into)
+        return into
+
+    def register(self, submission: Submission, decide: Callable[[Version | None], bool]) -> Registered:
+        """Make a version of a model, `challenger`, and `champion` when `decide(champion)` says so.
+
+        Nobody else changes the store meanwhile. The same run is registered once, however often this is called;
+        an interrupted registration is completed. `decide` may be called again when the champion has changed.
+        """
+        with translated(self.where):
+            return self._store.change(
+                lambda access: registration.prepare(access, submission),
+                lambda access: registration.register(access, self._store.kind, submission, decide),
+            )
+
+    def _holder(self, alias: str) -> Version | None:
+        return self._read(lambda client: holder(client, self.name, alias))
+
+    def _read(self, work: Callable[[Any], T]) -> T | None:
+        with translated(self.where):
+            return self._store.read(lambda access: work(access.client))
+
+
+def _fetch(client: Any, name: str, version: Version, folder: Path) -> Path:
+    from mlflow.artifacts import download_artifacts
+
+    uri = client.get_model_version_download_uri(name, version.number)
+    return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=client.tracking_uri))

@@ -1,0 +1,86 @@
+"""The store in a folder: SQLite and artifacts, changed by one process at a time."""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from model_ci.files import write_atomically
+from model_ci.registry.client import connect, dispose
+from model_ci.registry.location import artifacts_uri, relocate
+from model_ci.registry.store import Access, T, local_uri
+
+DATABASE: Final = "mlflow.db"
+LOCATION: Final = "location"
+LOCK: Final = "lock"
+_PARTIAL: Final = ".partial.db"
+
+
+class FileStore:
+    """A folder with mlflow.db and artifacts/."""
+
+    kind = "file"
+
+    def __init__(self, folder: Path) -> None:
+        self.where = f"registry {folder}"
+        self.folder = folder
+        self.database = folder / DATABASE
+        self._client: Any = None
+
+    def read(self, work: Callable[[Access], T]) -> T | None:
+        """Call `work`, unless nothing was ever registered."""
+        return work(self._access()) if self.database.is_file() else None
+
+    def change(self, prepare: Callable[[Access], None], work: Callable[[Access], T]) -> T:
+        """Call both under the folder's lock, which the kernel frees when the process dies."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _locked(self.folder / LOCK):
+            if not self.database.is_file():
+                self._found()
+            access = self._access()
+            prepare(access)
+            return work(access)
+
+    def settle(self) -> None:
+        """Follow the folder when it was moved since the last time."""
+        if not self.database.is_file():
+            return
+        here, note = artifacts_uri(self.folder), self.folder / LOCATION
+        before = note.read_text(encoding="utf-8") if note.is_file() else here
+        if before != here:
+            relocate(self.database, before, here)
+        if before != here or not note.is_file():
+            write_atomically(note, here.encode())
+
+    def close(self) -> None:
+        """Close the database, so that the folder may be moved or removed."""
+        if self._client is not None:
+            dispose(self._client)
+            self._client = None
+
+    def _access(self) -> Access:
+        if self._client is None:
+            self.settle()
+            self._client = connect(local_uri(self.database))
+        return Access(client=self._client, artifacts=artifacts_uri(self.folder))
+
+    def _found(self) -> None:
+        """Make the database whole under another name first: MLflow cannot go on with one that is half made."""
+        for left in self.folder.glob(f"*{_PARTIAL}*"):
+            left.unlink()
+        handle, name = tempfile.mkstemp(suffix=_PARTIAL, dir=self.folder)
+        os.close(handle)
+        dispose(connect(local_uri(Path(name))))
+        # MLflow's default experiment would keep its artifacts below the folder we happen to be in.
+        relocate(Path(name), str(Path.cwd() / "mlruns"), artifacts_uri(self.folder))
+        Path(name).replace(self.database)
+
+
+@contextmanager
+def _locked(lock: Path) -> Iterator[None]:
+    with lock.open("a+") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

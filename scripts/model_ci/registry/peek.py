@@ -1,0 +1,106 @@
+"""A cheap look at which version is champion: a value that changes when another one may be."""
+
+import base64
+import json
+import os
+import urllib.parse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from model_ci.config import Config
+from model_ci.files import write_atomically
+from model_ci.git import Branch
+from model_ci.registry.branch import CHAMPION_LINE
+from model_ci.registry.champion import champion_in, identify
+from model_ci.registry.file import DATABASE
+from model_ci.registry.registration import holder
+from model_ci.registry.server import ServerStore
+from model_ci.registry.store import FOLDER, TRACKING_URI, kind_of
+from model_ci.registry.version import CHAMPION, RUN_TAG
+
+if TYPE_CHECKING:
+    import ssl
+
+_TIMEOUT_S: Final = 10
+_TIP: Final = "branch-tip.json"
+
+
+def peek(config: Config, root: Path, *, in_ci: bool) -> str | None:
+    """Identify the present champion, None when there is none; without MLflow where that is possible."""
+    name = config.model.name
+    match kind_of(config, in_ci=in_ci):
+        case "file":
+            return champion_in(root / FOLDER / DATABASE, name)
+        case "branch":
+            return _on_branch(Branch(root=root, name=config.register.branch, remote=config.register.remote), root)
+    return _on_server(name)
+
+
+def _on_branch(branch: Branch, root: Path) -> str | None:
+    """Read it from the message of the branch's commit, or from what that said the last time."""
+    commit, note = branch.tip(), root / FOLDER / _TIP
+    if commit is None:
+        return None
+    try:
+        known = json.loads(note.read_bytes())
+    except (OSError, ValueError):
+        known = {}
+    if known.get("commit") == commit:
+        return known["champion"]  # type: ignore[no-any-return]
+    commit, message = branch.message() or (commit, "")
+    lines = [line.removeprefix(CHAMPION_LINE) for line in message.splitlines() if line.startswith(CHAMPION_LINE)]
+    champion = lines[0].strip() or None if lines else None
+    note.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(note, json.dumps({"commit": commit, "champion": champion}).encode())
+    return champion
+
+
+def _on_server(name: str) -> str | None:
+    uri = os.environ[TRACKING_URI]
+    if uri.startswith("sqlite:///"):
+        return champion_in(Path(urllib.parse.urlsplit(uri).path[1:]), name)
+    if uri.startswith(("http://", "https://")):
+        try:
+            return _by_rest(uri, name)
+        except (OSError, ValueError, KeyError):
+            pass  # asked again below, with MLflow's ways to log in and our patience
+    store = ServerStore(name)
+    version = store.read(lambda access: holder(access.client, name, CHAMPION))
+    return identify(version.number, version.run_id) if version else None
+
+
+def _by_rest(uri: str, name: str) -> str | None:
+    import urllib.error
+    import urllib.request
+
+    parts = urllib.parse.urlsplit(uri)
+    address = urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+    query = urllib.parse.urlencode({"name": name, "alias": CHAMPION})
+    url = f"{address.rstrip('/')}/api/2.0/mlflow/registered-models/alias?{query}"
+    request = urllib.request.Request(url, headers=_login(parts))  # noqa: S310 - http and https only, see above
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=_tls()) as answer:  # noqa: S310
+            version: dict[str, Any] = json.load(answer)["model_version"]
+    except urllib.error.HTTPError as error:
+        said = json.load(error)
+        if said.get("error_code") in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+    tags = {tag["key"]: tag.get("value", "") for tag in version.get("tags", [])}
+    return identify(version["version"], tags.get(RUN_TAG))
+
+
+def _login(parts: urllib.parse.SplitResult) -> dict[str, str]:
+    token, user = os.environ.get("MLFLOW_TRACKING_TOKEN"), os.environ.get("MLFLOW_TRACKING_USERNAME") or parts.username
+    if user:
+        password = os.environ.get("MLFLOW_TRACKING_PASSWORD") or urllib.parse.unquote(parts.password or "")
+        return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _tls() -> "ssl.SSLContext":
+    import ssl
+
+    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() == "true":
+        return ssl._create_unverified_context()  # noqa: S323 - the user asked MLflow, and so us, for it
+    return ssl.create_default_context(cafile=os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH"))

@@ -1,0 +1,53 @@
+"""The store on an MLflow server."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from model_ci.registry.client import connect, translated, without_secrets
+from model_ci.registry.lease import LEASE_S, Lease
+from model_ci.registry.patience import PAUSES_S, patiently
+from model_ci.registry.store import TRACKING_URI, Access, T
+
+
+class ServerStore:
+    """The server of MLFLOW_TRACKING_URI; asked again when it is away."""
+
+    kind = "server"
+
+    def __init__(self, model: str) -> None:
+        self._uri = os.environ[TRACKING_URI]
+        self.where = f"registry {without_secrets(self._uri)}"
+        self._model = model
+        self._client: Any = None
+        self._changing = False
+
+    def read(self, work: Callable[[Access], T]) -> T | None:
+        """Call `work`, again when the server is away; within a change the change is what is tried again."""
+        return patiently(lambda: self._once(work), () if self._changing else PAUSES_S)
+
+    def change(self, prepare: Callable[[Access], None], work: Callable[[Access], T]) -> T:
+        """Call `prepare` at once and `work` under the server's lock, both again when the server is away."""
+
+        def locked(access: Access) -> T:
+            with Lease(access.client, self._model, self.where, LEASE_S).held() as guard:
+                return work(Access(client=access.client, guard=guard))
+
+        def once() -> T:
+            self._once(prepare)
+            return self._once(locked)
+
+        self._changing = True
+        try:
+            return patiently(once, PAUSES_S)
+        finally:
+            self._changing = False
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+    def _once(self, work: Callable[[Access], T]) -> T:
+        with translated(self.where):
+            if self._client is None:
+                self._client = connect(self._uri)
+            return work(Access(client=self._client))

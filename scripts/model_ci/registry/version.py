@@ -1,0 +1,53 @@
+"""What goes into a registry and what comes out of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+CHALLENGER: Final = "challenger"
+CHAMPION: Final = "champion"
+PREVIOUS: Final = "previous"
+
+RUN_TAG: Final = "model_ci.run_id"
+FILES_TAG: Final = "model_ci.files"
+DECISION_TAG: Final = "model_ci.decision"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A version of the model; `run_id` is the model-ci run that made it, empty when another tool registered it."""
+
+    number: str
+    run_id: str
+    tags: Mapping[str, str]
+    created: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """A model to register: its folder, the sha256 of each of its files by relative path, and where it comes from.
+
+    `dataset` is the data it learnt from: name, digest, source, and whatever else is to be seen beside them.
+    """
+
+    name: str
+    run_id: str
+    folder: Path
+    files: Mapping[str, str]
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    dataset: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registered:
+    """How a registration ended: the numbers of the version, of the champion now and of the one before."""
+
+    store: str  # server, file or branch
+    version: str
+    champion: str | None
+    previous: str | None
+    promoted: bool
+    created: bool
