@@ -1,0 +1,91 @@
+"""Hashes of rows by their values: the same on every machine, in every batch, and under every version of a library."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import polars as pl
+
+    Hashes = npt.NDArray[np.uint64]
+
+_ABSENT: Final = 0x9E3779B97F4A7C15
+_FIRST: Final = 0xBF58476D1CE4E5B9
+_SECOND: Final = 0x94D049BB133111EB
+
+
+def of_columns(frame: "pl.DataFrame") -> "dict[str, Hashes]":
+    """Return a hash of each value, by column; equal numbers of different types are equal.
+
+    Columns of lists, structures or bytes do not count.
+    """
+    return {column.name: _of_column(column) for column in frame if _counts(column)}
+
+
+def of_rows(columns: "Mapping[str, Hashes]", names: Iterable[str], seed: int = 0) -> "Hashes":
+    """Join the hashes of the columns `names` to one a row; their order does not matter."""
+    import numpy as np
+
+    total = np.zeros(len(next(iter(columns.values()), ())), dtype=np.uint64)
+    for name in names:
+        if name in columns:
+            total += columns[name]
+    total += np.uint64(_of_text(f"seed {seed}"))
+    return _mixed(total)
+
+
+def shares(hashes: "Hashes") -> "npt.NDArray[np.float64]":
+    """Spread hashes evenly over 0 to 1."""
+    import numpy as np
+
+    return (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _counts(column: "pl.Series") -> bool:
+    import polars as pl
+
+    return not (column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object))
+
+
+def _of_column(column: "pl.Series") -> "Hashes":
+    import numpy as np
+    import polars as pl
+
+    absent = column.is_null().to_numpy() if column.null_count() else None
+    if column.dtype == pl.String:
+        bits = _text_bits(column)
+    else:
+        if column.dtype.is_temporal():
+            column = column.cast(pl.Datetime("us")).cast(pl.Int64)
+        numbers = column.cast(pl.Float64).fill_null(0.0).to_numpy()
+        bits = (numbers + 0.0).view(np.uint64)  # adding 0 makes -0.0 the 0.0 that it equals
+    if absent is not None:
+        bits = np.where(absent, np.uint64(_ABSENT), bits)
+    return _mixed(bits ^ np.uint64(_of_text(column.name)))
+
+
+def _text_bits(column: "pl.Series") -> "Hashes":
+    import polars as pl
+
+    values = column.unique().drop_nulls()
+    hashes = [_of_text(value) for value in values]
+    bits = column.replace_strict(values, pl.Series(hashes, dtype=pl.UInt64), default=0, return_dtype=pl.UInt64)
+    return bits.fill_null(0).to_numpy()
+
+
+def _of_text(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def _mixed(bits: "Hashes") -> "Hashes":
+    """Spread every bit over all others (the finalizer of SplitMix64)."""
+    import numpy as np
+
+    bits = bits ^ (bits >> np.uint64(30))
+    bits *= np.uint64(_FIRST)
+    bits ^= bits >> np.uint64(27)
+    bits *= np.uint64(_SECOND)
+    bits ^= bits >> np.uint64(31)
+    return bits
