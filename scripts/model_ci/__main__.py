@@ -11,10 +11,11 @@ from model_ci.errors import Exit, ModelCIError, UserCodeError
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(_exit_code(sys.argv[1:]))
+    sys.exit(exit_code(sys.argv[1:]))
 
 
-def _exit_code(arguments: list[str]) -> int:
+def exit_code(arguments: list[str]) -> int:
+    """Run the command line; return the exit code, having told what went wrong."""
     from model_ci import cli
 
     try:

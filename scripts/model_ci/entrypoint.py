@@ -107,7 +107,7 @@ def told_as_theirs(what: str) -> Iterator[None]:
         raise
     except BaseException as error:  # noqa: BLE001 - sys.exit() in a user's code is a failure of it, not an end of ours
         frames = traceback.extract_tb(error.__traceback__)
-        first = next((i for i, f in enumerate(frames) if not _is_machinery(f.filename)), len(frames) - 1)
+        first = next((i for i, f in enumerate(frames) if not _is_machinery(f.filename)), len(frames))
         lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames[first:])]
         lines += traceback.format_exception_only(error)
         last = traceback.format_exception_only(error)[-1].strip()

@@ -169,6 +169,9 @@ def quiet_mlflow() -> Iterator[None]:
     """Keep MLflow's telemetry off and its warnings and log lines, which the user can do nothing about, from the console."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
+    with warnings.catch_warnings(action="ignore"):
+        import mlflow  # noqa: F401 - it sets its logger up when it is first imported, and would undo what follows
+
     logger = logging.getLogger("mlflow")
     level = logger.level
     logger.setLevel(logging.ERROR)

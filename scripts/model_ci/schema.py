@@ -171,6 +171,8 @@ def _sentences(error: Any) -> Iterator[tuple[Path_, str]]:
                 f"must be one of {', '.join(allowed)}. Got {error.instance!r}.{_nearest(error.instance, allowed)}",
             )
         case "anyOf" | "oneOf" if all("required" in s for s in error.validator_value):
+            if not isinstance(error.instance, dict):
+                return  # its type is told already
             keys = [s["required"][0] for s in error.validator_value]
             got = [k for k in keys if k in error.instance]
             how = "exactly one of" if error.validator == "oneOf" else "at least one of"

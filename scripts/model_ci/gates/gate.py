@@ -52,12 +52,11 @@ def verdict(outcomes: Sequence[Outcome]) -> tuple[str, str]:
     failed = [o for o in outcomes if o.state == "failed"]
     passed = [o for o in outcomes if o.state == "passed"]
     if failed:
-        return "failed", f"{len(failed)} of {len(outcomes)} conditions failed: {', '.join(o.metric for o in failed)}"
+        names = ", ".join(dict.fromkeys(o.metric for o in failed))
+        return "failed", f"{len(failed)} of {len(failed) + len(passed)} conditions failed: {names}"
     if not passed:
         return "failed", "no condition could be judged; add a min or max to a gate, so that a first model can be"
-    left = len(outcomes) - len(passed)
-    first = f"; {left} against the champion not judged, there is none yet" if left else ""
-    return "passed", f"{len(passed)} of {len(outcomes)} conditions passed{first}"
+    return "passed", f"{len(passed)} of {len(passed)} conditions passed"
 
 
 def _judge(gate: Gate, condition: str, challenger: Scores, champion: Scores | None) -> Outcome:

@@ -1,0 +1,148 @@
+"""What every test lives in: a home of its own, no platform's variables, and a small project to work on."""
+
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+IDENTITY = {
+    "GIT_AUTHOR_NAME": "Test", "GIT_AUTHOR_EMAIL": "test@example.invalid",
+    "GIT_COMMITTER_NAME": "Test", "GIT_COMMITTER_EMAIL": "test@example.invalid",
+}  # fmt: skip
+FOREIGN = ("GITHUB_", "CI_", "GITLAB_", "MLFLOW_", "INPUT_", "GIT_")
+
+
+@pytest.fixture(autouse=True)
+def _apart(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the machine's settings out, and the test's out of the machine."""
+    for name in list(os.environ):
+        if name.startswith(FOREIGN) or name in ("CI", "PYTHONDONTWRITEBYTECODE"):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    for name, value in {**IDENTITY, "HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1", "OMP_NUM_THREADS": "1"}.items():
+        monkeypatch.setenv(name, value)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out + self.err
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answer]:
+    """Call `model-ci` in this process, in a folder, as its console script does."""
+    from model_ci.__main__ import exit_code
+
+    def call(folder: Path, *arguments: str) -> Answer:
+        out, err = io.StringIO(), io.StringIO()
+        monkeypatch.chdir(folder)
+        with _forget_modules(folder), redirect_stdout(out), redirect_stderr(err):
+            try:
+                code = exit_code(list(arguments))
+            except SystemExit as end:
+                code = int(end.code or 0)
+        return Answer(int(code), out.getvalue(), err.getvalue())
+
+    return call
+
+
+class _forget_modules:  # noqa: N801 - reads as the statement it is
+    """Two projects' modules of one name are not one module."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> None:
+        self.path = list(sys.path)
+
+    def __exit__(self, *_: object) -> None:
+        sys.path[:] = self.path
+        inside = [n for n, m in sys.modules.items() if str(getattr(m, "__file__", "") or "").startswith(str(self.folder))]
+        for name in inside:
+            del sys.modules[name]
+
+
+MODEL_CODE = '''
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+
+def build(C=1.0, columns=("size", "age")):
+    """A pipeline that sees `columns` and, one-hot, `kind`."""
+    kinds = (OneHotEncoder(handle_unknown="ignore"), ["kind"])
+    chosen = make_column_transformer(kinds, ("passthrough", list(columns)), remainder="drop")
+    return make_pipeline(chosen, LogisticRegression(C=C, max_iter=500))
+'''
+CONFIG: dict[str, Any] = {
+    "model": {"name": "shop", "task": "binary"},
+    "data": {"path": "data.csv", "target": "sold", "time_column": "day", "holdout": {"share": 0.3}},
+    "train": {"entrypoint": "model_code:build", "parameters": {"C": 1.0}},
+    "evaluate": {"metrics": ["log_loss"], "gates": [{"metric": "roc_auc", "min": 0.6, "max_drop": 0.01}]},
+}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with data, code and configuration."""
+
+    root: Path
+
+    def configure(self, **sections: Any) -> None:
+        """Merge sections into model-ci.yaml."""
+        file = self.root / "model-ci.yaml"
+        values = yaml.safe_load(file.read_text())
+        for name, section in sections.items():
+            key = name.replace("_", "-")
+            values[key] = {**values.get(key, {}), **section}
+        file.write_text(yaml.safe_dump(values, sort_keys=False))
+
+    def runs(self) -> list[Path]:
+        return sorted((self.root / ".model-ci" / "runs").glob("*"))
+
+    def record(self) -> dict[str, Any]:
+        """The newest run's record."""
+        import json
+
+        return json.loads((self.runs()[-1] / "run.json").read_text())  # type: ignore[no-any-return]
+
+
+def write_rows(file: Path, rows: int = 400, seed: int = 0, labels: Sequence[int] | None = None) -> None:
+    """Write a table whose target depends on `size` and `kind`, and on `age` not at all."""
+    import random
+
+    draw = random.Random(seed)  # noqa: S311
+    lines = ["day,size,age,kind,sold"]
+    for i in range(rows):
+        size, age, kind = draw.gauss(0, 1), draw.randint(1, 90), draw.choice(["a", "b", "c"])
+        sold = int(size + (kind == "a") + draw.gauss(0, 1) > 0.3)
+        day = f"2024-{1 + i * 12 // rows:02d}-{1 + i % 28:02d}"
+        lines.append(f"{day},{size:.6f},{age},{kind},{labels[i % len(labels)] if labels else sold}")
+    file.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """A small project of 400 rows and a logistic regression, outside any repository."""
+    root = tmp_path / "project"
+    root.mkdir()
+    write_rows(root / "data.csv")
+    (root / "model_code.py").write_text(MODEL_CODE)
+    (root / "model-ci.yaml").write_text(yaml.safe_dump(CONFIG, sort_keys=False))
+    return Project(root)

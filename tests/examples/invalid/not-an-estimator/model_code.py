@@ -1,0 +1,2 @@
+def build():
+    return {"weights": [1, 2]}

@@ -1,0 +1,2 @@
+def build():
+    raise ValueError("no idea")
