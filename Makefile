@@ -32,7 +32,7 @@ lint: setup ## Check the code, the shell scripts, the workflows, the templates a
 	check-jsonschema --builtin-schema vendor.github-actions actions/*/action.yml
 	check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
 	check-jsonschema --check-metaschema schemas/*.json
-	python tests/ci/lint_templates.py gitlab/*.gitlab-ci.yml
+	python -m tests.ci.lint_templates gitlab/*.gitlab-ci.yml
 
 bench: setup ## Compare with a bare script, side by side
 	python benchmarks/pipeline.py

@@ -14,6 +14,8 @@ base=${MODEL_CI_ENV_DIR:-${RUNNER_TEMP:-$HOME/.cache}/model-ci}
 python=${INPUT_PYTHON_VERSION:->=3.11}
 requirements=${INPUT_REQUIREMENTS:-}
 if [ -z "$requirements" ] && [ -f requirements.txt ]; then requirements=requirements.txt; fi
+# a name that begins with a dash is a name still
+case $requirements in "" | /*) ;; *) requirements=./$requirements ;; esac
 
 fail() {
   printf 'bootstrap: %s\n' "$1" >&2
@@ -72,7 +74,7 @@ build() {
     --build-constraints "$checkout/constraints.txt" "$checkout"
 }
 
-if [ -n "$requirements" ] && [ ! -f "$requirements" ]; then
+if [ -n "$requirements" ] && [ ! -e "$requirements" ]; then
   fail "requirements: no such file: $requirements; it is looked for in $PWD"
 fi
 mkdir -p "$base"

@@ -1,0 +1,208 @@
+"""What is written into the YAML cannot be turned against the job that runs it."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.ci.lint_templates import interpolate
+from tests.ci.yaml12 import load, load_all
+
+from model_ci.stages import STAGES
+
+ROOT = Path(__file__).parents[2]
+ACTIONS = sorted(ROOT.glob("actions/*/action.yml"))
+TEMPLATES = sorted(ROOT.glob("gitlab/*.gitlab-ci.yml"))
+WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
+HOSTILE = [
+    "a b",
+    "$(touch x)",
+    '"; touch x; "',
+    "'; touch x; '",
+    "`touch x`",
+    "one=1\ntwo=2\n",
+    "--force",
+    "*",
+    "\\",
+    "ä\t",
+]
+STUB = '#!/bin/sh\nfor argument; do printf "%s\\0" "$argument"; done >>"$STUB_LOG"\n'
+
+
+def by_name(file: Path) -> str:
+    return "/".join(file.parts[-2:])
+
+
+def steps(file: Path) -> list[dict[str, Any]]:
+    document = load(file)
+    if "runs" in document:
+        return list(document["runs"]["steps"])
+    return [step for job in document["jobs"].values() for step in job["steps"]]
+
+
+@pytest.mark.parametrize("file", [*ACTIONS, *WORKFLOWS], ids=by_name)
+def test_no_expression_in_a_command(file: Path) -> None:
+    assert [s["run"] for s in steps(file) if "${{" in s.get("run", "")] == []
+
+
+@pytest.mark.parametrize("file", TEMPLATES, ids=by_name)
+def test_no_interpolation_in_a_script(file: Path) -> None:
+    (job,) = load_all(file)[1].values()
+    assert [line for line in job["script"] if "$[[" in line] == []
+    given = {name: v for name, v in job["variables"].items() if name.startswith("INPUT_")}
+    assert all(variable["expand"] is False for variable in given.values())
+
+
+@pytest.mark.parametrize("file", [*ACTIONS, *WORKFLOWS], ids=by_name)
+def test_what_is_used_is_fixed(file: Path) -> None:
+    used = re.findall(r"^\s*-?\s*uses:\s*(.+)$", file.read_text(), re.MULTILINE)
+    fixed = re.compile(r"[\w-]+/[\w.-]+(/[\w./-]+)?@[0-9a-f]{40} # v\d+(\.\d+)*")
+    assert [u for u in used if not fixed.fullmatch(u) and not u.startswith("$/")] == []
+
+
+def test_rights_are_given_job_by_job() -> None:
+    for file in WORKFLOWS:
+        workflow = load(file)
+        assert workflow["permissions"] == {}
+        assert all("permissions" in job for job in workflow["jobs"].values())
+        assert all(s["with"]["persist-credentials"] is False for s in steps(file) if "checkout" in s.get("uses", ""))
+
+
+def test_a_pull_request_gets_no_right_and_no_secret_to_write() -> None:
+    job = load(ROOT / ".github" / "workflows" / "pipeline.yml")["jobs"]["pull-request"]
+    assert job["permissions"] == {"contents": "read"}
+    (run,) = [s for s in job["steps"] if s.get("id") == "run"]
+    secrets = {m for value in run["env"].values() for m in re.findall(r"secrets\.(\w+)", value)}
+    assert secrets == {
+        "MLFLOW_TRACKING_URI", "MLFLOW_READ_USERNAME", "MLFLOW_READ_PASSWORD", "MLFLOW_READ_TOKEN",
+        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+    }  # fmt: skip
+
+
+def expected(name: str, value: str) -> list[str]:
+    flags = ["config", *(["stages"] if name == "run" else []), "set", "run", "reason", "on-verdict"]
+    return [name, *(f"--{flag}={value}" for flag in flags)]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize("name", [*STAGES, "run"])
+def test_an_action_passes_hostile_values_on_unchanged(name: str, value: str, tmp_path: Path) -> None:
+    command = load(ROOT / "actions" / name / "action.yml")["runs"]["steps"][1]
+    env = {key: value for key in command["env"] if key.startswith("INPUT_")}
+    stub = install_stub(tmp_path, "model-ci")
+    execute(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", command["run"]],
+        tmp_path,
+        {**env, "MODEL_CI": str(stub)},
+    )
+    assert recorded(tmp_path) == expected(name, value)
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize("name", [*STAGES, "run"])
+def test_an_action_bootstraps_with_hostile_values(name: str, value: str, tmp_path: Path) -> None:
+    step = load(ROOT / "actions" / name / "action.yml")["runs"]["steps"][0]
+    work = tmp_path / "check out"  # the checkout's path is not ours to choose either
+    for folder in ("scripts", "schemas"):
+        shutil.copytree(ROOT / folder, work / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / file, work)
+    (work / "actions" / name).mkdir(parents=True)
+    (tmp_path / value).touch()
+    install_stub(tmp_path, "uv")
+    env = {key: value for key in step["env"] if key.startswith("INPUT_")}
+    env |= {"GITHUB_ACTION_PATH": str(work / "actions" / name), "MODEL_CI_ENV_DIR": str(tmp_path / "environments")}
+    execute(["bash", "-eo", "pipefail", "-c", step["run"]], tmp_path, env, may_fail=True)
+    calls = recorded(tmp_path)
+    assert calls[calls.index("--python") + 1] == value
+    assert "INPUT_REQUIREMENTS" not in env or f"./{value}" in calls
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize("file", TEMPLATES, ids=by_name)
+def test_a_template_passes_hostile_values_on_unchanged(file: Path, value: str, tmp_path: Path) -> None:
+    header, body = load_all(file)
+    inputs = dict.fromkeys(header["spec"]["inputs"], value) | {"working-directory": "a b"}
+    (job,) = interpolate(body, inputs).values()
+    (tmp_path / "a b").mkdir()
+    install_stub(tmp_path, "uvx")
+    install_stub(tmp_path, "uv")
+    env = {key: v["value"] for key, v in job["variables"].items() if key.startswith("INPUT_")}
+    execute(["bash", "-eo", "pipefail", "-c", "\n".join(job["script"])], tmp_path, env)
+    arguments = recorded(tmp_path)
+    name = arguments[arguments.index("model-ci") + 1]
+    assert name == ("run" if file.name.startswith("pipeline") else file.name.partition(".")[0])
+    assert arguments[arguments.index("model-ci") + 1 :] == expected(name, value)
+    assert arguments[arguments.index("--from") + 1] == value
+    assert not list(tmp_path.rglob("x"))
+
+
+@pytest.mark.parametrize("server", ["https://github.com", "https://gitlab.example.com"])
+def test_the_token_is_given_to_the_server_alone(server: str, tmp_path: Path) -> None:
+    env = token_settings(server)
+    assert "password=secret" in fill(server, env, tmp_path)
+    assert "secret" not in fill("https://elsewhere.example.com", env, tmp_path)
+
+
+def test_gitlab_takes_the_token_out_of_the_address(tmp_path: Path) -> None:
+    env = token_settings("https://gitlab.example.com")
+    execute(["git", "init", "-q"], tmp_path, {})
+    execute(["git", "remote", "add", "origin", "https://gitlab-ci-token:job@gitlab.example.com/a/b.git"], tmp_path, {})
+    assert execute(["git", "ls-remote", "--get-url", "origin"], tmp_path, env) == "https://gitlab.example.com/a/b.git\n"
+
+
+def token_settings(server: str) -> dict[str, str]:
+    """Return git's settings as the job of that server has them."""
+    if "github" in server:
+        job = load(ROOT / ".github" / "workflows" / "pipeline.yml")["jobs"]["pipeline"]
+        (env,) = [s["env"] for s in job["steps"] if s.get("id") == "run"]
+        env = {k: v.replace("${{ github.server_url }}", server) for k, v in env.items() if k.startswith("GIT_")}
+    else:
+        (job,) = load_all(ROOT / "gitlab" / "record.gitlab-ci.yml")[1].values()
+        env = {k: expand(v, server) for k, v in job["variables"].items() if k.startswith("GIT_")}
+    return {**env, "MODEL_CI_GIT_TOKEN": "secret"}
+
+
+def expand(variable: str | dict[str, str], server: str) -> str:
+    """Expand a variable of a job as GitLab does."""
+    if isinstance(variable, dict):
+        return variable["value"]
+    protocol, _, host = server.partition("://")
+    known = {"CI_SERVER_URL": server, "CI_SERVER_PROTOCOL": protocol, "CI_SERVER_FQDN": host, "CI_JOB_TOKEN": "job"}
+    return re.sub(r"\$(\w+)", lambda m: known[m[1]], variable)
+
+
+def fill(server: str, env: dict[str, str], folder: Path) -> str:
+    protocol, _, host = server.partition("://")
+    command = ["git", "credential", "fill"]
+    question = f"protocol={protocol}\nhost={host}\n\n"
+    return execute(command, folder, {**env, "GIT_TERMINAL_PROMPT": "0"}, stdin=question, may_fail=True)
+
+
+def install_stub(folder: Path, name: str) -> Path:
+    """Put a program first on PATH that only writes down its arguments."""
+    stub = folder / "stubs" / name
+    stub.parent.mkdir(exist_ok=True)
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+    return stub
+
+
+def recorded(folder: Path) -> list[str]:
+    return (folder / "arguments").read_bytes().decode().split("\0")[:-1]
+
+
+def execute(command: list[str], folder: Path, env: dict[str, str], *, stdin: str = "", may_fail: bool = False) -> str:
+    env = {
+        "PATH": f"{folder / 'stubs'}:{os.environ['PATH']}",
+        "HOME": str(folder),
+        "STUB_LOG": str(folder / "arguments"),
+        **env,
+    }
+    done = subprocess.run(command, cwd=folder, env=env, input=stdin, capture_output=True, text=True, check=False)
+    assert may_fail or done.returncode == 0, done.stderr
+    return done.stdout
