@@ -145,6 +145,7 @@ def timestamp(moment: datetime | None = None) -> str:
 
 
 def _verdict(stages: Mapping[str, Any]) -> str:
-    """One no is a no; without a stage that judged there is no yes either."""
-    verdicts = {section["verdict"] for section in stages.values()}
-    return "failed" if "failed" in verdicts else "passed" if "passed" in verdicts else "not judged"
+    """One no is a no; a yes is only what an evaluation says."""
+    if any(section["verdict"] == "failed" for section in stages.values()):
+        return "failed"
+    return "passed" if stages.get("evaluate", {}).get("verdict") == "passed" else "not judged"
