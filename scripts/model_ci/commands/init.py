@@ -75,8 +75,7 @@ def propose(
             f"{root}: no CSV or Parquet file here; put the data into data/, or name it with --data (hidden folders are not searched)"
         )
     table = tables.present(found[0], root)
-    frame = table.read()
-    rows = table.rows
+    rows, frame = table.read(root)
     if rows < _FEWEST_ROWS or frame.width < 2:
         raise ConfigError(
             f"{table.pattern}: {rows} rows of {frame.width} columns are too little to learn from; name other data with --data"

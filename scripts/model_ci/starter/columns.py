@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from model_ci.data import times
 from model_ci.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -57,15 +58,15 @@ def assign(table: "pl.DataFrame", given: Given) -> Roles:
     _require(table, "--target", given.target)
     _require(table, "--time-column", given.time_column)
     ids = {name: why for name in table.columns if (why := _identifies(table[name]))}
-    times = [name for name in table.columns if _is_time(table[name])]
-    chosen = Choice(value=given.target, why="as told") if given.target else _target(table, {*ids, *times})
+    timed = [name for name in table.columns if _is_time(table[name])]
+    chosen = Choice(value=given.target, why="as told") if given.target else _target(table, {*ids, *timed})
     values = table[chosen.value].drop_nulls()
     kind = Choice(value=given.task, why="as told") if given.task else _task(values, chosen.value)
     _require_fit(values, chosen.value, kind.value)
-    when = _time(table, times, given.time_column, chosen.value, kind.value)
+    when = _time(table, timed, given.time_column, chosen.value, kind.value)
     kept = {chosen.value, when.value if when else None}
     excluded = {name: why for name, why in ids.items() if name not in kept}
-    excluded |= {name: "a time that the starter model cannot read" for name in times if name not in kept}
+    excluded |= {name: "a time that the starter model cannot read" for name in timed if name not in kept}
     excluded |= {
         name: "the same in every row" for name in table.columns if name not in kept and table[name].n_unique() < 2
     }
@@ -126,10 +127,10 @@ def _require_fit(values: "pl.Series", name: str, task: str) -> None:
         )
 
 
-def _time(table: "pl.DataFrame", times: list[str], told: str | None, target: str, task: str) -> Choice | None:
+def _time(table: "pl.DataFrame", timed: list[str], told: str | None, target: str, task: str) -> Choice | None:
     if told:
         return Choice(value=told, why="as told")
-    fit = [name for name in times if name != target and not table[name].null_count() and table[name].n_unique() >= 10]
+    fit = [name for name in timed if name != target and not table[name].null_count() and table[name].n_unique() >= 10]
     fit = [name for name in fit if task == "regression" or _newest_hold_every_class(table, name, target)]
     if not fit:
         return None
@@ -154,13 +155,14 @@ def _is_time(values: "pl.Series") -> bool:
 
 
 def _parses_as_time(values: "pl.Series") -> bool:
+    """Tell whether all of a text column is written as dates or times."""
     import polars as pl
 
-    if values.dtype != pl.String:
+    text = values.drop_nulls()
+    if values.dtype != pl.String or text.is_empty() or not text.head(100).str.contains(r"^\s*\d{4}-\d").all():
         return False
-    head = values.drop_nulls().head(1_000)
-    looks = head.str.contains(r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}|$)")
-    return len(head) > 0 and bool(looks.all())
+    parsed = pl.select(times.parsed(pl.lit(text), times.type_of(text[0]))).to_series()
+    return parsed.null_count() == 0
 
 
 def _identifies(values: "pl.Series") -> str | None:

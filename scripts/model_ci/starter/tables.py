@@ -10,13 +10,14 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from model_ci.data import pointer
+from model_ci.data import header, pointer
+from model_ci.data.scan import Scan
+from model_ci.data.source import FORMATS, Source
 from model_ci.errors import ConfigError
 
 if TYPE_CHECKING:
     import polars as pl
 
-SUFFIXES: Final = (".csv", ".parquet")
 _FOREIGN: Final = frozenset(
     "venv env node_modules site-packages __pycache__ build dist mlruns mlartifacts htmlcov wandb lightning_logs".split()
 )
@@ -24,7 +25,7 @@ _ASIDE: Final = re.compile(
     r"(?i)(^|[/_.-])(tests?|docs?|fixtures?|examples?|reports?|outputs?|results?|predictions?|submissions?|samples?|schemas?)([/_.-]|$)"
 )
 _TRAINING: Final = re.compile(r"(?i)(^|[/_.-])(train|training)([/_.-]|$)")
-_ROWS: Final = 100_000
+_ROWS: Final = 200_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,30 +52,25 @@ class Table:
             self.pattern,
         )
 
+    def read(self, root: Path) -> tuple[int, "pl.DataFrame"]:
+        """Return the number of rows, and the rows themselves; of a very large table every n-th one."""
+        import polars as pl
+
+        source = Source(root=root, location=self.pattern, format=self.format, files=tuple(self.files), pointers=())
+        scan = Scan(source)
+        rows = int(scan.collect(scan.lazy().select(pl.len())).item())
+        return rows, scan.collect(scan.lazy().gather_every(max(1, rows // _ROWS)))
+
     @property
-    def rows(self) -> int:
-        """Return how many rows there are, without keeping them."""
-        import polars as pl
-
-        return int(self._scan().select(pl.len()).collect().item())
-
-    def read(self) -> "pl.DataFrame":
-        """Read the rows, of a very large table the first ones of each file."""
-        import polars as pl
-
-        share = max(1_000, _ROWS // len(self.files))
-        return pl.concat([_scan(file).head(share) for file in self.files], how="vertical_relaxed").collect()
-
-    def _scan(self) -> "pl.LazyFrame":
-        import polars as pl
-
-        return pl.concat([_scan(file) for file in self.files], how="vertical_relaxed")
+    def format(self) -> str:
+        """Return csv or parquet."""
+        return FORMATS[self.files[0].suffix.lower()]
 
 
 def find(root: Path) -> list[Table]:
     """Return the tables below `root`, the likeliest first; hidden folders and environments do not count."""
     files = list(_walk(root))
-    present = [file for file in files if file.suffix.lower() in SUFFIXES and file.stat().st_size]
+    present = [file for file in files if file.suffix.lower() in FORMATS and file.stat().st_size]
     trackers = [file for file in files if file.suffix == ".dvc" or file.name == "dvc.lock"]
     tables = [*_grouped(present, root), *(table for tracker in trackers for table in _absent(tracker, root))]
     return sorted(tables, key=lambda table: table.rank)
@@ -153,7 +149,7 @@ def _absent(tracker: Path, root: Path) -> Iterator[Table]:
     for out in _outs(tracker):
         path = tracker.parent / str(out.get("path", ""))
         is_folder = str(out.get("md5", "")).endswith(".dir")
-        if not path.exists() and (is_folder or path.suffix.lower() in SUFFIXES):
+        if not path.exists() and (is_folder or path.suffix.lower() in FORMATS):
             pattern = path.relative_to(root).as_posix()
             yield Table(pattern=pattern, files=(), size=int(out.get("size", 0)), tracked_by=tracker)
 
@@ -170,17 +166,12 @@ def _outs(tracker: Path) -> Iterator[dict[str, Any]]:
 
 
 def _columns(file: Path) -> list[str]:
+    """Return the columns' names; of a file that cannot be read, its own, so that it stands alone."""
     import polars as pl
 
     try:
-        return _scan(file).collect_schema().names()
-    except (pl.exceptions.PolarsError, OSError):
+        if FORMATS[file.suffix.lower()] == "csv":
+            return header.read(file, file.name)
+        return list(pl.read_parquet_schema(file))
+    except (ConfigError, pl.exceptions.PolarsError, OSError):
         return [file.name]
-
-
-def _scan(file: Path) -> "pl.LazyFrame":
-    import polars as pl
-
-    if file.suffix.lower() == ".parquet":
-        return pl.scan_parquet(file)
-    return pl.scan_csv(file, try_parse_dates=True, infer_schema_length=10_000)
