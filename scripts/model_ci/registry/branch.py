@@ -7,21 +7,21 @@ registry lists is there; the branch has no history, so the repository holds each
 
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.git import Branch, wait
-from model_ci.registry.champion import champion_in
+from model_ci.registry.champion import champions_in
 from model_ci.registry.file import LOCATION, LOCK, FileStore
 from model_ci.registry.location import artifacts_uri, relocate
 from model_ci.registry.store import Access, T
 
 NOWHERE: Final = "file:///model-ci-store/artifacts"
 _TRIES: Final = 60
-CHAMPION_LINE: Final = "Champion: "
+_CHAMPION: Final = "Champion of "
 
 
 class BranchStore:
@@ -62,8 +62,7 @@ class BranchStore:
     def _push(self, copy: "_Copy") -> bool:
         self._check_sizes(copy.folder)
         copy.pack()
-        champion = champion_in(copy.store.database, self._model) or ""
-        message = f"Keep the models of {self._model}\n\n{CHAMPION_LINE}{champion}"
+        message = write_message(self._model, champions_in(copy.store.database))
         return self._branch.replace(copy.folder, copy.commit, message) is not None
 
     def _check_sizes(self, folder: Path) -> None:
@@ -115,3 +114,15 @@ class _Copy:
             return b""
         with self.store.database.open("rb") as handle:
             return handle.read(28)[24:]
+
+
+def write_message(model: str, champions: Mapping[str, str]) -> str:
+    """Say in the commit's message who is champion of each model, so that nobody needs the files to know."""
+    lines = [f"{_CHAMPION}{name}: {champion}" for name, champion in champions.items()]
+    return "\n".join([f"Keep the models of {model}", "", *lines]).strip()
+
+
+def read_message(message: str) -> dict[str, str]:
+    """Return the champion of each model, as the commit's message says."""
+    lines = [line.removeprefix(_CHAMPION) for line in message.splitlines() if line.startswith(_CHAMPION)]
+    return {name: champion for name, _, champion in (line.partition(": ") for line in lines)}

@@ -8,21 +8,22 @@ from typing import Final
 from model_ci.registry.version import CHAMPION, RUN_TAG
 
 _QUERY: Final = """
-    SELECT alias.version, tag.value
+    SELECT alias.name, alias.version, tag.value
     FROM registered_model_aliases AS alias
     LEFT JOIN model_version_tags AS tag
         ON tag.name = alias.name AND tag.version = alias.version AND tag.key = ?
-    WHERE alias.name = ? AND alias.alias = ?
+    WHERE alias.alias = ?
+    ORDER BY alias.name
 """
 
 
-def champion_in(database: Path, model: str) -> str | None:
-    """Identify the champion in a SQLite store, None when there is none."""
+def champions_in(database: Path) -> dict[str, str]:
+    """Identify the champion of each model in a SQLite store."""
     if not database.is_file():
-        return None
+        return {}
     with closing(sqlite3.connect(database, timeout=30)) as connection:
-        row = connection.execute(_QUERY, (RUN_TAG, model, CHAMPION)).fetchone()
-    return identify(*row) if row else None
+        rows = connection.execute(_QUERY, (RUN_TAG, CHAMPION)).fetchall()
+    return {str(name): identify(number, run_id) for name, number, run_id in rows}
 
 
 def identify(number: object, run_id: str | None) -> str:

@@ -41,4 +41,4 @@ def ui_command(
         "--default-artifact-root",
         artifacts_uri(store.folder),
     ]
-    return command, ENVIRONMENT
+    return command, {**ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from model_ci.config import Config
 from model_ci.files import write_atomically
 from model_ci.git import Branch
-from model_ci.registry.branch import CHAMPION_LINE
-from model_ci.registry.champion import champion_in, identify
+from model_ci.registry.branch import read_message
+from model_ci.registry.champion import champions_in, identify
 from model_ci.registry.file import DATABASE
 from model_ci.registry.registration import holder
 from model_ci.registry.server import ServerStore
@@ -30,35 +30,34 @@ def peek(config: Config, root: Path, *, in_ci: bool) -> str | None:
     name = config.model.name
     match kind_of(config, in_ci=in_ci):
         case "file":
-            return champion_in(root / FOLDER / DATABASE, name)
+            return champions_in(root / FOLDER / DATABASE).get(name)
         case "branch":
-            return _on_branch(Branch(root=root, name=config.register.branch, remote=config.register.remote), root)
+            branch = Branch(root=root, name=config.register.branch, remote=config.register.remote)
+            return _on_branch(branch, root / FOLDER / _TIP).get(name)
     return _on_server(name)
 
 
-def _on_branch(branch: Branch, root: Path) -> str | None:
-    """Read it from the message of the branch's commit, or from what that said the last time."""
-    commit, note = branch.tip(), root / FOLDER / _TIP
+def _on_branch(branch: Branch, note: Path) -> dict[str, str]:
+    """Read the champions from the message of the branch's commit, or from what that said the last time."""
+    commit = branch.tip()
     if commit is None:
-        return None
+        return {}
     try:
         known = json.loads(note.read_bytes())
     except (OSError, ValueError):
         known = {}
-    if known.get("commit") == commit:
-        return known["champion"]  # type: ignore[no-any-return]
-    commit, message = branch.message() or (commit, "")
-    lines = [line.removeprefix(CHAMPION_LINE) for line in message.splitlines() if line.startswith(CHAMPION_LINE)]
-    champion = lines[0].strip() or None if lines else None
-    note.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(note, json.dumps({"commit": commit, "champion": champion}).encode())
-    return champion
+    if known.get("commit") != commit:
+        commit, message = branch.message() or (commit, "")
+        known = {"commit": commit, "champions": read_message(message)}
+        note.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(note, json.dumps(known).encode())
+    return known["champions"]  # type: ignore[no-any-return]
 
 
 def _on_server(name: str) -> str | None:
     uri = os.environ[TRACKING_URI]
     if uri.startswith("sqlite:///"):
-        return champion_in(Path(urllib.parse.urlsplit(uri).path[1:]), name)
+        return champions_in(Path(urllib.parse.urlsplit(uri).path[1:])).get(name)
     if uri.startswith(("http://", "https://")):
         try:
             return _by_rest(uri, name)

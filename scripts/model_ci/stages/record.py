@@ -1,0 +1,51 @@
+"""Record: the run's record and its summary become a commit on the records branch."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from model_ci import report
+from model_ci.config import Config
+from model_ci.errors import ConfigError, ServiceError
+from model_ci.git import Branch
+from model_ci.run import Result, Run
+
+_README: Final = """\
+# Runs of model-ci
+
+One folder a run, the newest last: `runs/<run>/summary.md` to read, `runs/<run>/run.json` to compute with.
+`model-ci record` adds to this branch and never rewrites it; nothing here is read back, so it may be deleted
+when the history is no longer wanted.
+"""
+
+
+def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+    """The record, and where it goes."""
+    return {"run": _before_this(run), "record section": config.values["record"]}
+
+
+def run(config: Config, run: Run) -> Result:
+    """Commit and push; what goes wrong stands in the section and changes no verdict."""
+    record = _before_this(run)
+    files = {
+        "README.md": _README.encode(),
+        f"runs/{run.id}/run.json": json.dumps(record, indent=2, allow_nan=False).encode() + b"\n",
+        f"runs/{run.id}/summary.md": report.markdown(record).encode(),
+    }
+    section: dict[str, Any] = {"branch": config.record.branch, "remote": config.record.remote}
+    try:
+        branch = Branch(root=config.root, name=config.record.branch, remote=config.record.remote)
+        done = branch.append(files, f"Record run {run.id}: {record['verdict']}")
+    except (ConfigError, ServiceError) as error:
+        return Result(section=section | {"commit": None, "pushed": False, "problem": str(error)})
+    if not done.pushed:
+        section["remote"] = None  # the repository has none: its own branch holds the record
+    return Result(section=section | {"commit": done.sha, "pushed": done.pushed, "problem": None})
+
+
+def _before_this(run: Run) -> dict[str, Any]:
+    """Return the record as it was before it was recorded, so that recording it again finds it unchanged."""
+    stages = {name: section for name, section in run.record["stages"].items() if name != "record"}
+    ends = [section["end"] for section in stages.values() if "reused_from" not in section]
+    begin = {key: value for key, value in run.record.items() if key not in ("stages", "end", "duration_s")}
+    return {**begin, **({"end": max(ends)} if ends else {}), "stages": stages}
