@@ -11,7 +11,7 @@ from model_ci import __version__
 from model_ci.stages import STAGES
 
 ROOT = Path(__file__).parents[2]
-GITLAB_ONLY = {"job-name", "stage", "image", "tags", "toolkit"}
+GITLAB_ONLY = {"job-name", "stage", "image", "toolkit"}
 WORKFLOW_ONLY = {"runs-on", "container", "timeout-minutes", "lfs"}
 NAMES = [*STAGES, "run"]
 OUTPUTS = {
