@@ -69,7 +69,7 @@ class Cut:
                 skip -= len(first)
             yield frame.filter(keep)
 
-    def holdout(self, frame: "pl.DataFrame", hashes: "dict[str, rowhash.Hashes] | None" = None) -> "Mask":
+    def holdout(self, frame: "pl.DataFrame", hashes: "dict[str, rowhash.RowHashes] | None" = None) -> "Mask":
         """Tell of each row that counts whether it is held out.
 
         At random it is the row's own values that decide, so that a row stays on its side when others come.

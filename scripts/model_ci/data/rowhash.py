@@ -2,21 +2,21 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import polars as pl
 
-    Hashes = npt.NDArray[np.uint64]
+RowHashes: TypeAlias = "npt.NDArray[np.uint64]"
 
 _ABSENT: Final = 0x9E3779B97F4A7C15
 _FIRST: Final = 0xBF58476D1CE4E5B9
 _SECOND: Final = 0x94D049BB133111EB
 
 
-def of_columns(frame: "pl.DataFrame") -> "dict[str, Hashes]":
+def of_columns(frame: "pl.DataFrame") -> "dict[str, RowHashes]":
     """Return a hash of each value, by column; equal numbers of different types are equal.
 
     Columns of lists, structures or bytes do not count.
@@ -24,7 +24,7 @@ def of_columns(frame: "pl.DataFrame") -> "dict[str, Hashes]":
     return {column.name: _of_column(column) for column in frame if _counts(column)}
 
 
-def of_rows(columns: "Mapping[str, Hashes]", names: Iterable[str], seed: int = 0) -> "Hashes":
+def of_rows(columns: "Mapping[str, RowHashes]", names: Iterable[str], seed: int = 0) -> "RowHashes":
     """Join the hashes of the columns `names` to one a row; their order does not matter."""
     import numpy as np
 
@@ -36,7 +36,7 @@ def of_rows(columns: "Mapping[str, Hashes]", names: Iterable[str], seed: int = 0
     return _mixed(total)
 
 
-def shares(hashes: "Hashes") -> "npt.NDArray[np.float64]":
+def shares(hashes: "RowHashes") -> "npt.NDArray[np.float64]":
     """Spread hashes evenly over 0 to 1."""
     import numpy as np
 
@@ -49,7 +49,7 @@ def _counts(column: "pl.Series") -> bool:
     return not (column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object))
 
 
-def _of_column(column: "pl.Series") -> "Hashes":
+def _of_column(column: "pl.Series") -> "RowHashes":
     import numpy as np
     import polars as pl
 
@@ -66,7 +66,7 @@ def _of_column(column: "pl.Series") -> "Hashes":
     return _mixed(bits ^ np.uint64(_of_text(column.name)))
 
 
-def _text_bits(column: "pl.Series") -> "Hashes":
+def _text_bits(column: "pl.Series") -> "RowHashes":
     import polars as pl
 
     values = column.unique().drop_nulls()
@@ -79,7 +79,7 @@ def _of_text(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-def _mixed(bits: "Hashes") -> "Hashes":
+def _mixed(bits: "RowHashes") -> "RowHashes":
     """Spread every bit over all others (the finalizer of SplitMix64)."""
     import numpy as np
 

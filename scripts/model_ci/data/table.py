@@ -11,6 +11,7 @@ from model_ci.data import cut, source
 from model_ci.data.cut import Cut
 from model_ci.data.scan import Scan
 from model_ci.data.source import DataVersion
+from model_ci.data.span import Span
 from model_ci.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -48,11 +49,12 @@ def load(data: Data, *, seed: int, root: Path) -> Table:
     rows, chosen = _rows(data, scan, seed)
     source.confirm(found, version)
     labelled = rows.filter(rows[data.target].is_not_null())
-    record = chosen.as_record() | {"unlabelled_rows": rows.height - labelled.height}
     if chosen.clock and not labelled[chosen.clock.column].is_sorted():
         labelled = labelled.sort(chosen.clock.column, maintain_order=True)
     held = chosen.holdout(labelled)
-    check_sides(held.sum(), labelled.height, data, scan)
+    span = Span(chosen)
+    span.add(labelled, held, unlabelled=rows.height - labelled.height)
+    span.check(found.location)
     frame = _to_pandas(labelled)
     return Table(
         version=version,
@@ -60,7 +62,7 @@ def load(data: Data, *, seed: int, root: Path) -> Table:
         holdout=_part(frame, held),
         features=features,
         target=data.target,
-        window=describe(record, labelled, held, chosen),
+        window=span.as_record(),
     )
 
 
@@ -82,35 +84,6 @@ def feature_names(data: Data, scan: Scan) -> list[str]:
     if found:
         raise ConfigError(*found)
     return features
-
-
-def check_sides(held: int, rows: int, data: Data, scan: Scan) -> None:
-    """Raise ConfigError when there are no rows, or all are on one side."""
-    if not rows:
-        raise ConfigError(
-            f"{scan.source.location}: no row has a value of {data.target}; name a file with labelled rows"
-        )
-    if not 0 < held < rows:
-        side = "held out" if held else "for training"
-        raise ConfigError(
-            f"{scan.source.location}: all {rows} rows are {side}; give more rows, or change data.holdout.share {data.holdout.share}"
-        )
-
-
-def describe(
-    record: dict[str, Any], rows: "pl.DataFrame", held: "npt.NDArray[np.bool_]", chosen: Cut
-) -> dict[str, Any]:
-    """Add how many rows there are, and of which times."""
-    clock = chosen.clock
-    ticks = rows.select(clock.ticks()).to_series() if clock else None
-    holdout = int(held.sum())
-    return record | {
-        "rows": rows.height,
-        "train_rows": rows.height - holdout,
-        "holdout_rows": holdout,
-        "first": clock.shown(ticks.min()) if clock and ticks is not None else None,
-        "last": clock.shown(ticks.max()) if clock and ticks is not None else None,
-    }
 
 
 def _rows(data: Data, scan: Scan, seed: int) -> tuple["pl.DataFrame", Cut]:

@@ -1,0 +1,33 @@
+"""What is wrong with the data, as it is told and recorded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+MAX_EXAMPLES: Final = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that is wrong: where, what and what to do about it; a warning alone fails nothing."""
+
+    rule: str
+    where: str
+    what: str
+    count: int | None = None
+    examples: Sequence[Any] = ()
+    level: str = "failure"  # or warning
+
+    def as_record(self) -> dict[str, Any]:
+        """Return the finding as it stands in a run's record."""
+        return {**vars(self), "examples": list(self.examples)}
+
+
+def such_as(examples: Sequence[Any]) -> str:
+    """List a few examples for the end of a sentence."""
+    return f", such as {', '.join(map(repr, examples[:3]))}" if examples else ""
+
+
+def share(count: int, rows: int) -> str:
+    """Say how many of how many, and which share that is."""
+    return f"{count} of {rows} rows ({count / max(rows, 1):.2%})"
