@@ -154,17 +154,21 @@ def chapter(title: str) -> Iterator[None]:
 
 def where_to_look(workspace: Workspace) -> None:
     """Print the places where the story left something."""
-    runs = sorted((workspace.repository / ".model-ci" / "runs").iterdir())
-    print(f"""
+    last = max((workspace.repository / ".model-ci" / "runs").iterdir()).name
+    print(
+        f"""
 === Where to look
 
-cd {workspace.repository}
-  .model-ci/runs/                      a folder per run; the refused one is {runs[-1].name}
-  .model-ci/runs/{runs[-1].name}/run.json
-                                       everything known of it: data, code, parameters, metrics, gates
-  git show origin/{RECORDS}     the newest record, as it was pushed (git fetch first)
-  model-ci ui                          the registry, in MLflow's own pages
-  model-ci run --dry-run               what would run now, and why""")
+In {workspace.repository}
+  .model-ci/runs/{last}/run.json
+      everything known of the refused run: data, code, parameters, metrics, gates; one folder a run beside it
+  git --git-dir=../{workspace.origin.name} show {RECORDS}:runs/{last}/summary.md
+      its summary on the records branch, where it was pushed
+  model-ci ui
+      the registry, in MLflow's own pages
+  model-ci run --dry-run
+      what would run now, and why"""
+    )
 
 
 if __name__ == "__main__":
