@@ -161,8 +161,8 @@ def _parses_as_time(values: "pl.Series") -> bool:
     text = values.drop_nulls()
     if values.dtype != pl.String or text.is_empty() or not text.head(100).str.contains(r"^\s*\d{4}-\d").all():
         return False
-    parsed = pl.select(times.parsed(pl.lit(text), times.type_of(text[0]))).to_series()
-    return parsed.null_count() == 0
+    writing = times.writing(text[0])
+    return writing is not None and pl.select(writing.parse(pl.lit(text))).to_series().null_count() == 0
 
 
 def _identifies(values: "pl.Series") -> str | None:
