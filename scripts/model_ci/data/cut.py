@@ -141,7 +141,7 @@ def _in_order(rows: "pl.DataFrame", data: Data, where: str, clock: Clock, until:
             raise ConfigError(
                 f"{where}: no row is before data.until {data.until!r}; the oldest is of {clock.shown(oldest)}"
             )
-    labelled = rows.filter("labelled")["ticks"]
+    labelled = rows["ticks"] if rows["labelled"].all() else rows.filter("labelled")["ticks"]
     if not len(labelled):
         raise ConfigError(
             f"{where.rpartition(': ')[0]}: {data.target}: no row has a value of the target; add the labels"

@@ -1,9 +1,11 @@
 """Rows that repeat one another, by their hashes: 8 bytes for each row."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from model_ci.data.rowhash import RowHashes
+
+_CHUNK: Final = 1 << 18
 
 
 class Repeats:
@@ -29,17 +31,24 @@ class Repeats:
         import numpy as np
 
         rows, others = self.in_order(), other.in_order()
-        if not len(others):
-            return 0, len(rows)
-        places = np.searchsorted(others, rows)
-        places[places == len(others)] = 0
-        return int((others[places] == rows).sum()), len(rows)
+        seen = 0
+        for start in range(0, len(rows) if len(others) else 0, _CHUNK):
+            chunk = rows[start : start + _CHUNK]
+            places = np.minimum(np.searchsorted(others, chunk), len(others) - 1)
+            seen += int((others[places] == chunk).sum())
+        return seen, len(rows)
 
     def in_order(self) -> "RowHashes":
-        """Return all hashes, sorted in place so that they are held only once."""
+        """Return all hashes, sorted; each part is given back as soon as it is copied, so that they are held once."""
         import numpy as np
 
         if len(self._parts) != 1:
-            self._parts = [np.concatenate(self._parts) if self._parts else np.empty(0, dtype=np.uint64)]
+            rows = np.empty(sum(map(len, self._parts)), dtype=np.uint64)
+            place = len(rows)
+            while self._parts:
+                part = self._parts.pop()
+                rows[place - len(part) : place] = part
+                place -= len(part)
+            self._parts = [rows]
         self._parts[0].sort()
         return self._parts[0]
