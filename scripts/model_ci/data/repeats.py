@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from model_ci.data.rowhash import RowHashes
 
-_CHUNK: Final = 1 << 18
+_CHUNK: Final = 1 << 19
 
 
 class Repeats:
@@ -15,22 +15,33 @@ class Repeats:
     """
 
     def __init__(self) -> None:
-        self._parts: list[RowHashes] = []
+        import numpy as np
+
+        self._hashes: RowHashes = np.empty(_CHUNK, dtype=np.uint64)
+        self._count = 0
 
     def add(self, hashes: "RowHashes") -> None:
         """Take the rows of one batch."""
-        self._parts.append(hashes)
+        end = self._count + len(hashes)
+        if end > len(self._hashes):
+            # In place, by the system's page table: a list of parts would be held twice when it is joined.
+            self._hashes.resize(end + _CHUNK, refcheck=False)
+        self._hashes[self._count : end] = hashes
+        self._count = end
 
     def count(self) -> int:
         """Return how many rows repeat an earlier one."""
-        rows = self.in_order()
-        return int((rows[1:] == rows[:-1]).sum())
+        rows = self._in_order()
+        return sum(
+            int((rows[start + 1 : start + 1 + _CHUNK] == rows[start : start + _CHUNK][: len(rows) - start - 1]).sum())
+            for start in range(0, len(rows), _CHUNK)
+        )
 
     def share_in(self, other: "Repeats") -> tuple[int, int]:
         """Return how many of these rows stand in `other` as well, and how many there are."""
         import numpy as np
 
-        rows, others = self.in_order(), other.in_order()
+        rows, others = self._in_order(), other._in_order()
         seen = 0
         for start in range(0, len(rows) if len(others) else 0, _CHUNK):
             chunk = rows[start : start + _CHUNK]
@@ -38,17 +49,7 @@ class Repeats:
             seen += int((others[places] == chunk).sum())
         return seen, len(rows)
 
-    def in_order(self) -> "RowHashes":
-        """Return all hashes, sorted; each part is given back as soon as it is copied, so that they are held once."""
-        import numpy as np
-
-        if len(self._parts) != 1:
-            rows = np.empty(sum(map(len, self._parts)), dtype=np.uint64)
-            place = len(rows)
-            while self._parts:
-                part = self._parts.pop()
-                rows[place - len(part) : place] = part
-                place -= len(part)
-            self._parts = [rows]
-        self._parts[0].sort()
-        return self._parts[0]
+    def _in_order(self) -> "RowHashes":
+        hashes = self._hashes[: self._count]
+        hashes.sort()
+        return hashes
