@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from model_ci.data import times
+from model_ci.data import leakage, times
 from model_ci.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ _TARGET_WORDS: Final = (
 _TIMES: Final = "timestamp time datetime date event_time created_at ts scheduled month day".split()
 _MAX_CLASSES: Final = 50
 _FEW_NUMBERS: Final = 20
+_LEAK: Final = 0.985
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class Roles:
     classes: int
     time_column: Choice | None
     excluded: Mapping[str, str]
+    repeated: float  # share of the newest rows that stand among the older ones, too
 
 
 def assign(table: "pl.DataFrame", given: Given) -> Roles:
@@ -64,15 +66,48 @@ def assign(table: "pl.DataFrame", given: Given) -> Roles:
     kind = Choice(value=given.task, why="as told") if given.task else _task(values, chosen.value)
     _require_fit(values, chosen.value, kind.value)
     when = _time(table, timed, given.time_column, chosen.value, kind.value)
-    kept = {chosen.value, when.value if when else None}
-    excluded = {name: why for name, why in ids.items() if name not in kept}
-    excluded |= {name: "a time that the starter model cannot read" for name in timed if name not in kept}
-    excluded |= {
-        name: "the same in every row" for name in table.columns if name not in kept and table[name].n_unique() < 2
+    features = [name for name in table.columns if name not in {chosen.value, when.value if when else None}]
+    excluded = {name: why for name in features if (why := ids.get(name) or _useless(table[name], name in timed))}
+    features = [name for name in features if name not in excluded]
+    labelled = table.filter(table[chosen.value].is_not_null())
+    excluded |= _leaks(labelled, features, chosen.value, kind.value)
+    features = [name for name in features if name not in excluded]
+    if not features:
+        reasons = "; ".join(f"{name} is {why}" for name, why in excluded.items())
+        raise ConfigError(
+            f"{chosen.value}: no column is left to learn it from: {reasons or 'there is none'}; add features"
+        )
+    return Roles(
+        target=chosen,
+        task=kind,
+        classes=values.n_unique(),
+        time_column=when,
+        excluded=excluded,
+        repeated=_repeated(labelled, when.value, [*features, chosen.value]) if when else 0.0,
+    )
+
+
+def _useless(values: "pl.Series", is_time: bool) -> str | None:
+    if values.n_unique() < 2:
+        return "the same in every row"
+    return "a time, which the starter model cannot read" if is_time else None
+
+
+def _leaks(rows: "pl.DataFrame", features: list[str], target: str, task: str) -> dict[str, str]:
+    """Find what predicts the target all by itself, a little before check-data refuses it."""
+    sample = rows.gather_every(max(1, rows.height // leakage.MAX_ROWS))
+    powers = leakage.powers(sample, features, target, task)
+    return {
+        name: f"predicts {target} all by itself ({power:.3f}): is it known beforehand?"
+        for name, power in powers.items()
+        if power > _LEAK
     }
-    if len(excluded) + len(kept - {None}) >= table.width:
-        raise ConfigError(f"{', '.join(table.columns)}: no column is left to learn {chosen.value} from; add features")
-    return Roles(target=chosen, task=kind, classes=values.n_unique(), time_column=when, excluded=excluded)
+
+
+def _repeated(rows: "pl.DataFrame", time: str, used: list[str]) -> float:
+    ordered = rows.sort(time).select(used)
+    newest, older = ordered[ordered.height * 4 // 5 :], ordered[: ordered.height * 4 // 5]
+    return newest.join(older.unique(), on=used, how="semi", nulls_equal=True).height / max(newest.height, 1)
 
 
 def _require(table: "pl.DataFrame", option: str, name: str | None) -> None:
@@ -172,9 +207,9 @@ def _identifies(values: "pl.Series") -> str | None:
     distinct, rows = values.n_unique(), len(values)
     named_so = bool({"id", "uuid", "guid", "uid"} & set(_words(values.name)))
     if values.name in ("", "Unnamed: 0", "index", "row", "rownames") and distinct == rows:
-        return "the number of the row"
+        return "the row's number"
     if values.dtype.is_integer() and distinct == rows and bool((values.diff().drop_nulls() == 1).all()):
-        return "the number of the row"
+        return "the row's number"
     if named_so and distinct > _FEW_NUMBERS:
         return "an identifier, by its name"
     if values.dtype == pl.String and distinct * 20 > rows * 19 and not _parses_as_time(values):

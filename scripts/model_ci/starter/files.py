@@ -27,6 +27,7 @@ _METRICS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _MIN_ROWS: Final = {"check-data": 100, "evaluate": 50}  # the defaults; smaller data needs smaller ones
 _HOLDOUT: Final = 0.2
+_OVERLAP: Final = 0.01
 
 
 def configuration(*, name: str, data: str, rows: int, roles: Roles, entrypoint: str) -> str:
@@ -45,8 +46,8 @@ def configuration(*, name: str, data: str, rows: int, roles: Roles, entrypoint: 
         lines.append(f"  time_column: {_scalar(roles.time_column.value)}{_comment(why)}")
     if roles.excluded:
         lines += ["  exclude:", *(f"    - {_scalar(column)}{_comment(why)}" for column, why in roles.excluded.items())]
-    if rows < _MIN_ROWS["check-data"]:
-        lines += ["check-data:", f"  min_rows: {rows // 2}{_comment('little data')}"]
+    checks = _checks(rows, roles)
+    lines += ["check-data:", *checks] if checks else []
     lines += ["train:", f"  entrypoint: {_scalar(entrypoint)}"]
     if entrypoint.startswith(_STARTER):
         lines += ["  parameters:", "    max_iter: 100", "    learning_rate: 0.1"]
@@ -104,6 +105,16 @@ def _needs_nothing(arguments: ast.arguments) -> bool:
     keywords = [a for a, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if default is None]
     needed = [*positional[: len(positional) - len(arguments.defaults)], *keywords]
     return {argument.arg for argument in needed} <= {"features", "target"}
+
+
+def _checks(rows: int, roles: Roles) -> list[str]:
+    lines = []
+    if rows < _MIN_ROWS["check-data"]:
+        lines.append(f"  min_rows: {rows // 2}{_comment('little data')}")
+    if roles.repeated > _OVERLAP / 2:
+        why = f"{roles.repeated:.0%} of the newest rows look like older ones"
+        lines.append(f"  overlap: {min(1.0, round(roles.repeated * 1.5 + _OVERLAP, 2))}{_comment(why)}")
+    return lines
 
 
 def _evaluation(rows: int, roles: Roles) -> list[str]:
