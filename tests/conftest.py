@@ -2,8 +2,10 @@
 
 import io
 import os
+import shutil
+import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,12 +139,26 @@ def write_rows(file: Path, rows: int = 400, seed: int = 0, labels: Sequence[int]
     file.write_text("\n".join(lines) + "\n")
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow takes seconds to make a database: make one, for all tests to begin with a copy of it."""
+    from model_ci.registry.file import FileStore
+
+    store = FileStore(tmp_path_factory.mktemp("store"))
+    store.change(lambda access: None, lambda access: None)
+    store.close()
+    return store.folder
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    """A small project of 400 rows and a logistic regression, outside any repository."""
+def project(tmp_path: Path, empty_store: Path) -> Project:
+    """A small project of 400 rows and a logistic regression, in a repository without a remote."""
     root = tmp_path / "project"
-    root.mkdir()
+    shutil.copytree(empty_store, root / ".model-ci" / "store")
     write_rows(root / "data.csv")
     (root / "model_code.py").write_text(MODEL_CODE)
     (root / "model-ci.yaml").write_text(yaml.safe_dump(CONFIG, sort_keys=False))
+    (root / ".gitignore").write_text(".model-ci/\n__pycache__/\n")
+    for arguments in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "begin"]):
+        subprocess.run(["git", *arguments], cwd=root, check=True)
     return Project(root)

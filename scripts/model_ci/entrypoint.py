@@ -15,6 +15,7 @@ from typing import Any
 
 from model_ci.errors import ConfigError, UserCodeError
 
+_STANDARD_ERROR = 2
 _OURS = str(Path(__file__).parent)
 
 
@@ -81,7 +82,7 @@ def run_command(command: str, root: Path, environment: Mapping[str, str], timeou
     """
     # The one place with a shell: the command is the user's own, from the user's own file.
     process = subprocess.Popen(  # noqa: S602
-        command, shell=True, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(),
+        command, shell=True, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=_STANDARD_ERROR,
         start_new_session=True,
     )  # fmt: skip
     try:

@@ -21,7 +21,7 @@ class Stage:
     name: str
     does: str
     needs: tuple[str, ...] = ()  # stages without whose section it cannot run
-    reads: tuple[str, ...] = ()  # stages whose section it takes into account when there is one
+    judges: bool = False  # can say no
     writes: bool = False  # changes something outside the run's folder, so a pull request never runs it
     always: bool = False  # runs after a refusal too
 
@@ -50,9 +50,9 @@ class Stage:
 STAGES: Final = {
     stage.name: stage
     for stage in (
-        Stage(name="check-data", does="Check the data against its contract and fix its version."),
-        Stage(name="train", does="Fit the model.", reads=("check-data",)),
-        Stage(name="evaluate", does="Judge the model against its gates and the champion.", needs=("train",)),
+        Stage(name="check-data", does="Check the data against its contract and fix its version.", judges=True),
+        Stage(name="train", does="Fit the model."),
+        Stage(name="evaluate", does="Judge the model against its gates and the champion.", needs=("train",), judges=True),
         Stage(
             name="register", does="Register the model and move the aliases.", needs=("train", "evaluate"), writes=True
         ),

@@ -1,0 +1,98 @@
+"""The house: imports go down only, heavy libraries wait until they are needed, one module a stage."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model_ci.stages import STAGES
+
+PACKAGE = Path(__file__).parents[2] / "scripts" / "model_ci"
+# From the top floor down; a module may import from its own floor's folder and from the floors below.
+FLOORS = [
+    ["__main__"],
+    ["cli"],
+    ["commands"],
+    ["pipeline", "starter"],
+    ["stages"],
+    ["judgement"],
+    ["registry", "run", "model"],
+    ["data", "gates", "git", "ci", "entrypoint", "report"],
+    ["config", "git_refusal"],
+    ["schema"],
+    ["files", "errors"],
+]
+HEAVY = {"mlflow", "sklearn", "pandas", "polars", "numpy", "pandera", "pyarrow", "skops", "dvc", "rich", "scipy"}
+
+
+def modules() -> list[Path]:
+    return sorted(f for f in PACKAGE.rglob("*.py") if "templates" not in f.parts)
+
+
+def noun(module: str) -> str:
+    return module.removeprefix("model_ci.").partition(".")[0]
+
+
+def floor(name: str) -> int:
+    return next(i for i, names in enumerate(FLOORS) if name in names)
+
+
+def imports(file: Path, *, deferred: bool) -> list[str]:
+    tree = ast.parse(file.read_text())
+    inside = {
+        child
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or _for_types(node)
+        for child in ast.walk(node)
+    }
+    found = []
+    for node in ast.walk(tree):
+        if (node in inside) and not deferred:
+            continue
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "model_ci":
+            found += [f"model_ci.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.append(node.module)
+    return found
+
+
+def _for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+@pytest.mark.parametrize("file", modules(), ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_imports_go_down_only(file: Path) -> None:
+    me = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if me == "__init__":
+        return
+    for module in imports(file, deferred=True):
+        other = noun(module)
+        if not module.startswith("model_ci.") or other in (me, "__version__"):
+            continue
+        assert floor(other) > floor(me), f"{me} (floor {floor(me)}) imports {other} (floor {floor(other)})"
+
+
+@pytest.mark.parametrize("file", modules(), ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_heavy_libraries_are_imported_inside_functions(file: Path) -> None:
+    assert not [m for m in imports(file, deferred=False) if m.partition(".")[0] in HEAVY]
+
+
+@pytest.mark.parametrize("arguments", [["check-config"], ["--version"], ["run", "--dry-run"]])
+def test_what_is_not_needed_is_not_imported(arguments: list[str], project: object) -> None:
+    code = (
+        "import sys; from model_ci.__main__ import exit_code\n"
+        f"try: exit_code({arguments!r})\nexcept SystemExit: pass\n"
+        f"print('heavy:', sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    root = project.root  # type: ignore[attr-defined]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "heavy: []"
+
+
+def test_one_module_a_stage() -> None:
+    found = {f.stem.replace("_", "-") for f in (PACKAGE / "stages").glob("*.py")} - {"--init--"}
+    assert found == set(STAGES)

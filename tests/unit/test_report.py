@@ -1,0 +1,62 @@
+"""The report: verdict first, everything from the record, and no value that becomes markup."""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from model_ci import report
+
+HOSTILE = "<img src=x onerror=alert(1)> | `code` [a](javascript:x) @team #7 \n## forged"
+
+
+@pytest.fixture
+def record(project: Any, command: Callable[..., Any]) -> dict[str, Any]:
+    command(project.root, "run", "--stages", "train,evaluate")
+    return project.record()  # type: ignore[no-any-return]
+
+
+def test_the_verdict_comes_first(record: dict[str, Any]) -> None:
+    assert report.markdown(record).startswith("## ✅ shop: passed\n")
+    assert report.text(record).startswith("shop: passed\n")
+    assert "| roc_auc | - | 0." in report.markdown(record)
+
+
+def test_values_stay_text(record: dict[str, Any]) -> None:
+    record["stages"]["train"]["parameters"] = {"x": HOSTILE}
+    record["stages"]["evaluate"]["gates"][0]["reason"] = HOSTILE
+    record["stages"]["evaluate"]["gates"][0]["state"] = "failed"
+    record["trigger"]["reason"] = HOSTILE
+    text = report.markdown(record)
+    assert "<img" not in text
+    assert "\n## forged" not in text
+    assert "[a](javascript" not in text
+    assert "@team" not in text.replace("\\@team", "")
+    rows = [line for line in text.splitlines() if "onerror" in line and line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in rows if "parameters" in line or "trigger" in line} == {3}
+
+
+def test_junit_names_each_gate(record: dict[str, Any]) -> None:
+    gate = record["stages"]["evaluate"]["gates"][0]
+    gate |= {"state": "failed", "reason": '0.1 is "not" <at least> 0.6 & more'}
+    suite = ET.fromstring(report.junit(record)).find("testsuite")
+    assert suite is not None
+    cases = {case.get("name"): case for case in suite}
+    assert suite.get("failures") == "1"
+    failure = cases["roc_auc min 0.6"].find("failure")
+    assert failure is not None
+    assert failure.get("message") == gate["reason"]
+    assert cases["roc_auc max_drop 0.01"].find("skipped") is not None
+
+
+def test_metrics_for_gitlab(record: dict[str, Any]) -> None:
+    lines = report.metrics(record).splitlines()
+    assert lines[0].startswith("roc_auc 0.")
+    assert lines[-1] == "# EOF"
+
+
+def test_text_for_eyes_has_color_and_the_same_words(record: dict[str, Any]) -> None:
+    text = report.text(record, color=True, width=200)
+    assert "\x1b[" in text
+    assert "There is no champion yet" in text
