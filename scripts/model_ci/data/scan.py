@@ -29,6 +29,8 @@ class Scan:
         self.source = source
         self._layouts = [inspect(file, source) for file in source.files]
         self._read_schema = unite(self._layouts)
+        if not any(self.collect(layout.lazy().head(1)).height for layout in self._layouts):
+            raise ConfigError(f"{source.location}: has column names, but no rows; name files that have some")
         self.schema = dict(self._read_schema)
         self._written: dict[str, Writing] = {}
         if time_column in self.schema:

@@ -99,8 +99,9 @@ def _rows(data: Data, scan: Scan, seed: int) -> tuple["pl.DataFrame", Cut]:
 
 
 def _missing(key: str, name: str, scan: Scan) -> str:
-    near = difflib.get_close_matches(name, list(scan.schema), n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]!r}?" if near else f"its columns are {', '.join(scan.schema)}"
+    alike = {column.lower(): column for column in scan.schema}
+    near = difflib.get_close_matches(name.lower(), list(alike), n=1, cutoff=0.6)
+    hint = f"did you mean {alike[near[0]]!r}?" if near else f"its columns are {', '.join(scan.schema)}"
     return f"{key}: {scan.source.location} has no column {name!r}; {hint}"
 
 

@@ -1,0 +1,154 @@
+"""How files are read: types, marks of absence, and files that cannot be read."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from model_ci.config import Data, Holdout, Window
+from model_ci.data import source
+from model_ci.data.scan import Scan
+from model_ci.errors import ConfigError
+
+WINDOW, HOLDOUT = Window(kind="all", last=None, start=None), Holdout(by="random", last=None, share=0.2)
+
+
+def scan(root: Path, path: str, time_column: str | None = None) -> Scan:
+    wanted = Data(
+        path=path,
+        target="y",
+        time_column=None,
+        features=None,
+        exclude=(),
+        until=None,
+        window=WINDOW,
+        holdout=HOLDOUT,
+    )
+    return Scan(source.resolve(wanted, root), time_column)
+
+
+def read(root: Path, path: str) -> pl.DataFrame:
+    found = scan(root, path)
+    whole = found.collect(found.lazy())
+    assert whole.equals(pl.concat(found.batches())), "batch by batch it is the same table"
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ("1 2", "integer"),
+        ("1 2.5", "number"),
+        ("1 NA 2", "integer"),
+        ("NA N/A nan 2.5", "number"),
+        ("NA NA", "text"),
+        ("NA BW ZW", "text"),
+        ("true false", "boolean"),
+        ("True FALSE", "boolean"),
+        ("2024-01-01 2024-01-02", "text"),
+        ("99999999999999999999 1", "number"),
+        ("1e3 -2", "number"),
+        ("007 008", "integer"),
+        ("1,5", "text"),
+    ],
+)
+def test_types_of_a_csv(tmp_path: Path, values: str, kind: str) -> None:
+    lines = "".join(f'"{value}",1\n' if "," in value else f"{value},1\n" for value in values.split())
+    (tmp_path / "a.csv").write_text(f"x,y\n{lines}")
+    assert scan(tmp_path, "a.csv").kinds["x"] == kind
+    read(tmp_path, "a.csv")
+
+
+def test_marks_of_absence_are_absent_in_numbers_and_words_in_text(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("country,speed\nNA,NA\nBW,3\n")
+    found = read(tmp_path, "a.csv")
+    assert found["country"].to_list() == ["NA", "BW"]
+    assert found["speed"].to_list() == [None, 3]
+
+
+def test_a_type_that_only_the_last_line_shows(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,y\n" + "1,0\n" * 20_000 + "2.5,1\n")
+    assert read(tmp_path, "a.csv")["x"].dtype == pl.Float64
+    (tmp_path / "b.csv").write_text("x,y\n" + ",0\n" * 20_000 + "word,1\n")
+    assert read(tmp_path, "b.csv")["x"].null_count() == 20_000
+
+
+def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,y\n1,0\n\n2,1\n\n\n")
+    assert read(tmp_path, "a.csv").height == 2
+
+
+def test_windows_line_ends_and_the_mark_of_utf8(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b'\xef\xbb\xbfx,y\r\n"a, b",0\r\n"c\nd",1\r\n')
+    assert read(tmp_path, "a.csv").rows() == [("a, b", 0), ("c\nd", 1)]
+
+
+def test_files_are_one_table(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("x,y,z,w\n1,0,,a\n")
+    (tmp_path / "2.csv").write_text("y,x,z,w\n1,2.5,7,\n")
+    (tmp_path / "3.csv").write_text("y,x,z,w\n")
+    found = read(tmp_path, "*.csv")
+    assert found.rows() == [(1.0, 0, None, "a"), (2.5, 1, 7, None)]
+
+
+def test_the_index_that_pandas_leaves_is_no_column(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"x": [1, 2], "y": [0, 1], "__index_level_0__": [5, 6]})
+    frame.write_parquet(tmp_path / "a.parquet")
+    assert list(scan(tmp_path, "a.parquet").schema) == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"a.csv": b""}, "a.csv: is empty"),
+        ({"a.csv": b"\n\n"}, "a.csv: is empty"),
+        ({"a.csv": b"x,y\n"}, "has column names, but no rows"),
+        ({"a.csv": b"x;y\n1;0\n"}, "a.csv: its columns are separated by semicolons ('x;y')"),
+        ({"a.csv": b"x\ty\n1\t0\n"}, "a.csv: its columns are separated by tabs"),
+        ({"a.csv": b"x,y,x\n1,0,1\n"}, "a.csv: column 'x' stands twice"),
+        ({"a.csv": b",x,y\n0,1,0\n"}, "a.csv: column 1 has no name; name it, or export without the index column"),
+        ({"a.csv": b"x,y\n1,0\n1,2,3\n"}, "a.csv:3: 3 values for 2 columns"),
+        ({"a.csv": b"x,y\n1,0\n\xe4,1\n"}, "a.csv: not UTF-8 text"),
+        ({"a.csv": b"\xe4,y\n1,0\n"}, "a.csv: not UTF-8 text"),
+        ({"a.csv": "x,y\n1,0\n".encode("utf-16")}, "a.csv: not UTF-8 text"),
+        ({"a.csv": b'x,y\n"1,0\n2,1\n'}, "a.csv: "),
+        ({"a.parquet": b"PAR1 no"}, "a.parquet: not a Parquet file that can be read"),
+        ({"a.parquet": b""}, "a.parquet: not a Parquet file that can be read"),
+        ({"a.csv": b"x,y\n1,0\n", "b.csv": b"x,y\nword,0\n"}, "b.csv: x: holds text, but integer in a.csv"),
+        ({"a.csv": b"x,y\n1,0\n", "b.csv": b"x,z\n1,0\n"}, "b.csv: lacks y and has z as well, unlike a.csv"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(tmp_path: Path, files: dict[str, bytes], says: str) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, "*" + Path(next(iter(files))).suffix)
+    assert says in str(caught.value)
+    assert "; " in str(caught.value), "a message says what to do"
+
+
+def test_bytes_that_are_damaged_in_the_middle_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    pl.DataFrame({"x": range(50_000), "y": range(50_000)}).write_parquet(file)
+    content = bytearray(file.read_bytes())
+    content[100:5000] = b"\xff" * 4900
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"a\.parquet: cannot be read: .*; write it again"):
+        read(tmp_path, "a.parquet")
+    with pytest.raises(ConfigError, match=r"a\.parquet: cannot be read: .*; write it again"):
+        list(scan(tmp_path, "a.parquet").batches())
+
+
+def test_files_of_other_zones_are_refused(tmp_path: Path) -> None:
+    for name, zone in (("a", "UTC"), ("b", "Asia/Tokyo")):
+        frame = pl.DataFrame({"t": ["2024-01-01"]}).select(pl.col("t").str.to_datetime().dt.replace_time_zone(zone))
+        frame.write_parquet(tmp_path / f"{name}.parquet")
+    with pytest.raises(ConfigError, match=r"b\.parquet: t: holds time in Asia/Tokyo, but time in UTC in a\.parquet"):
+        scan(tmp_path, "*.parquet")
+
+
+def test_batches_do_not_grow_with_the_rows(tmp_path: Path) -> None:
+    pl.DataFrame({"x": range(200_001)}).write_parquet(tmp_path / "a.parquet", row_group_size=200_001)
+    sizes = [batch.height for batch in scan(tmp_path, "a.parquet").batches()]
+    assert sum(sizes) == 200_001
+    assert max(sizes) <= 50_000
