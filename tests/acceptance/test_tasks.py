@@ -32,6 +32,13 @@ def with_lambda():
     return make_pipeline(numbers, LogisticRegression())
 
 
+def with_nan():
+    from sklearn.impute import SimpleImputer
+
+    columns = make_column_transformer(("passthrough", ["size", "age"]))
+    return make_pipeline(columns, SimpleImputer(missing_values=float("nan")), LogisticRegression())
+
+
 class Doubled(LogisticRegression):
     """A class of the user's own."""
 
@@ -90,7 +97,7 @@ def test_regression_on_parquet_by_a_glob(coded: Any, command: Command) -> None:
 
 @pytest.mark.parametrize(
     ("function", "stored"),
-    [("fitted", "skops"), ("with_lambda", "cloudpickle"), ("with_own_class", "skops")],
+    [("fitted", "skops"), ("with_lambda", "cloudpickle"), ("with_own_class", "skops"), ("with_nan", "skops")],
 )
 def test_what_an_entry_point_may_return(coded: Any, command: Command, function: str, stored: str) -> None:
     coded.configure(train={"entrypoint": f"model_code:{function}", "parameters": {}})

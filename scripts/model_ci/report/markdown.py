@@ -6,7 +6,7 @@ from typing import Final
 
 from model_ci.report.content import Block, Heading, Paragraph, Table
 
-_SIGNS: Final = {"passed": "✅", "failed": "❌", "not judged": "⚪"}
+_SIGNS: Final = {"passed": "✅", "failed": "❌", "not judged": "⚪", "no champion": "⚪"}
 
 
 def render(blocks: Sequence[Block]) -> str:
@@ -34,6 +34,11 @@ def _table(table: Table) -> str:
     if table.folded:
         return f"<details><summary>{_escape(table.title)}</summary>\n\n{body}\n\n</details>"
     return f"### {_escape(table.title)}\n\n{body}"
+
+
+def _cell(text: str) -> str:
+    sign = _SIGNS.get(text.partition(":")[0])
+    return f"{sign} {_escape(text)}" if sign else _escape(text)
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """Train: the user's entry point or command makes a model, which is saved, hashed and probed."""
 
 import json
+import math
 import os
 import random
 from collections.abc import Mapping
@@ -167,4 +168,5 @@ def _seed(seed: int) -> None:
 
 def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Keep the hyperparameters that are values; nested estimators show as their own parameters anyway."""
-    return {k: v for k, v in sorted(parameters.items()) if v is None or isinstance(v, (str, int, float, bool))}
+    values = {k: v for k, v in sorted(parameters.items()) if v is None or isinstance(v, (str, int, float, bool))}
+    return {k: str(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
