@@ -49,12 +49,12 @@ class GitHub:
         document = github_tree.add_probe(file)
         github_tree.check_event(document, event.name, event.payload, event.inputs)
         self._serve(paths, event)
+        # not by the environment, which act hands on to every step
+        paths.secrets.write_text("".join(f'{name}="{value}"\n' for name, value in event.secrets.items()))
         paths.event.write_text(json.dumps(event.as_payload(self.repository)))
         command = [*_command(paths, event, file), *_pairs("--local-repository", mapped)]
         env = {**process.environment(paths.home, paths.folder), "XDG_CACHE_HOME": str(paths.folder / "xdg")}
-        done = process.run(
-            command, env={**env, **self.variables, **event.secrets}, cwd=paths.repository, timeout_s=timeout_s
-        )
+        done = process.run(command, env={**env, **self.variables}, cwd=paths.repository, timeout_s=timeout_s)
         outcome = github_log.Outcome(done.returncode, paths.origin, output=done.stdout + done.stderr)
         github_log.read(outcome, document.get("name") or workflow)
         outcome.artifacts = {a.stem: a for a in paths.artifacts.glob("*/*/*.zip")}
@@ -83,7 +83,7 @@ class GitHub:
         if not paths.origin.exists():
             repository.serve(paths.repository, paths.origin)
         repository.git(paths.repository, "push", "-q", "--force", str(paths.origin), f"HEAD:refs/heads/{event.branch}")
-        repository.redirect(paths.home, {address: paths.origin})
+        repository.redirect(paths.home / ".gitconfig", {address: paths.origin})
 
 
 def _stand_in(name: str, copy: Path) -> Path:
@@ -106,6 +106,7 @@ class _Paths:
         self.cache = self.folder / "cache"
         self.origin = folder / "origin.git"
         self.event = self.folder / "event.json"
+        self.secrets = self.folder / "secrets"
         self.nothing = self.folder / "nothing"
         for place in (self.repository, self.home, self.artifacts, self.cache):
             place.mkdir(parents=True)
@@ -118,17 +119,17 @@ def _command(paths: _Paths, event: Event, file: Path) -> list[str]:
         event.name,
         *_pairs("-W", [file.relative_to(paths.repository)]),
         *("-e", str(paths.event), "--json", "--rm", "--pull=false", "--no-skip-checkout"),
-        *("-P", "ubuntu-latest=-self-hosted", "-P", "ubuntu-24.04=-self-hosted", "--defaultbranch", "main"),
+        *_pairs("-P", [f"{label}=-self-hosted" for label in ("ubuntu-latest", "ubuntu-24.04", "self-hosted", "gpu")]),
+        *("--defaultbranch", "main"),
         *("--action-cache-path", str(paths.cache)),
         *("--cache-server-path", str(paths.folder / "act-cache"), "--cache-server-addr", "127.0.0.1"),
         *("--artifact-server-path", str(paths.artifacts), "--artifact-server-addr", "127.0.0.1"),
         *("--artifact-server-port", str(_free_port())),
         # without these it would read .env, .secrets, .vars and .input of the folder
         *_pairs("--env-file", [paths.nothing]),
-        *_pairs("--secret-file", [paths.nothing]),
+        *_pairs("--secret-file", [paths.secrets]),
         *_pairs("--var-file", [paths.nothing]),
         *_pairs("--input-file", [paths.nothing]),
-        *_pairs("-s", event.secrets),  # names only: the values come by the environment
     ]
 
 

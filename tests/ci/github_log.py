@@ -68,6 +68,11 @@ class Outcome:
         """All job summaries."""
         return "".join(job.summary for job in self.jobs.values())
 
+    @property
+    def told(self) -> str:
+        """What a person would read to see why it failed."""
+        return "\n".join([*self.errors, *(job.log[-3000:] for job in self.jobs.values())]) or self.output[-3000:]
+
     def job(self, name: str) -> Job:
         """Return the one job of that id or name."""
         found = [job for job in self.jobs.values() if name in (job.id, job.name)]

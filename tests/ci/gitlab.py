@@ -31,7 +31,8 @@ class GitLab:
         home.mkdir(parents=True)
         shutil.copytree(tree, clone, symlinks=True, ignore=repository.IGNORED)
         self._serve(clone, home, origin, branch)
-        command, env = _command(home, _variables(source, branch)), {**process.environment(home, here), **self.variables}
+        variables = {**self.variables, "GIT_CONFIG_GLOBAL": str(home / "job.gitconfig"), **_predefined(source, branch)}
+        command, env = _command(home, variables), process.environment(home, here)
         planned = process.run([*command, "--list-json"], env=env, cwd=clone, timeout_s=timeout_s)
         outcome = gitlab_log.Outcome(planned.returncode, origin, output=planned.stdout + planned.stderr)
         if planned.returncode == 0:
@@ -50,19 +51,19 @@ class GitLab:
         if not origin.exists():
             repository.serve(clone, origin)
         repository.git(clone, "push", "-q", "--force", str(origin), f"HEAD:refs/heads/{branch}")
-        served = {self.project: origin}
+        served = {path: self.folder / f"{path}.git" for path in self.projects}
         for path, (files, tags) in self.projects.items():
-            served[path] = self.folder / f"{path}.git"
             if not served[path].exists():
                 repository.publish(files, served[path], tags)
-        # gitlab-ci-local itself asks with the port
-        repository.redirect(
-            home, {f"https://{_HOST}{port}/{path}": bare for path, bare in served.items() for port in ("", ":443")}
-        )
+        # gitlab-ci-local itself asks with the port, and must see the address of the project as it is
+        known = {f"https://{_HOST}{port}/{path}": bare for path, bare in served.items() for port in ("", ":443")}
+        repository.redirect(home / ".gitconfig", known)
+        repository.redirect(home / "job.gitconfig", {**known, f"https://{_HOST}/{self.project}": origin})
 
 
-def _variables(source: str, branch: str) -> dict[str, str]:
+def _predefined(source: str, branch: str) -> dict[str, str]:
     variables = {
+        "GITLAB_CI": "true",  # gitlab-ci-local says false
         "CI_PIPELINE_SOURCE": source,
         "CI_SERVER_HOST": _HOST,
         "CI_SERVER_FQDN": _HOST,

@@ -34,6 +34,11 @@ class Outcome:
     jobs: dict[str, Job] = field(default_factory=dict)
     output: str = ""
 
+    @property
+    def told(self) -> str:
+        """What a person would read to see why it failed."""
+        return "\n".join(job.log[-3000:] for job in self.jobs.values()) or self.output[-3000:]
+
 
 def read(outcome: Outcome, state: Path) -> None:
     """Fill `outcome` from its output and from the folder that gitlab-ci-local keeps."""

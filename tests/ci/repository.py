@@ -1,12 +1,13 @@
 """Real git repositories: the checkout that a runner works on, and the bare one that it pushes to."""
 
+import json
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.ci.process import GIT_ENVIRONMENT
 
@@ -53,12 +54,24 @@ def publish(files: Path, bare: Path, tags: Sequence[str]) -> None:
         serve(clone, bare)
 
 
-def redirect(home: Path, addresses: Mapping[str, Path]) -> None:
-    """Let git, by the configuration in `home`, find bare repositories behind addresses that are not reachable.
+def redirect(configuration: Path, addresses: Mapping[str, Path]) -> None:
+    """Write a git configuration that finds bare repositories behind addresses that are not reachable.
 
     Each address has a rule of its own: one for a whole host would also change what `git remote get-url` prints.
     """
     lines = ["[user]\n\tname = ci\n\temail = ci@example.invalid\n[safe]\n\tdirectory = *\n"]
     for address, bare in addresses.items():
         lines.append(f'[url "file://{bare}"]\n\tinsteadOf = {address}.git\n\tinsteadOf = {address}\n')
-    (home / ".gitconfig").write_text("".join(lines))
+    configuration.write_text("".join(lines))
+
+
+def branches(bare: Path) -> set[str]:
+    """Return the names of the branches."""
+    return set(git(bare, "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads").splitlines())
+
+
+def newest_record(bare: Path) -> dict[str, Any]:
+    """Return the newest run record on the records branch."""
+    files = git(bare, "ls-tree", "-r", "--name-only", "model-ci/records").splitlines()
+    newest = max(file for file in files if file.endswith(".json"))
+    return json.loads(git(bare, "show", f"model-ci/records:{newest}"))  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ from model_ci import __version__
 from model_ci.stages import STAGES
 
 ROOT = Path(__file__).parents[2]
-GITLAB_ONLY = {"job-name", "stage", "image", "toolkit"}
+GITLAB_ONLY = {"job-name", "stage", "after", "image", "toolkit"}
 WORKFLOW_ONLY = {"runs-on", "container", "timeout-minutes", "lfs"}
 NAMES = [*STAGES, "run"]
 OUTPUTS = {
@@ -49,7 +49,7 @@ def test_every_stage_has_an_action_and_a_template() -> None:
 def test_both_platforms_describe_the_same_inputs(name: str) -> None:
     inputs, _, _ = template(name)
     assert described(action(name)["inputs"], set()) == described(inputs, GITLAB_ONLY)
-    assert set(inputs) >= GITLAB_ONLY
+    assert set(inputs) >= GITLAB_ONLY - {"after"}
     assert ("stages" in inputs) == (name == "run")
 
 
@@ -88,6 +88,11 @@ def test_every_input_of_the_reusable_workflow_reaches_both_jobs() -> None:
     for job in workflow["jobs"].values():
         text = yaml.safe_dump(job, width=1000)
         assert [n for n in workflow["on"]["workflow_call"]["inputs"] if f"inputs.{n}" not in text] == []
+
+
+def test_each_stage_goes_on_with_the_run_of_the_one_before() -> None:
+    after = {name: template(name)[0].get("after", {}).get("default") for name in STAGES}
+    assert list(after.items()) == list(zip(STAGES, [None, *STAGES], strict=False))
 
 
 @pytest.mark.parametrize("name", NAMES)
