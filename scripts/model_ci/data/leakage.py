@@ -118,7 +118,7 @@ def power(feature: "pl.Series", target: "pl.Series", task: str) -> float:
     if feature.dtype == pl.Boolean:
         feature = feature.cast(pl.Int64)
     if task == "regression":
-        answers = [(1.0, target.cast(pl.Float64).to_numpy())]
+        answers = [(1.0, _ranks(target.cast(pl.Float64).to_numpy()))]
     else:
         classes = target.unique().sort()
         answers = [(float((target == c).mean() or 0), (target == c).cast(pl.Float64).to_numpy()) for c in classes]
@@ -177,10 +177,9 @@ def _distance_from_chance(score: "Numbers", positive: "Numbers") -> float:
 def _squared_correlation(score: "Numbers", answer: "Numbers") -> float:
     import numpy as np
 
-    ranks, answers = _ranks(score), _ranks(answer)
-    if ranks.std() == 0 or answers.std() == 0:
+    if score.std() == 0 or answer.std() == 0:
         return 0.0
-    return float(np.corrcoef(ranks, answers)[0, 1] ** 2)
+    return float(np.corrcoef(score, answer)[0, 1] ** 2)
 
 
 def _ranks(values: "Numbers") -> "Numbers":
