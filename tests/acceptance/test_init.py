@@ -190,9 +190,11 @@ def test_a_column_without_a_telling_name(repository: Path) -> None:
 
 
 def test_an_identifier_is_never_the_target(repository: Path) -> None:
-    table = customers(100).select("age", "plan", "customer_id")
+    table = customers(100).select("age", "plan", (pl.col("age").rank("random", seed=1) * 7).alias("orderId"))
     table.write_csv(repository / "customers.csv")
-    assert init.propose(repository).roles.target.value == "plan"
+    roles = init.propose(repository).roles
+    assert roles.target.value == "plan"
+    assert roles.excluded == {"orderId": "an identifier, by its name"}
 
 
 def test_what_is_told_is_kept(repository: Path) -> None:
