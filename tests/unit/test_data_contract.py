@@ -23,8 +23,8 @@ def scan(root: Path, frame: pl.DataFrame) -> Scan:
     return Scan(Source(root=root, location="d.parquet", format="parquet", files=(file,), pointers=()))
 
 
-def learn(root: Path, frame: pl.DataFrame, batch: int = 1000, key: tuple[str, ...] = ()) -> dict[str, Any]:
-    learner = Learner(scan(root, frame), key)
+def learn(root: Path, frame: pl.DataFrame, batch: int = 1000, unused: tuple[str, ...] = ()) -> dict[str, Any]:
+    learner = Learner(scan(root, frame), unused)
     for part in frame.iter_slices(batch):
         learner.add(part, rowhash.of_columns(part))
     return learner.contract()
@@ -54,7 +54,7 @@ FRAME = pl.DataFrame(
 
 
 def test_what_is_learnt(tmp_path: Path) -> None:
-    assert learn(tmp_path, FRAME, key=("name", "count")) == {
+    assert learn(tmp_path, FRAME, unused=("name", "flag")) == {
         "duplicates": 0,
         "key": ["name"],
         "columns": {
@@ -181,7 +181,7 @@ def test_shares_that_are_allowed(tmp_path: Path) -> None:
 
 
 def test_a_key_that_repeats(tmp_path: Path) -> None:
-    agreed = learn(tmp_path, FRAME, key=("name",))
+    agreed = learn(tmp_path, FRAME, unused=("name",))
     (found,) = check(tmp_path, agreed, FRAME.with_columns(name=pl.lit("name 1"), real=pl.int_range(120) / 120))
     assert (found.where, found.count) == ("name", 119)
 

@@ -87,12 +87,17 @@ def write(file: Path, learnt: Mapping[str, Any], *, rows: int, location: str) ->
 
 
 class Learner:
-    """Learns a contract from rows, batch by batch."""
+    """Learns a contract from rows, batch by batch.
 
-    def __init__(self, scan: Scan, key: Sequence[str] = ()) -> None:
+    Of the columns `unused` by the model only the type is agreed on, and the first that names each row is the key:
+    they are mostly numbers and names of cases, and the next rows have others.
+    """
+
+    def __init__(self, scan: Scan, unused: Sequence[str] = ()) -> None:
         self._columns = {name: _Seen(name, kind) for name, kind in scan.kinds.items()}
+        self._unused = unused
         self._rows = Repeats()
-        self._keys = {name: Repeats() for name in key}
+        self._keys = {name: Repeats() for name in unused if scan.kinds[name] in ("integer", "text")}
         self.rows = 0
 
     def add(self, batch: "pl.DataFrame", hashes: Mapping[str, rowhash.RowHashes]) -> None:
@@ -110,7 +115,7 @@ class Learner:
         return {
             "duplicates": _room(self._rows.count(), self.rows),
             "key": keys[:1],
-            "columns": {name: seen.column(self.rows) for name, seen in self._columns.items()},
+            "columns": {n: seen.column(self.rows, bounds=n not in self._unused) for n, seen in self._columns.items()},
         }
 
 
@@ -136,8 +141,10 @@ class _Seen:
             self.low = low if self.low is None else min(self.low, low)
             self.high = high if self.high is None else max(self.high, high)
 
-    def column(self, rows: int) -> dict[str, Any]:
+    def column(self, rows: int, *, bounds: bool) -> dict[str, Any]:
         found: dict[str, Any] = {"type": self.kind, "nulls": _room(self.nulls, rows)}
+        if not bounds:
+            return found
         if self.low is not None and self.kind in _NUMBERS:
             found |= _bounds(self.low, self.high, whole=self.kind == "integer")
         elif self.low is not None:

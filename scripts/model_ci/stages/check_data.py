@@ -69,8 +69,7 @@ def run(config: Config, run: Run) -> Result:
 def learn(config: Config) -> Path:
     """Learn the contract from the rows of the window and write its file; return the file."""
     reading = _Reading(config)
-    keys = [column for column in config.data.exclude if reading.scan.kinds[column] in ("integer", "text")]
-    learner = Learner(reading.scan, key=keys)
+    learner = Learner(reading.scan, unused=config.data.exclude)
     for batch, hashes in reading.rows():
         learner.add(batch, hashes)
     reading.confirm()
