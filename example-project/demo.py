@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -80,10 +80,14 @@ class Workspace:
         self.call("git", "push", "--quiet", "origin", "main")
 
     def aliases(self) -> dict[str, str]:
-        """Return the registry's aliases with the version that each points to."""
-        with sqlite3.connect(self.repository / ".model-ci" / "store" / "mlflow.db") as database:
-            rows = database.execute("SELECT alias, version FROM registered_model_aliases WHERE name = ?", (MODEL,))
-            return {alias: str(version) for alias, version in sorted(rows)}
+        """Return the registry's aliases with the version that each points to; raise DemoError when there is no registry."""
+        file = self.repository / ".model-ci" / "store" / "mlflow.db"
+        try:
+            with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
+                rows = database.execute("SELECT alias, version FROM registered_model_aliases WHERE name = ?", (MODEL,))
+                return {alias: str(version) for alias, version in sorted(rows)}
+        except sqlite3.Error as error:
+            raise DemoError(f"{file}: holds no registry: {error}") from None
 
     def expect_aliases(self, **expected: str) -> None:
         """Show the aliases; raise DemoError when one of `expected` points elsewhere."""
