@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "model"  # of the run
 PROBE_ROWS: Final = 32
+_EXAMPLE_ROWS: Final = 100
 
 
-def save(estimator: Any, folder: Path, example: "pd.DataFrame", code: Sequence[Path] = ()) -> None:
+def save(estimator: Any, folder: Path, rows: "pd.DataFrame", code: Sequence[Path] = ()) -> None:
     """Write a fitted scikit-learn estimator as an MLflow model with signature and input example.
 
     Stored as skops, which names every type it will build on loading; where that cannot hold the estimator (a lambda
@@ -31,9 +32,10 @@ def save(estimator: Any, folder: Path, example: "pd.DataFrame", code: Sequence[P
         import mlflow.sklearn
         from mlflow.models import infer_signature
 
+        telling = _telling_rows(rows)
         keywords: dict[str, Any] = {
-            "signature": infer_signature(example, estimator.predict(example)),
-            "input_example": example.head(5),
+            "signature": infer_signature(telling, estimator.predict(telling)),
+            "input_example": telling.head(5),
             "pip_requirements": _requirements(estimator),
         }
         trusted = _types(estimator)
@@ -180,6 +182,14 @@ def quiet_mlflow() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+def _telling_rows(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Take few rows that tell the columns' types, and for each column with gaps one that has one: it is optional then."""
+    first = list(range(min(_EXAMPLE_ROWS, len(rows))))
+    gaps = rows.isna()
+    with_gap = [int(gaps[name].to_numpy().argmax()) for name in rows.columns if gaps[name].any()]
+    return rows.iloc[first + [i for i in dict.fromkeys(with_gap) if i >= len(first)]]
 
 
 def _types(estimator: Any) -> list[str] | None:
