@@ -62,7 +62,7 @@ def pull(pointers: Sequence[Pointer], root: Path) -> None:
             "pip install 'model-ci[dvc]', or 'model-ci[s3]' for a remote on S3"
         )
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", "pull", "--quiet", *(str(p.path) for p in pointers)],
+        [sys.executable, "-m", "dvc", "pull", *(str(p.path) for p in pointers)],
         cwd=root,
         env=os.environ | {"DVC_NO_ANALYTICS": "1"},
         capture_output=True,
@@ -70,12 +70,12 @@ def pull(pointers: Sequence[Pointer], root: Path) -> None:
         check=False,
     )
     if done.returncode:
-        raise _refused(names, done.stderr.strip() or done.stdout.strip())
+        raise _refused(names, done.stdout + done.stderr)
 
 
 def _refused(names: str, said: str) -> ConfigError | ServiceError:
-    last = " ".join(said.splitlines()[-6:])
-    where = f"{names}: `dvc pull` failed: {last}"
+    errors = [line.removeprefix("ERROR: ") for line in said.splitlines() if line.startswith("ERROR: ")]
+    where = f"{names}: `dvc pull` failed: {', '.join(errors) or said.strip()}"
     if "requires" in said and "to be installed" in said:
         return ConfigError(f"{where}; install what it names: pip install 'model-ci[s3]' for a remote on S3")
     if "not inside of a DVC repository" in said:
