@@ -141,39 +141,38 @@ def test_a_template_passes_hostile_values_on_unchanged(file: Path, value: str, t
     assert not list(tmp_path.rglob("x"))
 
 
-@pytest.mark.parametrize("server", ["https://github.com", "https://gitlab.example.com"])
-def test_the_token_is_given_to_the_server_alone(server: str, tmp_path: Path) -> None:
-    env = token_settings(server)
+@pytest.mark.parametrize("job", ["github", "register", "record", "pipeline"])
+def test_the_token_is_given_to_the_server_alone(job: str, tmp_path: Path) -> None:
+    server = "https://github.com" if job == "github" else "https://gitlab.example.com"
+    env = {**token_settings(job, server, tmp_path), "MODEL_CI_GIT_TOKEN": "secret"}
     assert "password=secret" in fill(server, env, tmp_path)
     assert "secret" not in fill("https://elsewhere.example.com", env, tmp_path)
 
 
+def test_gitlab_pushes_by_the_token_of_the_job_without_another(tmp_path: Path) -> None:
+    server = "https://gitlab.example.com"
+    assert "password=job" in fill(server, token_settings("record", server, tmp_path), tmp_path)
+
+
 def test_gitlab_takes_the_token_out_of_the_address(tmp_path: Path) -> None:
-    env = token_settings("https://gitlab.example.com")
+    env = token_settings("record", "https://gitlab.example.com", tmp_path)
     execute(["git", "init", "-q"], tmp_path, {})
     execute(["git", "remote", "add", "origin", "https://gitlab-ci-token:job@gitlab.example.com/a/b.git"], tmp_path, {})
     assert execute(["git", "ls-remote", "--get-url", "origin"], tmp_path, env) == "https://gitlab.example.com/a/b.git\n"
 
 
-def token_settings(server: str) -> dict[str, str]:
-    """Return git's settings as the job of that server has them."""
-    if "github" in server:
-        job = load(ROOT / ".github" / "workflows" / "pipeline.yml")["jobs"]["pipeline"]
-        (env,) = [s["env"] for s in job["steps"] if s.get("id") == "run"]
-        env = {k: v.replace("${{ github.server_url }}", server) for k, v in env.items() if k.startswith("GIT_")}
-    else:
-        (job,) = load_all(ROOT / "gitlab" / "record.gitlab-ci.yml")[1].values()
-        env = {k: expand(v, server) for k, v in job["variables"].items() if k.startswith("GIT_")}
-    return {**env, "MODEL_CI_GIT_TOKEN": "secret"}
-
-
-def expand(variable: str | dict[str, str], server: str) -> str:
-    """Expand a variable of a job as GitLab does."""
-    if isinstance(variable, dict):
-        return variable["value"]
+def token_settings(job: str, server: str, folder: Path) -> dict[str, str]:
+    """Return the environment in which git runs in a job."""
+    if job == "github":
+        workflow = load(ROOT / ".github" / "workflows" / "pipeline.yml")
+        (env,) = [s["env"] for s in workflow["jobs"]["pipeline"]["steps"] if s.get("id") == "run"]
+        return {k: v.replace("${{ github.server_url }}", server) for k, v in env.items() if k.startswith("GIT_")}
+    (template,) = load_all(ROOT / "gitlab" / f"{job}.gitlab-ci.yml")[1].values()
+    exports = [line for line in template["script"] if line.startswith("export GIT_")]
     protocol, _, host = server.partition("://")
     known = {"CI_SERVER_URL": server, "CI_SERVER_PROTOCOL": protocol, "CI_SERVER_FQDN": host, "CI_JOB_TOKEN": "job"}
-    return re.sub(r"\$(\w+)", lambda m: known[m[1]], variable)
+    printed = execute(["bash", "-ec", "\n".join([*exports, "env -0"])], folder, known)
+    return dict(pair.split("=", 1) for pair in printed.split("\0") if pair.startswith(("GIT_", "CI_")))
 
 
 def fill(server: str, env: dict[str, str], folder: Path) -> str:
