@@ -117,7 +117,7 @@ def test_the_file_is_for_people(tmp_path: Path) -> None:
             "ranges",
             "day",
             120,
-            "from 2024-01-01 on, such as datetime.date(2023",
+            "from 2024-01-01 on, such as 2023-12-31",
         ),
         (pl.lit(datetime(2023, 12, 31)).alias("at"), "ranges", "at", 120, "from 2024-01-01 on"),
         (pl.lit(date(2024, 1, 31)).alias("at"), "types", "at", 120, "are no time but date"),

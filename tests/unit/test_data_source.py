@@ -5,11 +5,12 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from model_ci.config import Data, Holdout, Window
-from model_ci.data import hashes, source
+from model_ci.data import hashes, pointer, source
 from model_ci.data.hashes import Hashes
 from model_ci.errors import ConfigError
 
@@ -110,11 +111,34 @@ def test_a_change_of_the_same_length_is_seen(tmp_path: Path, age: str) -> None:
     assert version(tmp_path, "a.csv").sha256 != first.sha256
 
 
-def test_a_hash_taken_within_the_clocks_tick_is_not_remembered(tmp_path: Path) -> None:
+def test_a_hash_taken_within_the_clocks_tick_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = put(tmp_path, "a.csv")
-    found = hashes.stamp(file)
-    assert not hashes._settled(found, began_ns=max(found[1], found[2]) + 1_000_000)
-    assert hashes._settled(found, began_ns=max(found[1], found[2]) + 3_000_000_000)
+    now = time.time_ns()
+    # The clock stands still: a change in the tick of the hash leaves no trace in the stamp.
+    monkeypatch.setattr(hashes, "stamp", lambda _: (8, now, now, 1))
+    first = version(tmp_path, "a.csv")
+    file.write_text("a,y\n1,1\n")
+    assert version(tmp_path, "a.csv").sha256 != first.sha256
+
+
+@pytest.mark.parametrize(("nanoseconds", "trusted"), [(123_456_789, True), (0, False)])
+def test_clocks_of_whole_seconds_are_trusted_later(nanoseconds: int, trusted: bool) -> None:
+    moment = 1_700_000_000 * 10**9 + nanoseconds
+    assert hashes._settled((8, moment, moment, 1), began_ns=moment + 500_000_000) is trusted
+    assert hashes._settled((8, moment, moment, 1), began_ns=moment + 3_000_000_000)
+
+
+def test_a_file_that_grows_while_it_is_hashed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, read = put(tmp_path, "a.csv"), hashes._read
+
+    def grow(*given: Any) -> dict[str, str]:
+        found = read(*given)
+        file.write_text("longer than before")
+        return found
+
+    monkeypatch.setattr(hashes, "_read", grow)
+    with pytest.raises(ConfigError, match=r"a\.csv: changed while its hash was taken"):
+        version(tmp_path, "a.csv")
 
 
 @pytest.mark.parametrize("cache", ["", "[]", '{"x": 3}', "\0"])
@@ -164,6 +188,31 @@ def test_a_pointer_agrees_with_the_bytes_or_not(tmp_path: Path) -> None:
     found = version(tmp_path, "d/*.csv").dvc
     assert found is not None
     assert not found[0].matches
+
+
+@pytest.mark.parametrize(
+    ("tracked", "wanted", "concerns"),
+    [
+        ("d/a.csv", "d/*.csv", True),
+        ("d/a.bin", "d/*.csv", False),
+        ("d/deep/a.csv", "d/*.csv", False),
+        ("d/deep/a.csv", "d/**/*.csv", True),
+        ("d/deep", "d/*/*.csv", True),
+        ("d/other", "d/deep/*.csv", False),
+        ("d", "d/deep/a.csv", True),
+        ("d/a[1].csv", "d/a[1].csv", True),
+    ],
+)
+def test_only_what_the_path_may_name_is_of_concern(tmp_path: Path, tracked: str, wanted: str, concerns: bool) -> None:
+    md5 = "0" * 32 + (".dir" if "." not in tracked else "")
+    found = pointer.Pointer(path=tmp_path / tracked, md5=md5, file=tmp_path / "x.dvc")
+    assert found.concerns(tmp_path / wanted) is concerns
+
+
+def test_what_is_of_no_concern_is_not_pulled(tmp_path: Path) -> None:
+    put(tmp_path, "d/a.csv")
+    put(tmp_path, "d/other.bin.dvc", "outs:\n- md5: x\n  path: other.bin\n")
+    assert source.resolve(data("d/*.csv"), tmp_path).pointers == ()
 
 
 def test_the_outputs_of_a_pipeline_are_found_in_its_lock(tmp_path: Path) -> None:

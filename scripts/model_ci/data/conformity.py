@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
-from zoneinfo import ZoneInfo
 
 from model_ci.data import rowhash
 from model_ci.data.contract import Column, Contract
 from model_ci.data.finding import MAX_EXAMPLES, Finding, share, such_as
 from model_ci.data.repeats import Repeats
 from model_ci.data.scan import Scan
+from model_ci.data.times import zone
 
 if TYPE_CHECKING:
     import polars as pl
@@ -168,10 +168,10 @@ def _bound(bound: Any, dtype: "pl.DataType") -> Any:
     moment = datetime.fromisoformat(bound)
     if dtype == pl.Date:
         return moment.date()
-    zone = getattr(dtype, "time_zone", None)
-    if zone is None:
+    name = getattr(dtype, "time_zone", None)
+    if name is None:
         return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-    return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone(name))
 
 
 def _reads_as_number(data: Any) -> "pl.LazyFrame":

@@ -25,7 +25,8 @@ class Finding:
 
 def such_as(examples: Sequence[Any]) -> str:
     """List a few examples for the end of a sentence."""
-    return f", such as {', '.join(map(repr, examples[:3]))}" if examples else ""
+    shown = [repr(example) if isinstance(example, str) else str(example) for example in examples[:3]]
+    return f", such as {', '.join(shown)}" if shown else ""
 
 
 def share(count: int, rows: int) -> str:

@@ -17,8 +17,8 @@ def read(file: Path, name: str) -> list[str]:
             names = next(csv.reader(lines), [])
     except UnicodeDecodeError:
         raise ConfigError(_not_text(name)) from None
-    except csv.Error as error:
-        raise ConfigError(f"{name}: not a CSV file: {error}; export it again") from None
+    except (csv.Error, OSError) as error:
+        raise ConfigError(f"{name}: cannot be read as CSV: {error}; make it readable, or export it again") from None
     if not names:
         raise ConfigError(f"{name}: is empty; it needs a line of column names, and rows")
     found = _faults(names, name)

@@ -3,7 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -52,6 +52,11 @@ def writing(text: str) -> Writing | None:
     return Writing(format=f"{_DATE}{between}{clock}{'%#z' if zone else ''}", zoned=bool(zone))
 
 
+def zone(name: str | None) -> tzinfo:
+    """Return the zone of that name; UTC, which is also for times without a zone, needs no table of zones."""
+    return ZoneInfo(name) if name not in (None, "UTC") else UTC
+
+
 class Clock:
     """Counts the times of one column: microseconds since 1970 for dates and times, the numbers themselves for numbers."""
 
@@ -61,7 +66,7 @@ class Clock:
         self.column = column
         self.numbers = dtype in (pl.Int64, pl.Float64)
         self._dates = dtype == pl.Date
-        self._zone = getattr(dtype, "time_zone", None)
+        self._zone: str | None = getattr(dtype, "time_zone", None)
         if not (self.numbers or self._dates or isinstance(dtype, pl.Datetime)):
             raise ConfigError(
                 f"data.time_column: {column} holds {dtype}, which is no time; name a column of dates, times or numbers"
@@ -86,8 +91,7 @@ class Clock:
             raise ConfigError(f"{key}: {text!r} is no time; write ISO 8601, such as 2013-07-01T12:00:00") from None
         if moment.tzinfo is not None and self._zone is None:
             raise ConfigError(f"{key}: {text!r} has a zone, but the times of {self.column} have none; leave it out")
-        zone = ZoneInfo(self._zone) if self._zone else UTC
-        return _microseconds((moment if moment.tzinfo else moment.replace(tzinfo=zone)) - _EPOCH)
+        return _microseconds((moment if moment.tzinfo else moment.replace(tzinfo=zone(self._zone))) - _EPOCH)
 
     def length(self, duration: str, key: str) -> float:
         """Count a duration such as 30d; raise ConfigError for times that are numbers, which have no unit."""
@@ -96,7 +100,7 @@ class Clock:
                 f"{key}: {duration!r} is a duration, but {self.column} counts in numbers without a unit; "
                 "give a number of rows or a share, or make the column a date"
             )
-        return int(duration[:-1]) * _SECONDS[duration[-1]] * 1e6
+        return seconds(duration) * 1e6
 
     def shown(self, tick: Any) -> Any:
         """Write what was counted as it stands in a record: ISO 8601, or the number."""
@@ -105,7 +109,7 @@ class Clock:
         moment = _EPOCH + timedelta(microseconds=int(tick))
         if self._dates:
             return date.isoformat(moment.date())
-        return (moment.astimezone(ZoneInfo(self._zone)) if self._zone else moment.replace(tzinfo=None)).isoformat()
+        return (moment.astimezone(zone(self._zone)) if self._zone else moment.replace(tzinfo=None)).isoformat()
 
     def _number(self, text: str, key: str) -> float:
         try:
@@ -115,6 +119,11 @@ class Clock:
         if not math.isfinite(number):
             raise ConfigError(f"{key}: {text!r} is no number, but {self.column} counts in numbers; write a number")
         return number
+
+
+def seconds(duration: str) -> int:
+    """Count the seconds of a duration such as 30d."""
+    return int(duration[:-1]) * _SECONDS[duration[-1]]
 
 
 def _microseconds(duration: timedelta) -> float:
