@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -273,7 +272,7 @@ def test_types_are_those_that_models_take(tmp_path: Path) -> None:
         "money": "float64",
         "long": "float64",
     }
-    assert all(pd.api.types.is_string_dtype(train[name]) for name in ("word", "kind"))
+    assert {str(train[name].dtype) for name in ("word", "kind")} <= {"str", "object"}  # as pandas has it
     assert train["nan"].isna().sum() == len(train) - 4
     assert train["long"].tolist()[1] == 86400
 
