@@ -71,12 +71,24 @@ class Gate:  # noqa: D101
     max: float | None = None
     max_drop: float | None = None
     max_rise: float | None = None
+    min_gain: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uncertainty:  # noqa: D101
+    resamples: int
+    confidence: float
+    seed: int
+    block_column: str | None
+    block_duration: str | None
+    inconclusive: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:  # noqa: D101
     metrics: Sequence[str]
     min_rows: int
+    uncertainty: Uncertainty
     gates: Sequence[Gate]
 
 
@@ -220,6 +232,10 @@ def _contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
             ("data", "exclude", i),
             f"{name!r} is {taken.get(name)} and never a feature; leave it out",
         )
+    unsure, there = values["evaluate"]["uncertainty"], ("evaluate", "uncertainty")
+    by_column, by_duration = unsure["block_column"], unsure["block_duration"]
+    need(not (by_column and by_duration), there, "needs one of block_column and block_duration, not both")
+    need(timed or not by_duration, there, "block_duration needs data.time_column")
     for i, gate in enumerate(values["evaluate"]["gates"]):
         low, high = gate.get("min"), gate.get("max")
         need(

@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from model_ci.config import Gate
-from model_ci.gates.gate import judge, verdict
+from model_ci.gates.comparison import Difference
+from model_ci.gates.gate import Comparisons, Outcome, judge, verdict
 from model_ci.gates.metrics import Scores
 
 
@@ -98,3 +100,102 @@ def test_one_failure_among_passes_fails() -> None:
     assert said == "failed"
     assert "1 of 2" in why
     assert "b" in why
+
+
+def compare(
+    gate: Gate, value: float, spread: float, *, lower_is_better: bool = False, confidence: float = 0.95
+) -> Outcome:
+    """Judge one gate on a difference whose resamples lie evenly within `spread` of it, on 1,000 rows."""
+    drawn = Difference(value=value, resampled=np.linspace(value - spread, value + spread, 1001))
+    compared = Comparisons(differences={gate.metric: drawn}, rows=1000, confidence=confidence)
+    low = [gate.metric] if lower_is_better else []
+    (outcome,) = judge([gate], scores(**{gate.metric: 0.8 + value}), scores(**{gate.metric: 0.8}), compared, low)
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("value", "spread", "comparison", "state"),
+    [
+        (0.03, 0.01, "better", "passed"),
+        (0.0, 0.004, "within tolerance", "passed"),
+        (-0.001, 0.004, "within tolerance", "passed"),
+        (0.0, 0.0, "within tolerance", "passed"),
+        (0.0, 0.02, "inconclusive", "inconclusive"),
+        (0.02, 0.05, "inconclusive", "inconclusive"),
+        (-0.02, 0.03, "inconclusive", "inconclusive"),
+        (-0.03, 0.01, "worse", "failed"),
+    ],
+)
+def test_non_inferiority_is_judged_by_the_bounds(value: float, spread: float, comparison: str, state: str) -> None:
+    outcome = compare(DROP, value, spread)
+    assert (outcome.comparison, outcome.state) == (comparison, state)
+    mirrored = compare(Gate(metric="auc", max_rise=0.005), -value, spread)
+    assert (mirrored.comparison, mirrored.state) == (comparison, state)
+
+
+@pytest.mark.parametrize(
+    ("value", "spread", "comparison", "state"),
+    [
+        (0.03, 0.01, "better", "passed"),
+        (0.012, 0.01, "inconclusive", "inconclusive"),
+        (0.0, 0.001, "worse", "failed"),
+        (-0.03, 0.01, "worse", "failed"),
+    ],
+)
+def test_superiority_is_judged_by_the_bounds(value: float, spread: float, comparison: str, state: str) -> None:
+    gate = Gate(metric="auc", min_gain=0.01)
+    outcome = compare(gate, value, spread)
+    assert (outcome.comparison, outcome.state) == (comparison, state)
+    lower = compare(gate, -value, spread, lower_is_better=True)
+    assert (lower.comparison, lower.state) == (comparison, state)
+
+
+def test_inconclusive_says_how_many_rows_would_tell_and_what_follows_is_set_once() -> None:
+    outcome = compare(DROP, 0.0, 0.02)
+    assert outcome.rows_needed is not None
+    assert 10_000 < outcome.rows_needed < 20_000  # the bound is 3.6 limits away: 13 times the rows
+    assert f"about {outcome.rows_needed:,} rows would tell" in outcome.reason
+    sure = Outcome(**{**vars(outcome), "state": "passed", "metric": "other"})
+    assert verdict([sure, outcome])[0] == "failed"
+    assert verdict([sure, outcome], inconclusive="pass") == (
+        "passed",
+        "1 of 2 conditions passed; auc inconclusive, which is allowed",
+    )
+    assert verdict([outcome], inconclusive="pass")[0] == "failed", "nothing was shown"
+
+
+def test_a_metric_without_an_interval_does_not_pass() -> None:
+    compared = Comparisons(differences={}, rows=1000, confidence=0.95)
+    (outcome,) = judge([DROP], scores(auc=0.9), scores(auc=0.8), compared)
+    assert outcome.state == "failed"
+    assert "too few resamples have a value" in outcome.reason
+
+
+def test_several_gates_are_called_worse_only_as_holm_allows() -> None:
+    """One of twenty gates looks worse at 0.95: chance does that two times in three."""
+    names = [f"m{i}" for i in range(20)]
+    steady = np.linspace(-0.001, 0.001, 1001)
+    drawn = {name: Difference(value=0.0, resampled=steady) for name in names}
+    drawn["m7"] = Difference(value=-0.02, resampled=np.linspace(-0.036, -0.004, 1001))
+    gates = [Gate(metric=name, max_drop=0.005) for name in names]
+    of_all = judge(
+        gates, scores(**dict.fromkeys(names, 0.8)), scores(**dict.fromkeys(names, 0.8)),
+        Comparisons(differences=drawn, rows=1000, confidence=0.95),
+    )  # fmt: skip
+    assert of_all[7].comparison == "inconclusive"
+    assert "one of 20 comparisons" in of_all[7].reason
+    assert verdict(of_all)[0] == "failed"
+    alone = judge(
+        gates[7:8],
+        scores(m7=0.78),
+        scores(m7=0.8),
+        Comparisons(differences={"m7": drawn["m7"]}, rows=1000, confidence=0.95),
+    )
+    assert alone[0].comparison == "worse"
+
+
+def test_latency_and_size_are_judged_by_the_difference_itself() -> None:
+    gate = Gate(metric="latency_ms", max_rise=2.0)
+    compared = Comparisons(differences={}, rows=1000, confidence=0.95)
+    (outcome,) = judge([gate], scores(latency_ms=5.0), scores(latency_ms=4.0), compared, ["latency_ms"])
+    assert outcome.state == "passed"

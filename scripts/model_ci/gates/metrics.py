@@ -6,9 +6,11 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ConfigError
+from model_ci.gates.weighted import Weighted, by_counts, by_rows, one_by_one, r2, roc_auc, row_losses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,13 +39,22 @@ class Outputs:
     labels: "NDArray[Any]"
     probabilities: "NDArray[Any] | None"
 
+    def drawn(self, index: "NDArray[Any]") -> "Outputs":
+        """Return some of the rows, each as often as `index` names it."""
+        probabilities = None if self.probabilities is None else self.probabilities[index]
+        return Outputs(truth=self.truth[index], labels=self.labels[index], probabilities=probabilities)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A named function of Outputs; `greater_is_better` is None where only the user knows."""
+    """A named function of Outputs, and the same for many resamples at once.
+
+    `greater_is_better` is None where only the user knows.
+    """
 
     name: str
     function: Callable[[Outputs], float]
+    weighted: Callable[[Outputs], Weighted]
     greater_is_better: bool | None
 
 
@@ -105,7 +116,7 @@ def _own(name: str, task: str, function: Callable[..., Any]) -> Metric:
     def call(outputs: Outputs) -> float:
         return float(function(outputs.truth, _scores(outputs, task)))
 
-    return Metric(name=name, function=call, greater_is_better=None)
+    return Metric(name=name, function=call, weighted=lambda outputs: one_by_one(call, outputs), greater_is_better=None)
 
 
 def _scikit_learn(name: str, scorer_name: str, task: str) -> Metric:
@@ -113,7 +124,7 @@ def _scikit_learn(name: str, scorer_name: str, task: str) -> Metric:
 
     scorer = get_scorer(scorer_name)
     score, keywords = scorer._score_func, dict(scorer._kwargs)
-    names_classes = "labels" in inspect.signature(score).parameters
+    parameters = inspect.signature(score).parameters
     by_label = scorer._response_method == "predict"
 
     def call(outputs: Outputs) -> float:
@@ -122,11 +133,22 @@ def _scikit_learn(name: str, scorer_name: str, task: str) -> Metric:
             predicted = outputs.labels
         else:
             predicted = _scores(outputs, task)
-            if task == "multiclass" and names_classes:
+            if task == "multiclass" and "labels" in parameters:
                 extra = keywords | {"labels": range(predicted.shape[1])}
         return float(score(outputs.truth, predicted, **extra))
 
-    return Metric(name=name, function=call, greater_is_better=scorer._sign > 0)
+    def weighted(outputs: Outputs) -> Weighted:
+        if losses := row_losses(name, outputs):
+            return by_rows(*losses)
+        if name == "r2":
+            return r2(outputs.truth, outputs.labels)
+        if name == "roc_auc" and task == "binary":
+            return roc_auc(outputs.truth, _scores(outputs, task))
+        if by_label and task != "regression" and "sample_weight" in parameters:
+            return by_counts(outputs, partial(score, **keywords))
+        return one_by_one(call, outputs)
+
+    return Metric(name=name, function=call, weighted=weighted, greater_is_better=scorer._sign > 0)
 
 
 def _scores(outputs: Outputs, task: str) -> Any:

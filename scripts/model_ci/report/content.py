@@ -87,6 +87,8 @@ def _evaluate(section: Record) -> Iterator[Block]:
         "There is no champion yet: judged by the absolute gates only."
     )  # fmt: skip
     yield Paragraph(text=f"{_sentence(section['why'])} {against} Judged on {number(section['rows'])} held-out rows.")
+    if drawn := section["comparison"]:
+        yield Paragraph(text=_how_sure(drawn, sum(bool(gate["interval"]) for gate in section["gates"])))
     yield Table(
         title="Gates",
         columns=["metric", "champion", "challenger", "difference", "gate", "result"],
@@ -101,15 +103,44 @@ def _evaluate(section: Record) -> Iterator[Block]:
         yield Table(title="Other metrics", columns=["metric", "champion", "challenger", ""], rows=rows)
 
 
+def _how_sure(drawn: Record, compared: int) -> str:
+    """Say what the bounds mean; silence would let them be read as more than they are."""
+    blocks = f" of {number(drawn['blocks'])} blocks" if drawn["blocks"] else ""
+    several = (
+        f" Of the {compared} comparisons, none is called worse by chance more often than that (Holm)."
+        if compared > 1
+        else ""
+    )
+    return (
+        f"Bounds of a difference are from {number(drawn['resamples'])} paired resamples{blocks}; "
+        f"each holds with {drawn['confidence']:.0%} confidence.{several}"
+    )
+
+
 def _gate(gate: Record) -> list[str]:
     return [
         gate["metric"],
         number(gate["champion"]),
         number(gate["challenger"]),
-        f"{gate['difference']:+.4f}" if gate["difference"] is not None else "-",
+        _difference(gate),
         f"{gate['condition']} {gate['limit']:g}",
-        gate["state"] if gate["state"] == "passed" else f"{gate['state']}: {gate['reason']}",
+        _result(gate),
     ]
+
+
+def _result(gate: Record) -> str:
+    if gate["state"] == "failed" and gate["comparison"]:
+        return f"failed: {gate['comparison']}, {gate['reason']}"
+    if gate["state"] != "passed":
+        return f"{gate['state']}: {gate['reason']}"
+    return f"passed: {gate['comparison']}" if gate["comparison"] else "passed"
+
+
+def _difference(gate: Record) -> str:
+    if gate["difference"] is None:
+        return "-"
+    bounds = f" [{gate['interval'][0]:+.4f}, {gate['interval'][1]:+.4f}]" if gate["interval"] else ""
+    return f"{gate['difference']:+.4f}{bounds}"
 
 
 def _register(section: Record) -> Iterator[Block]:

@@ -39,7 +39,7 @@ def metrics(record: Record) -> str:
 
 
 def _gate(gate: Record) -> str:
-    failure = gate["reason"] if gate["state"] == "failed" else None
+    failure = gate["reason"] if gate["state"] in ("failed", "inconclusive") else None
     return _case(
         "gate", f"{gate['metric']} {gate['condition']} {gate['limit']:g}", failure, gate["state"] == "no champion"
     )

@@ -6,7 +6,7 @@ from typing import Final
 
 from model_ci.report.content import Block, Heading, Paragraph, Table
 
-_SIGNS: Final = {"passed": "✅", "failed": "❌", "not judged": "⚪", "no champion": "⚪"}
+_SIGNS: Final = {"passed": "✅", "failed": "❌", "not judged": "⚪", "no champion": "⚪", "inconclusive": "❔"}
 
 
 def render(blocks: Sequence[Block]) -> str:

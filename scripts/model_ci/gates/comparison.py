@@ -1,0 +1,108 @@
+"""How sure a difference is: challenger and champion on the same resamples of the same rows (paired bootstrap)."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from model_ci.gates.metrics import Metric, Outputs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_CHUNK_CELLS: Final = 50_000  # weights that are in memory at once; few enough to stay in the processor's cache
+_FEWEST: Final = 0.95  # share of resamples that must have a value for an interval to be one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resampling:
+    """How the holdout is drawn again: whole blocks, so that rows which are not independent stay together.
+
+    `blocks` numbers the block of each row, (rows,), from 0 without gaps; None: every row for itself.
+    """
+
+    resamples: int
+    seed: int
+    blocks: "NDArray[Any] | None" = None
+
+    @property
+    def many(self) -> int | None:
+        """Return how many blocks there are."""
+        return None if self.blocks is None else int(self.blocks.max()) + 1
+
+    def weights(self, rows: int) -> "Iterator[NDArray[Any]]":
+        """Yield (resamples, rows) of how often each row was drawn, some resamples at a time."""
+        import numpy as np
+
+        generator = np.random.default_rng(self.seed)
+        many = self.many or rows
+        size = max(1, _CHUNK_CELLS // rows)
+        for begin in range(0, self.resamples, size):
+            chunk = min(size, self.resamples - begin)
+            drawn = np.stack([np.bincount(generator.integers(0, many, many), minlength=many) for _ in range(chunk)])
+            yield (drawn if self.blocks is None else drawn[:, self.blocks]).astype(float)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Challenger less champion on the holdout, and on each resample that has a value for both."""
+
+    value: float
+    resampled: "NDArray[Any]"
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Return the bounds that the true difference lies above, and below, each with this confidence (percentiles)."""
+        import numpy as np
+
+        low, high = np.quantile(self.resampled, [1 - confidence, confidence])
+        return float(low), float(high)
+
+    def chance_above(self, limit: float, sign: int = 1) -> float:
+        """Return the p-value of "`sign` times the difference is at least `limit`" (Davison and Hinkley 1997, 4.2)."""
+        return float(((sign * self.resampled >= limit).sum() + 1) / (len(self.resampled) + 1))
+
+
+def differences(
+    metrics: Mapping[str, Metric], challenger: Outputs, champion: Outputs, plan: Resampling
+) -> dict[str, Difference]:
+    """Return the difference of each metric that both models have a value of, resampled in pairs.
+
+    A metric that too many resamples have no value of is left out: there is no interval to judge by.
+    """
+    import numpy as np
+
+    sides = {name: (m.weighted(challenger), m.weighted(champion)) for name, m in metrics.items()}
+    parts: dict[str, list[Any]] = {name: [] for name in metrics}
+    for weights in plan.weights(len(challenger.truth)):
+        for name, (mine, theirs) in sides.items():
+            parts[name].append(mine(weights) - theirs(weights))
+    found: dict[str, Difference] = {}
+    for name, metric in metrics.items():
+        drawn = np.concatenate(parts[name])
+        finite = drawn[np.isfinite(drawn)]
+        if len(finite) >= _FEWEST * plan.resamples:
+            found[name] = Difference(value=metric.function(challenger) - metric.function(champion), resampled=finite)
+    return found
+
+
+def rows_needed(rows: int, value: float, interval: tuple[float, float], limit: float) -> int | None:
+    """Return how many rows would settle on which side of `limit` the difference lies, were it what it seems to be.
+
+    An interval shrinks with the square root of the rows. None when the difference is the limit itself.
+    """
+    bound = interval[0] if value > limit else interval[1]
+    if value == limit:
+        return None
+    needed = rows * ((value - bound) / (value - limit)) ** 2
+    digits = max(0, int(math.log10(needed)) - 1) if needed >= 1 else 0
+    return int(math.ceil(needed / 10**digits) * 10**digits)
+
+
+def holm(chances: Sequence[float], level: float) -> list[bool]:
+    """Tell which hypotheses are rejected when the chance of any false rejection is kept below `level` (Holm 1979)."""
+    rejected = [False] * len(chances)
+    for rank, i in enumerate(sorted(range(len(chances)), key=lambda i: chances[i])):
+        if chances[i] > level / (len(chances) - rank):
+            break
+        rejected[i] = True
+    return rejected

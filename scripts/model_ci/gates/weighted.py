@@ -1,0 +1,133 @@
+"""Metrics of many resamples at once: each resample is a row of weights, how often each row of the holdout was drawn.
+
+A metric of a resample is the metric with those weights. For most metrics that is one pass over sums that are computed
+once; what has no such form is asked resample by resample.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from model_ci.gates.metrics import Outputs
+
+# (resamples, rows) of counts -> (resamples,) of values.
+Weighted = Callable[["NDArray[Any]"], "NDArray[Any]"]
+
+
+def by_rows(losses: "NDArray[Any]", root: bool = False) -> Weighted:
+    """Return the weighted mean of one loss a row, or its square root."""
+    import numpy as np
+
+    def values(weights: "NDArray[Any]") -> "NDArray[Any]":
+        means = weights @ losses / weights.sum(axis=1)
+        return np.sqrt(means) if root else means  # type: ignore[no-any-return]
+
+    return values
+
+
+def r2(truth: "NDArray[Any]", predicted: "NDArray[Any]") -> Weighted:
+    """Return the coefficient of determination from weighted sums."""
+    # Centred first: the sum of squares about the mean would lose its digits to a large mean.
+    centred = truth - truth.mean()
+    errors = (truth - predicted) ** 2
+
+    def values(weights: "NDArray[Any]") -> "NDArray[Any]":
+        total = weights.sum(axis=1)
+        spread = weights @ centred**2 - (weights @ centred) ** 2 / total
+        return 1 - (weights @ errors) / spread  # type: ignore[no-any-return]
+
+    return values
+
+
+def by_counts(outputs: "Outputs", score: Callable[..., float]) -> Weighted:
+    """Return a metric of labels, asked about the weighted cells of the confusion matrix instead of every row."""
+    import numpy as np
+
+    pairs = np.stack([outputs.truth, outputs.labels])
+    cells, cell_of_row = np.unique(pairs, axis=1, return_inverse=True)
+    members = np.zeros((len(outputs.truth), cells.shape[1]))
+    members[np.arange(len(outputs.truth)), cell_of_row.ravel()] = 1
+
+    def values(weights: "NDArray[Any]") -> "NDArray[Any]":
+        counts = weights @ members
+        return np.array([score(cells[0][w > 0], cells[1][w > 0], sample_weight=w[w > 0]) for w in counts])
+
+    return values
+
+
+def roc_auc(truth: "NDArray[Any]", scores: "NDArray[Any]") -> Weighted:
+    """Return the area under the ROC curve: the share of pairs in the right order, ties counted half.
+
+    Mann and Whitney 1947; the scores are sorted once, whatever the number of resamples.
+    """
+    import numpy as np
+
+    order = np.argsort(scores, kind="stable")
+    positive, ranked = truth[order] == 1, scores[order]
+    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
+    tied = len(starts) < len(ranked)
+
+    def values(weights: "NDArray[Any]") -> "NDArray[Any]":
+        sorted_weights = weights[:, order]
+        ups = sorted_weights * positive
+        downs = sorted_weights - ups
+        if tied:
+            ups, downs = np.add.reduceat(ups, starts, axis=1), np.add.reduceat(downs, starts, axis=1)
+        below = np.cumsum(downs, axis=1) - downs / 2
+        with np.errstate(invalid="ignore"):  # a resample of one class only has no area
+            return (ups * below).sum(axis=1) / (ups.sum(axis=1) * downs.sum(axis=1))  # type: ignore[no-any-return]
+
+    return values
+
+
+def one_by_one(ask: Callable[["Outputs"], float], outputs: "Outputs") -> Weighted:
+    """Return any metric at all, asked about the drawn rows of each resample."""
+    import numpy as np
+
+    def values(weights: "NDArray[Any]") -> "NDArray[Any]":
+        return np.array([_asked(ask, outputs.drawn(np.repeat(np.arange(len(w)), w.astype(int)))) for w in weights])
+
+    return values
+
+
+def _asked(ask: Callable[["Outputs"], float], drawn: "Outputs") -> float:
+    try:
+        return float(ask(drawn))
+    except Exception:  # noqa: BLE001 - a resample that has no value is one that has none
+        return float("nan")
+
+
+def row_losses(name: str, outputs: "Outputs") -> "tuple[NDArray[Any], bool] | None":
+    """Return a metric's loss of each row and whether the mean's root is taken; None when it is no mean of losses."""
+    import numpy as np
+
+    truth = outputs.truth
+    if name in _OF_NUMBERS:
+        loss, root = _OF_NUMBERS[name]
+        return loss(np, truth, outputs.labels), root
+    if outputs.probabilities is None:
+        return None
+    probabilities = outputs.probabilities
+    if name == "log_loss" and truth.max() < probabilities.shape[1]:
+        eps = np.finfo(probabilities.dtype).eps
+        chosen = probabilities[np.arange(len(truth)), truth]
+        return -np.log(np.clip(chosen, eps, 1 - eps)), False
+    if name == "brier_score" and probabilities.shape[1] == 2:
+        return (truth - probabilities[:, 1]) ** 2, False
+    return None
+
+
+_Loss = Callable[[Any, Any, Any], Any]
+_OF_NUMBERS: Final[Mapping[str, tuple[_Loss, bool]]] = {
+    "mean_absolute_error": (lambda np, y, p: np.abs(y - p), False),
+    "mean_squared_error": (lambda np, y, p: (y - p) ** 2, False),
+    "root_mean_squared_error": (lambda np, y, p: (y - p) ** 2, True),
+    "mean_squared_log_error": (lambda np, y, p: (np.log1p(y) - np.log1p(p)) ** 2, False),
+    "root_mean_squared_log_error": (lambda np, y, p: (np.log1p(y) - np.log1p(p)) ** 2, True),
+    "mean_absolute_percentage_error": (
+        lambda np, y, p: np.abs(y - p) / np.maximum(np.abs(y), np.finfo(np.float64).eps),
+        False,
+    ),
+}

@@ -1,0 +1,108 @@
+"""The paired bootstrap: exact against a loop over scikit-learn, and Holm against the published example."""
+
+import numpy as np
+import pytest
+
+from model_ci.gates.comparison import Resampling, differences, holm, rows_needed
+from model_ci.gates.metrics import Outputs, available, measure, resolve
+
+RNG = np.random.default_rng(1)
+ROWS = 120
+
+
+def binary(seed: int, ties: bool = False) -> Outputs:
+    draw = np.random.default_rng(seed)
+    truth = np.random.default_rng(0).integers(0, 2, ROWS)
+    p = np.clip(0.3 * truth + draw.uniform(size=ROWS) * 0.7, 0, 1)
+    p = np.round(p, 1) if ties else p
+    return Outputs(truth=truth, labels=(p > 0.5).astype(int), probabilities=np.column_stack([1 - p, p]))
+
+
+def multiclass(seed: int) -> Outputs:
+    p = np.random.default_rng(seed).dirichlet([1, 1, 1], ROWS)
+    truth = np.random.default_rng(0).integers(0, 3, ROWS)
+    return Outputs(truth=truth, labels=p.argmax(axis=1), probabilities=p)
+
+
+def numbers(seed: int) -> Outputs:
+    truth = np.exp(np.random.default_rng(0).normal(size=ROWS)) + 1
+    noise = np.random.default_rng(seed).uniform(0.5, 1.5, ROWS)
+    return Outputs(truth=truth, labels=truth * noise, probabilities=None)
+
+
+def asked(task: str, outputs: Outputs) -> list[str]:
+    """The metrics that have a value for such outputs; some ask for labels of another kind."""
+    metrics = {name: resolve(name, task, lambda n: None) for name in available(task)}
+    values = measure(metrics, outputs).values
+    return [name for name in metrics if values[name] is not None]
+
+
+CASES = [
+    *((name, "binary", binary(1), binary(2)) for name in asked("binary", binary(1))),
+    *((name, "binary", binary(1, ties=True), binary(2, ties=True)) for name in ("roc_auc", "average_precision")),
+    *((name, "multiclass", multiclass(1), multiclass(2)) for name in asked("multiclass", multiclass(1))),
+    *((name, "regression", numbers(1), numbers(2)) for name in asked("regression", numbers(1))),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "mine", "theirs"), CASES, ids=[f"{c[1]}-{c[0]}-{i}" for i, c in enumerate(CASES)]
+)
+def test_resampled_differences_are_those_of_a_loop_over_scikit_learn(
+    name: str, task: str, mine: Outputs, theirs: Outputs
+) -> None:
+    metric = resolve(name, task, lambda n: None)
+    plan = Resampling(resamples=12, seed=3)
+    found = differences({name: metric}, mine, theirs, plan)[name]
+    rows = np.arange(ROWS)
+    loop = []
+    for weights in plan.weights(ROWS):
+        for w in weights:
+            drawn = np.repeat(rows, w.astype(int))
+            loop.append(metric.function(mine.drawn(drawn)) - metric.function(theirs.drawn(drawn)))
+    assert found.resampled == pytest.approx(loop, abs=1e-12)
+
+
+def test_blocks_are_drawn_whole() -> None:
+    blocks = np.repeat(np.arange(30), 4)
+    for weights in Resampling(resamples=10, seed=0, blocks=blocks).weights(ROWS):
+        assert (weights.reshape(-1, 30, 4) == weights.reshape(-1, 30, 4)[:, :, :1]).all()
+
+
+def test_the_seed_decides() -> None:
+    metric = {"roc_auc": resolve("roc_auc", "binary", lambda n: None)}
+    first, again, other = (
+        differences(metric, binary(1), binary(2), Resampling(resamples=50, seed=seed))["roc_auc"].resampled
+        for seed in (0, 0, 1)
+    )
+    assert (first == again).all()
+    assert not (first == other).all()
+
+
+def test_a_metric_that_most_resamples_have_no_value_of_has_no_interval() -> None:
+    few = binary(1)
+    one_positive = Outputs(truth=np.eye(1, ROWS, dtype=int)[0], labels=few.labels, probabilities=few.probabilities)
+    metric = {"roc_auc": resolve("roc_auc", "binary", lambda n: None)}
+    assert differences(metric, one_positive, one_positive, Resampling(resamples=50, seed=0)) == {}
+
+
+def test_holm() -> None:
+    # The worked example of Holm's procedure: 0.005 and 0.01 are rejected at 0.05, 0.03 and 0.04 are not.
+    assert holm([0.01, 0.04, 0.03, 0.005], 0.05) == [True, False, False, True]
+    assert holm([0.04], 0.05) == [True]
+    assert holm([], 0.05) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "limit", "expected"),
+    [
+        (0.0, (-0.02, 0.02), -0.01, 4000),  # half as far as the bound: four times the rows
+        (-0.02, (-0.04, 0.0), -0.01, 4000),
+        (-0.01, (-0.03, 0.01), -0.01, None),
+        (0.05, (0.04, 0.06), -0.01, 28),
+    ],
+)
+def test_rows_that_would_settle_it(
+    value: float, interval: tuple[float, float], limit: float, expected: int | None
+) -> None:
+    assert rows_needed(1000, value, interval, limit) == expected
