@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from model_ci.errors import ServiceError
 from model_ci.registry.client import AwayError, is_code
 
 LEASE_S: Final = 60.0
@@ -37,13 +38,17 @@ class Lease:
         self._name = f"{model}.model-ci-lock"
         self._where = where
         self._lease_s = lease_s
-        self._word = secrets.token_hex(8)
+        self._word = ""
+        self._since_s: dict[str, float] = {}  # of each word that was ours: when its entry was made, if it was
 
     @contextmanager
     def held(self) -> Iterator[Callable[[], None]]:
-        """Wait for the lock and hold it; gives a function that raises when it is no longer ours."""
+        """Wait for the lock and hold it; gives a function that raises when it is no longer ours.
+
+        May be held again after a failure: an entry that could not be given back is ours still.
+        """
         self._acquire()
-        begin, done = time.monotonic(), threading.Event()
+        done = threading.Event()
         beating = threading.Thread(target=self._beat, args=(done,), daemon=True)
         beating.start()
         try:
@@ -51,27 +56,30 @@ class Lease:
         finally:
             done.set()
             beating.join()
-            self._release(quick=time.monotonic() - begin < self._lease_s / 2)
+            self._release(quick=time.monotonic() - self._since_s[self._word] < self._lease_s / 2)
 
     def _acquire(self) -> None:
         begin = seen_at = time.monotonic()
         seen: object = None
+        self._word = secrets.token_hex(8)  # a word is used once, for an entry that was taken over keeps its name taken
         while not self._create():
             state = self._state()
             now = time.monotonic()
-            if state.get(_OWNER) == self._word:  # created after all, only the answer was lost
+            if state.get(_OWNER) in self._since_s:  # created after all, only the answer was lost
+                self._word = state[_OWNER]
                 return
             if state != seen:
                 seen, seen_at = state, now
             elif state and now - seen_at > self._lease_s:
-                self._rename(state[_OWNER])
+                self._rename(state.get(_OWNER, "nobody"))
             if now - begin > PATIENCE_S:
-                raise AwayError(
+                raise ServiceError(
                     f"{self._where}: other runs have held {self._name} for {PATIENCE_S:.0f} s; try again later"
                 )
             time.sleep(random.uniform(0.05, 0.4))  # noqa: S311 - spreads tries, keeps no secret
 
     def _create(self) -> bool:
+        self._since_s[self._word] = time.monotonic()
         try:
             made = self._client.create_registered_model(self._name, {_OWNER: self._word}, _ABOUT)
         except Exception as error:

@@ -205,7 +205,9 @@ def _logged_model(client: Any, run: Any, submission: Submission) -> Any:
             run.info.experiment_id, "model", run.info.run_id, tags=_tags(submission), params=params
         )
     )
-    client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
+    linked = run.outputs.model_outputs if run.outputs else []
+    if model.model_id not in {output.model_id for output in linked}:
+        client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
     client.log_model_artifacts(model.model_id, str(submission.folder))
     _log_metrics(client, run, submission, model.model_id)
     model = client.finalize_logged_model(model.model_id, "READY")

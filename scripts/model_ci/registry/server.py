@@ -29,8 +29,12 @@ class ServerStore:
     def change(self, prepare: Callable[[Access], None], work: Callable[[Access], T]) -> T:
         """Call `prepare` at once and `work` under the server's lock, both again when the server is away."""
 
+        leases: list[Lease] = []
+
         def locked(access: Access) -> T:
-            with Lease(access.client, self._model, self.where, LEASE_S).held() as guard:
+            if not leases:
+                leases.append(Lease(access.client, self._model, self.where, LEASE_S))
+            with leases[0].held() as guard:
                 return work(Access(client=access.client, guard=guard))
 
         def once() -> T:
