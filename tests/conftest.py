@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+pytest_plugins = ["tests.ci.fixtures"]
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Test", "GIT_AUTHOR_EMAIL": "test@example.invalid",
     "GIT_COMMITTER_NAME": "Test", "GIT_COMMITTER_EMAIL": "test@example.invalid",
@@ -74,7 +75,9 @@ class _forget_modules:  # noqa: N801 - reads as the statement it is
 
     def __exit__(self, *_: object) -> None:
         sys.path[:] = self.path
-        inside = [n for n, m in sys.modules.items() if str(getattr(m, "__file__", "") or "").startswith(str(self.folder))]
+        inside = [
+            n for n, m in sys.modules.items() if str(getattr(m, "__file__", "") or "").startswith(str(self.folder))
+        ]
         for name in inside:
             del sys.modules[name]
 
@@ -129,7 +132,7 @@ def write_rows(file: Path, rows: int = 400, seed: int = 0, labels: Sequence[int]
     """Write a table whose target depends on `size` and `kind`, and on `age` not at all."""
     import random
 
-    draw = random.Random(seed)  # noqa: S311
+    draw = random.Random(seed)
     lines = ["day,size,age,kind,sold"]
     for i in range(rows):
         size, age, kind = draw.gauss(0, 1), draw.randint(1, 90), draw.choice(["a", "b", "c"])

@@ -127,6 +127,7 @@ class _Execution:
             "verdict": result.verdict,
             "fingerprint": _fingerprint(inputs),
             "inputs": dict(inputs),
+            "settings": self.config.values.get(stage.name),
             "code_commit": self.code["commit"],
             "start": timestamp(begin),
             "end": timestamp(end),
@@ -210,12 +211,9 @@ def _require_needs(stages: Sequence[Stage], run: Run | None) -> None:
         if need not in coming and (run is None or run.section(need) is None)
     }
     if missing:
-        where = f"run {run.id}" if run else "no run"
+        has = f"run {run.id} has no" if run else "there is no run with a"
         raise ConfigError(
-            *(
-                f"{name}: {where} has a {need}; run `model-ci {need}` first, or `model-ci run`"
-                for need, name in missing.items()
-            )
+            *(f"{name}: {has} {need}; run `model-ci {need}` first, or `model-ci run`" for need, name in missing.items())
         )
 
 

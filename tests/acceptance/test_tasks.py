@@ -66,7 +66,11 @@ def test_multiclass_with_names_for_classes(coded: Any, command: Command) -> None
         data={"target": "species", "time_column": None},
         check_data={"min_rows": 50},
         train={"entrypoint": "model_code:flowers", "parameters": {}},
-        evaluate={"min_rows": 20, "metrics": ["roc_auc_ovr", "log_loss"], "gates": [{"metric": "accuracy", "min": 0.85}]},
+        evaluate={
+            "min_rows": 20,
+            "metrics": ["roc_auc_ovr", "log_loss"],
+            "gates": [{"metric": "accuracy", "min": 0.85}],
+        },
     )
     answer = command(coded.root, "run")
     assert answer.code == 0, answer.text
@@ -108,7 +112,7 @@ def test_what_an_entry_point_may_return(coded: Any, command: Command, function: 
     assert coded.record()["stages"]["register"]["champion"] == "2"
 
 
-COMMAND = '''
+COMMAND = """
 import json, os
 import mlflow, pandas as pd
 from mlflow.models import infer_signature
@@ -130,7 +134,7 @@ mlflow.pyfunc.save_model(
     os.environ["MODEL_CI_MODEL_DIR"], python_model=Threshold(), pip_requirements=["mlflow"],
     signature=infer_signature(example, Threshold().predict(None, example)),
 )
-'''
+"""
 
 
 def test_a_command_makes_the_model(project: Any, command: Command) -> None:

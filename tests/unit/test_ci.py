@@ -49,7 +49,9 @@ def test_github_pull_requests_only_read(event: str, payload: dict[str, str]) -> 
         ({"GITHUB_EVENT_NAME": "schedule"}, None),
     ],
 )
-def test_github_only_the_default_branch_writes(changes: dict[str, str], why: str | None, payload: dict[str, str]) -> None:
+def test_github_only_the_default_branch_writes(
+    changes: dict[str, str], why: str | None, payload: dict[str, str]
+) -> None:
     assert ci.context(GITHUB | payload | changes).only_reads == why
 
 

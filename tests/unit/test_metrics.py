@@ -54,7 +54,9 @@ def test_multiclass(name: str, expected: float) -> None:
 def test_a_class_that_the_holdout_lacks_does_not_upset_log_loss() -> None:
     some = TRUTH3 < 2
     outputs = Outputs(truth=TRUTH3[some], labels=P3[some].argmax(1), probabilities=P3[some])
-    assert value("log_loss", "multiclass", outputs) == pytest.approx(sk.log_loss(TRUTH3[some], P3[some], labels=[0, 1, 2]))
+    assert value("log_loss", "multiclass", outputs) == pytest.approx(
+        sk.log_loss(TRUTH3[some], P3[some], labels=[0, 1, 2])
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,9 @@ def test_every_available_metric_can_be_asked(task: str) -> None:
 
 
 def test_one_class_only_gives_no_auc() -> None:
-    alone = Outputs(truth=np.ones(50, int), labels=np.ones(50, int), probabilities=np.column_stack([1 - P[:50], P[:50]]))
+    alone = Outputs(
+        truth=np.ones(50, int), labels=np.ones(50, int), probabilities=np.column_stack([1 - P[:50], P[:50]])
+    )
     scores = measure({"roc_auc": resolve("roc_auc", "binary", lambda n: None)}, alone)
     assert scores.values["roc_auc"] is None
     assert scores.reasons["roc_auc"]
@@ -103,7 +107,11 @@ def test_the_users_own_metric() -> None:
 
 @pytest.mark.parametrize(
     ("name", "task", "hint"),
-    [("roc_acu", "binary", "did you mean 'roc_auc'"), ("r2", "binary", "allowed for binary"), ("zzz", "regression", "allowed for")],
+    [
+        ("roc_acu", "binary", "did you mean 'roc_auc'"),
+        ("r2", "binary", "allowed for binary"),
+        ("zzz", "regression", "allowed for"),
+    ],
 )
 def test_unknown_names_are_told_with_what_is_allowed(name: str, task: str, hint: str) -> None:
     with pytest.raises(ConfigError, match=hint):

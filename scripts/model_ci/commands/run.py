@@ -9,7 +9,7 @@ from model_ci.commands import check_config
 from model_ci.commands.progress import show_progress
 from model_ci.config import Config
 from model_ci.errors import Exit, ModelCIError
-from model_ci.run import Run
+from model_ci.run import Run, run_folders
 from model_ci.stages import STAGES
 
 
@@ -52,7 +52,9 @@ def main(arguments: argparse.Namespace) -> int:
     except ModelCIError as error:
         for problem in error.problems:
             _annotate(context, "error", problem)
-        ci.publish(context, Path(arguments.config).parent, {"verdict": "error"}, _failure(error), {})
+        root = Path(arguments.config).resolve().parent
+        newest = [folder.name for folder in run_folders(root)[-1:]]
+        ci.publish(context, root, {"verdict": "error", "run-id": "".join(newest)}, _failure(error), {})
         raise
 
 

@@ -52,7 +52,9 @@ STAGES: Final = {
     for stage in (
         Stage(name="check-data", does="Check the data against its contract and fix its version.", judges=True),
         Stage(name="train", does="Fit the model."),
-        Stage(name="evaluate", does="Judge the model against its gates and the champion.", needs=("train",), judges=True),
+        Stage(
+            name="evaluate", does="Judge the model against its gates and the champion.", needs=("train",), judges=True
+        ),
         Stage(
             name="register", does="Register the model and move the aliases.", needs=("train", "evaluate"), writes=True
         ),
