@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint bench constraints clean
+.PHONY: help setup demo test lint bench readme constraints clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -36,6 +36,9 @@ lint: setup ## Check the code, the shell scripts, the workflows, the templates a
 
 bench: setup ## Compare with a bare script, side by side
 	python benchmarks/pipeline.py
+
+readme: setup ## Fill the generated parts of the README
+	cog -r -P -I scripts README.md
 
 constraints: setup ## Pin what pyproject.toml asks for, for all platforms, by hash
 	uv pip compile pyproject.toml --quiet --universal --extra all --extra s3 --group dev --generate-hashes \
