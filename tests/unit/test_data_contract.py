@@ -69,6 +69,15 @@ def test_what_is_learnt(tmp_path: Path) -> None:
     }
 
 
+def test_what_is_not_learnt(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"many": [f"name {i % 60}" for i in range(240)], "real": [1.0, float("inf"), 2.0, -3.0] * 60})
+    columns = learn(tmp_path, frame)["columns"]
+    assert columns["many"] == {"type": "text", "nulls": 0}
+    assert columns["real"] == {"type": "number", "nulls": 0, "min": -3.5, "max": 2.5}
+    assert learn(tmp_path, FRAME, unused=("word", "count", "name"))["key"] == ["name"]
+    assert learn(tmp_path, FRAME, unused=("count",))["key"] == []
+
+
 @pytest.mark.parametrize("batch", [1, 7, 1000])
 def test_batches_teach_the_same_as_the_whole(tmp_path: Path, batch: int) -> None:
     assert learn(tmp_path, FRAME, batch=batch) == learn(tmp_path, FRAME)
@@ -138,6 +147,12 @@ def test_a_few_wrong_values_among_many(tmp_path: Path) -> None:
     text = FRAME.with_columns(count=pl.when(pl.col("name") == "name 7").then(pl.lit("12x")).otherwise(pl.lit("12")))
     (found,) = check(tmp_path, agreed, text, batch=7)
     assert (found.rule, found.count, found.examples) == ("types", 1, ["12x"])
+
+
+def test_absences_of_all_batches_count(tmp_path: Path) -> None:
+    frame = FRAME.with_columns(flag=pl.when(pl.col("count") > 0).then("flag"))
+    (found,) = check(tmp_path, learn(tmp_path, FRAME), frame, batch=7)
+    assert (found.rule, found.where, found.count) == ("nulls", "flag", 40)
 
 
 def test_a_missing_column(tmp_path: Path) -> None:

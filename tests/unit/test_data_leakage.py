@@ -6,6 +6,7 @@ import pytest
 
 from model_ci.data import leakage, rowhash
 from model_ci.data.leakage import Overlap, Sample, power
+from model_ci.data.repeats import Repeats
 
 RNG = np.random.default_rng(0)
 ROWS = 4000
@@ -29,6 +30,11 @@ def judge(feature: object, target: object, task: str) -> float:
         (BINARY, np.where(BINARY == 1, "late", "early"), "binary"),
         ([None if y else 3.0 for y in BINARY], BINARY, "binary"),
         ([0.5 * e if y else None for y, e in zip(BINARY, NOISE, strict=True)], BINARY, "binary"),
+        (
+            [e if e > 1 else None if y else -e * e for y, e in zip(np.where(NOISE > 1, 1, BINARY), NOISE, strict=True)],
+            np.where(NOISE > 1, 1, BINARY),
+            "binary",
+        ),
         (np.where(BINARY == 1, 2, RNG.choice([1, 3], ROWS)), BINARY, "binary"),
         (np.where(BINARY == 1, 0, RNG.choice([-5, 5], ROWS)) + NOISE / 10, BINARY, "binary"),
         (CLASSES, CLASSES, "multiclass"),
@@ -133,6 +139,24 @@ def test_the_sample_is_the_same_in_whatever_batches() -> None:
     assert sampled(50, frame.sample(fraction=1, shuffle=True, seed=1)).equals(whole)
 
 
+def test_what_is_sampled_does_not_grow_with_the_rows() -> None:
+    sample = Sample(["x"], size=100)
+    for start in range(0, 5000, 50):
+        part = pl.DataFrame({"x": range(start, start + 50)})
+        sample.add(part, rowhash.of_columns(part), np.full(50, True))
+        assert sum(kept.height for kept in sample._parts) <= 250
+
+
+def test_repeats_among_more_rows_than_were_expected() -> None:
+    found, other = Repeats(), Repeats()
+    for part in np.array_split(np.arange(1_200_000, dtype=np.uint64) % np.uint64(1_100_000), 9):
+        found.add(part)
+    other.add(np.arange(1_099_999, 2_000_000, dtype=np.uint64))
+    assert found.count() == 100_000
+    assert found.share_in(other) == (1, 1_200_000)
+    assert other.share_in(found) == (1, 900_001)
+
+
 def test_hashes_of_rows() -> None:
     frame = pl.DataFrame({"a": [0.0, -0.0, 1.0, None], "b": ["x", "x", None, "x"]})
     hashes = rowhash.of_columns(frame)
@@ -141,6 +165,8 @@ def test_hashes_of_rows() -> None:
     assert len(set(rows.tolist())) == 3
     assert (rowhash.of_rows(hashes, ["b", "a"]) == rows).all()
     assert (rowhash.of_rows(hashes, ["a", "b"], seed=1) != rows).all()
+    large = rowhash.of_rows(rowhash.of_columns(pl.DataFrame({"a": [2**24, 2**24 + 1]})), ["a"])
+    assert large[0] != large[1]
     swapped = frame.select(a=pl.Series([1, 2]), b=pl.Series([2, 1]))
     assert len(set(rowhash.of_rows(rowhash.of_columns(swapped), ["a", "b"]).tolist())) == 2
     many = rowhash.of_rows(rowhash.of_columns(pl.DataFrame({"a": range(100_000)})), ["a"])

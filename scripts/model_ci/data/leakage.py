@@ -138,13 +138,10 @@ def _candidates(feature: "pl.Series", answer: "Numbers") -> "Iterator[Numbers]":
     if not (feature.dtype.is_numeric() or feature.dtype.is_temporal()):
         yield _encoded(codes, answer)
         return
-    ranks = feature.rank("average").cast(pl.Float64)
-    lowest = ranks.fill_null(0.0).to_numpy()
-    yield lowest
-    if feature.null_count():
-        yield ranks.fill_null(float(len(feature) + 1)).to_numpy()
+    ranks = feature.rank("average").cast(pl.Float64).fill_null(0.0).to_numpy()
+    yield ranks
     few = codes.max(initial=0) <= _FEW
-    yield _encoded(codes if few else np.ceil(lowest * _FEW / len(lowest)).astype(np.int64), answer)
+    yield _encoded(codes if few else np.ceil(ranks * _FEW / len(ranks)).astype(np.int64), answer)
 
 
 def _encoded(codes: "Codes", answer: "Numbers") -> "Numbers":
