@@ -33,6 +33,7 @@ lint: setup ## Check the code, the shell scripts, the workflows, the templates a
 	check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml example-project/.gitlab-ci.yml
 	check-jsonschema --check-metaschema schemas/*.json
 	python -m tests.ci.lint_templates gitlab/*.gitlab-ci.yml
+	cog --check -P -I scripts README.md
 
 bench: setup ## Compare with a bare script, side by side
 	python benchmarks/pipeline.py
