@@ -16,7 +16,7 @@ from model_ci import __version__, git
 from model_ci.ci import Context
 from model_ci.config import Config
 from model_ci.errors import ConfigError
-from model_ci.run import Run, exclusive, run_folders, timestamp
+from model_ci.run import Run, exclusive, of_this_version, run_folders, timestamp
 from model_ci.stages import STAGES, Stage
 
 # What a stage leaves beside the record, by the name of the folder in the run.
@@ -190,7 +190,7 @@ def _base(config: Config, order: Order) -> Run | None:
     """Return the run to go on with: the named one, or the newest that has anything in it."""
     folders = run_folders(config.root)
     if not order.run_id:
-        newest_first = (Run.open(folder) for folder in reversed(folders))
+        newest_first = (Run.open(folder) for folder in reversed(folders) if of_this_version(folder))
         return next((run for run in newest_first if run.record["stages"]), None)
     if order.force:
         raise ConfigError("--force: begins a new run, and --run names an old one; leave one of them out")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from model_ci import __version__
 from model_ci.errors import ConfigError
 from model_ci.files import write_atomically
 from model_ci.schema import dotted_path, problems
@@ -122,6 +123,14 @@ class Run:
 def run_folders(root: Path) -> list[Path]:
     """Return the run folders below `root`, oldest first; one without a record was never begun and does not count."""
     return [folder for folder in sorted((root / RUNS).glob("*")) if (folder / RECORD).is_file()]
+
+
+def of_this_version(folder: Path) -> bool:
+    """Tell whether this very version of model-ci wrote the record; nothing of another one's is reused."""
+    try:
+        return bool(json.loads((folder / RECORD).read_bytes())["tool"]["version"] == __version__)
+    except (ValueError, KeyError, TypeError):
+        return True  # damaged: opening it says so
 
 
 @contextmanager

@@ -244,3 +244,16 @@ def test_a_damaged_record_is_told(project: Any, command: Command) -> None:
     answer = command(project.root, "run")
     assert answer.code == 2
     assert "'files' is missing" in answer.err
+
+
+def test_runs_of_another_version_are_left_alone(project: Any, command: Command) -> None:
+    command(project.root, "train")
+    record = project.runs()[-1] / "run.json"
+    values = json.loads(record.read_text())
+    values["tool"]["version"] = "0.0.1"
+    values["a key of old"] = values.pop("trigger")
+    record.write_text(json.dumps(values))
+    answer = command(project.root, "train")
+    assert answer.code == 0, answer.text
+    assert "train        runs: it has not run yet" in answer.err
+    assert len(project.runs()) == 2
