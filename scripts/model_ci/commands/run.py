@@ -1,6 +1,7 @@
 """run, and each stage by itself: the stages executed, the report shown, the platform told."""
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -73,7 +74,8 @@ def _main(arguments: argparse.Namespace, context: ci.Context) -> int:
     with show_progress(looked_at=sys.stderr.isatty() and not context.in_ci) as progress:
         outcome = pipeline.execute(config, order, context, progress)
     looked_at = sys.stdout.isatty() and not context.in_ci
-    print(report.text(outcome.run.record, color=looked_at))
+    width = shutil.get_terminal_size((120, 24)).columns
+    print(report.text(outcome.run.record, color=looked_at, width=width))
     _publish(outcome, context, config)
     return _exit_code(arguments, outcome, context, config)
 
