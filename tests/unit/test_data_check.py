@@ -166,6 +166,13 @@ def test_without_a_sound_target_leakage_is_not_said_to_be_absent(settings: Calla
     assert [c["name"] for c in section["checks"] if not c["passed"]] == ["target", "leakage"]
 
 
+def test_leakage_is_looked_for_where_the_model_learns(settings: Callable[..., config.Config]) -> None:
+    rows = frame()
+    only_in_training = pl.when(pl.col("id") < 800).then(pl.col("late") * 1.0).otherwise("x")
+    section = check(settings(rows.with_columns(copy=only_in_training)))[1]
+    assert [f["where"] for f in section["findings"] if f["rule"] == "leakage"] == ["copy"]
+
+
 def test_findings_of_many_kinds_come_at_once(settings: Callable[..., config.Config]) -> None:
     check_data.learn(settings(frame()))
     broken = frame(50).with_columns(copy=pl.col("late"), kind=pl.lit("zz"))
