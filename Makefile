@@ -9,13 +9,17 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
 
-setup: .venv/.complete ## Install what the development needs
+setup: .venv/.complete .tools/.complete ## Install what the development needs
 
 .venv/.complete: constraints.txt pyproject.toml .ci/setup
-	.ci/setup
+	.ci/setup environment
 	@touch $@
 
-demo: setup ## Run the pipeline on the example project, three months of real flights
+.tools/.complete: .venv/.complete
+	.ci/setup runners
+	@touch $@
+
+demo: .venv/.complete ## Run the pipeline on the example project, three months of real flights
 	python example-project/demo.py
 
 test: setup ## Run all tests
@@ -35,13 +39,13 @@ lint: setup ## Check the code, the shell scripts, the workflows, the templates a
 	python -m tests.ci.lint_templates gitlab/*.gitlab-ci.yml
 	cog --check -P -I scripts README.md
 
-bench: setup ## Compare with a bare script, side by side
+bench: .venv/.complete ## Compare with a bare script, side by side
 	python benchmarks/pipeline.py
 
-readme: setup ## Fill the generated parts of the README
+readme: .venv/.complete ## Fill the generated parts of the README
 	cog -r -P -I scripts README.md
 
-constraints: setup ## Pin what pyproject.toml asks for, for all platforms, by hash
+constraints: .venv/.complete ## Pin what pyproject.toml asks for, for all platforms, by hash
 	uv pip compile pyproject.toml --quiet --universal --extra all --extra s3 --group dev --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make constraints" -o constraints.txt >/dev/null
 
