@@ -23,7 +23,14 @@ from model_ci.errors import ConfigError, ServiceError
 from model_ci.git_refusal import explain, lost_race, without_credentials
 
 SKIP: Final = "[skip ci]"
-_ALWAYS: Final = ("-c", "core.hooksPath=/dev/null", "-c", "maintenance.auto=false", "-c", "gc.auto=0")
+_SETTINGS: Final = (
+    "core.hooksPath=/dev/null",
+    "maintenance.auto=false",
+    "gc.auto=0",
+    "push.recurseSubmodules=no",
+    "push.gpgSign=false",
+)
+_ALWAYS: Final = tuple(argument for setting in _SETTINGS for argument in ("-c", setting))
 _BORROWED: Final = re.compile(
     r"(http|https|credential|url|ssh|protocol|user)\..+|core\.(sshcommand|askpass|gitproxy)|"
     r"remote\..+\.(url|pushurl|proxy|proxyauthmethod|receivepack|uploadpack)|extensions\.objectformat",
@@ -167,6 +174,7 @@ def _git(
             process.kill()
             raise _GitFailed(f"git {arguments[0]}: timed out after {_TIMEOUT_S} s") from None
         except BrokenPipeError:
+            process.stdin = None
             out, err = process.communicate()
         except BaseException:
             process.kill()

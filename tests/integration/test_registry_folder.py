@@ -56,6 +56,43 @@ def test_nothing_in_it_points_elsewhere(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @in_a_folder
+@pytest.mark.parametrize("steps", ["-1", "-4"])
+def test_a_database_of_an_older_mlflow_is_upgraded(place: Place, steps: str) -> None:
+    place.register("run-1")
+    place = elsewhere(place)
+    downgrade(place.root / ".model-ci" / "store" / "mlflow.db", steps)
+
+    assert place.register("run-2").previous == "1"
+    assert place.peek() == "2 run-2"
+
+
+@in_a_folder
+def test_a_database_of_a_newer_mlflow_is_refused(place: Place) -> None:
+    place.register("run-1")
+    place = elsewhere(place)
+    database = place.root / ".model-ci" / "store" / "mlflow.db"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'tomorrow'")
+
+    with pytest.raises(ConfigError, match="was written by another MLflow"):
+        place.register("run-2")
+    assert "tomorrow" in texts(database)
+
+
+def elsewhere(place: Place) -> Place:
+    """Give the project a new name, for MLflow remembers in a process which databases it has checked."""
+    (place.root / ".model-ci").rename(place.root.parent / ".model-ci")
+    return place.at(place.root.parent)
+
+
+def downgrade(database: Path, steps: str) -> None:
+    from alembic import command
+    from mlflow.store.db.utils import _get_alembic_config
+
+    command.downgrade(_get_alembic_config(f"sqlite:///{database}"), steps)
+
+
+@in_a_folder
 def test_a_moved_project_keeps_its_models(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place.register("run-1")
     monkeypatch.chdir(tmp_path)

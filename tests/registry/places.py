@@ -212,9 +212,9 @@ def a_place(
         running: Server = request.getfixturevalue("server")
         made = replace(made, uri=running.uri, server_artifacts=running.artifacts)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", running.uri)
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.chdir(root)
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))  # of those that are killed something stays
 
     def found(store: FileStore) -> None:
         shutil.copyfile(new_database, store.database)

@@ -32,8 +32,6 @@ class AwayError(ServiceError):
 
 def connect(uri: str) -> Any:
     """Return a client of the store at `uri`; MLflow is imported here, once, and without a word on the console."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
     with quiet():
         from mlflow import MlflowClient
 
@@ -42,9 +40,11 @@ def connect(uri: str) -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep MLflow from telling what it does while we use it."""
+    """Keep MLflow from telling what it does, and from trying again by itself, while we use it and no longer."""
+    ours = {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
     levels = [logger.level for logger in loggers]
+    os.environ.update(ours)
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
@@ -52,6 +52,8 @@ def quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+        for name in ours:
+            os.environ.pop(name, None)
 
 
 def dispose(client: Any) -> None:

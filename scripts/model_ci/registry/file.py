@@ -2,12 +2,17 @@
 
 import fcntl
 import os
+import shutil
+import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from model_ci.errors import ConfigError
 from model_ci.files import write_atomically
 from model_ci.registry.client import connect, dispose
 from model_ci.registry.location import artifacts_uri, relocate
@@ -64,8 +69,32 @@ class FileStore:
     def _access(self) -> Access:
         if self._client is None:
             self.settle()
-            self._client = connect(local_uri(self.database))
+            self._client = self._connect()
         return Access(client=self._client, artifacts=artifacts_uri(self.folder))
+
+    def _connect(self) -> Any:
+        try:
+            return connect(local_uri(self.database))
+        except Exception as error:
+            if "out-of-date database schema" not in str(error):
+                raise
+        self._upgrade()
+        return connect(local_uri(self.database))
+
+    def _upgrade(self) -> None:
+        """Bring a database that another MLflow wrote up to this one's schema: a copy first, then all at once."""
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".upgrade-") as folder:
+            copy = Path(folder) / DATABASE
+            shutil.copyfile(self.database, copy)
+            command = [sys.executable, "-m", "mlflow", "db", "upgrade", local_uri(copy)]
+            said = subprocess.run(command, capture_output=True, text=True, check=False)
+            if said.returncode:
+                last = said.stderr.strip().splitlines()[-1:] or ["nothing"]
+                raise ConfigError(
+                    f"{self.where}: was written by another MLflow, and this one cannot upgrade it (it said: {last[0]}); install the MLflow that wrote it, or a newer one"
+                )
+            with closing(sqlite3.connect(copy)) as new, closing(sqlite3.connect(self.database)) as old:
+                new.backup(old)
 
     def _found(self) -> None:
         """Make the database whole under another name first: MLflow cannot go on with one that is half made."""
