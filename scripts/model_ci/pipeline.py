@@ -110,7 +110,7 @@ class _Execution:
             self.progress.skips(step)
             return step
         self._check()
-        if self.run.section(stage.name) is not None:
+        if _complete(self.run, stage) is not None:
             self.run = self._begin(self.run, stage)
             inputs = _digests(stage.inputs(self.config, self.run))
         self.progress.begins(step)
@@ -219,7 +219,7 @@ def _require_needs(stages: Sequence[Stage], run: Run | None) -> None:
 
 def _step(stage: Stage, config: Config, run: Run | None, *, forced: bool) -> tuple[Step, dict[str, str]]:
     """Decide about one stage; return its inputs' digests too."""
-    section = run.section(stage.name) if run else None
+    section = _complete(run, stage) if run else None
     if run is None or section is None:
         inputs = _digests(stage.inputs(config, run)) if run else {}
         return Step(stage=stage.name, state="runs", why="forced" if forced else "it has not run yet"), inputs
@@ -231,6 +231,12 @@ def _step(stage: Stage, config: Config, run: Run | None, *, forced: bool) -> tup
     changed = [name for name, digest in inputs.items() if section["inputs"].get(name) != digest]
     why = f"{', '.join(changed)} changed" if changed else "model-ci or Python changed"
     return Step(stage=stage.name, state="runs", why=why), inputs
+
+
+def _complete(run: Run, stage: Stage) -> dict[str, Any] | None:
+    """Return the stage's section, unless it tells of a problem outside: that is tried again, in the same run."""
+    section = run.section(stage.name)
+    return None if section is None or section.get("problem") else section
 
 
 def _left_out(stage: Stage, context: Context, refused: str | None) -> Step | None:

@@ -1,6 +1,7 @@
 """`model-ci run` through its front door: every verdict, what is skipped, what is left out."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -257,3 +258,33 @@ def test_runs_of_another_version_are_left_alone(project: Any, command: Command) 
     assert answer.code == 0, answer.text
     assert "train        runs: it has not run yet" in answer.err
     assert len(project.runs()) == 2
+
+
+def test_a_record_that_could_not_be_pushed_is_pushed_the_next_time(project: Any, command: Command) -> None:
+    origin = project.root.parent / "origin.git"
+    subprocess.run(["git", "remote", "add", "origin", str(origin)], cwd=project.root, check=True)
+    answer = command(project.root, "run")
+    assert answer.code == 0, answer.text  # the verdict does not depend on it
+    assert project.record()["stages"]["record"]["pushed"] is False
+    assert "The record was not pushed to model-ci/records" in answer.out
+    assert command(project.root, "record").code == 5
+    subprocess.run(["git", "init", "-q", "--bare", str(origin)], check=True)
+    assert command(project.root, "run").code == 0
+    assert project.record()["stages"]["record"]["pushed"] is True
+    assert len(project.runs()) == 1
+    listed = subprocess.run(
+        ["git", "ls-tree", "-r", "--name-only", "model-ci/records"],
+        cwd=origin,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert f"runs/{project.runs()[0].name}/run.json" in listed.stdout
+
+
+def test_a_record_that_is_required_ends_with_its_own_code(project: Any, command: Command) -> None:
+    subprocess.run(["git", "remote", "add", "origin", str(project.root / "nowhere")], cwd=project.root, check=True)
+    project.configure(record={"required": True})
+    assert command(project.root, "run").code == 5
+    project.configure(evaluate={"gates": [{"metric": "roc_auc", "min": 0.999}]})
+    assert command(project.root, "run").code == 3, "a no stays a no"
