@@ -36,11 +36,18 @@ class Context:
     default_branch: str | None = None
     run_url: str | None = None
     actor: str | None = None
+    checkout: Path | None = None
 
     @property
     def in_ci(self) -> bool:
         """Whether a CI platform runs this."""
         return self.provider != "local"
+
+    def in_checkout(self, file: Path) -> str:
+        """Return how the platform calls a file: its path below the checkout, where it is below it."""
+        file = file.resolve()
+        inside = self.checkout is not None and file.is_relative_to(self.checkout)
+        return file.relative_to(self.checkout).as_posix() if inside and self.checkout else file.name
 
     @property
     def only_reads(self) -> str | None:
@@ -80,6 +87,7 @@ def _github(env: Mapping[str, str]) -> Context:
         default_branch=default_branch,
         run_url=f"{server}/{repository}/actions/runs/{run}" if server and repository and run else None,
         actor=env.get("GITHUB_ACTOR"),
+        checkout=_folder(env.get("GITHUB_WORKSPACE")),
     )
 
 
@@ -93,7 +101,12 @@ def _gitlab(env: Mapping[str, str]) -> Context:
         default_branch=env.get("CI_DEFAULT_BRANCH") or None,
         run_url=env.get("CI_PIPELINE_URL"),
         actor=env.get("GITLAB_USER_LOGIN"),
+        checkout=_folder(env.get("CI_PROJECT_DIR")),
     )
+
+
+def _folder(name: str | None) -> Path | None:
+    return Path(name).resolve() if name else None
 
 
 def publish(where: Context, root: Path, outputs: Mapping[str, str], summary: str, reports: Mapping[str, str]) -> None:
@@ -109,11 +122,17 @@ def publish(where: Context, root: Path, outputs: Mapping[str, str], summary: str
             (folder / name).write_text(text, encoding="utf-8")
 
 
-def annotation(where: Context, level: str, title: str, message: str) -> str | None:
-    """Return the line that makes the platform show `message` (error, warning or notice), or None where there is none."""
+def annotation(
+    where: Context, level: str, title: str, message: str, place: tuple[str, int] | None = None
+) -> str | None:
+    """Return the line that makes the platform show `message` (error, warning or notice), or None where there is none.
+
+    `place` is the file and the line that it is shown beside.
+    """
     if where.provider != "github":
         return None
-    return f"::{level} title={_escape(title, ':,')}::{_escape(message)}"
+    beside = f"file={_escape(place[0], ':,')},line={place[1]}," if place else ""
+    return f"::{level} {beside}title={_escape(title, ':,')}::{_escape(message)}"
 
 
 def _github_output(name: str, value: str) -> str:

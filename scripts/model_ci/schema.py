@@ -47,12 +47,16 @@ class Document:
             except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
                 self.problems.append(self._syntax(error))
 
-    def where(self, path: Path_) -> str:
-        """Return `file:line:column: dotted.path` of the nearest place that stands in the file."""
+    def position(self, path: Path_) -> tuple[int, int]:
+        """Return line and column of the nearest place that stands in the file."""
         spot = path
         while spot and spot not in self.positions:
             spot = spot[:-1]
-        line, column = self.positions.get(spot, (1, 1))
+        return self.positions.get(spot, (1, 1))
+
+    def where(self, path: Path_) -> str:
+        """Return `file:line:column: dotted.path` of the nearest place that stands in the file."""
+        line, column = self.position(path)
         dotted = dotted_path(path)
         return f"{self.name}:{line}:{column}: {dotted}" if dotted else f"{self.name}:{line}:{column}"
 

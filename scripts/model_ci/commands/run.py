@@ -3,6 +3,8 @@
 import argparse
 import shutil
 import sys
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from model_ci import ci, pipeline, report
@@ -10,7 +12,9 @@ from model_ci.commands import check_config
 from model_ci.commands.progress import show_progress
 from model_ci.config import Config
 from model_ci.errors import Exit, ModelCIError
+from model_ci.files import write_atomically
 from model_ci.run import Run, run_folders
+from model_ci.schema import Document
 from model_ci.stages import STAGES
 
 
@@ -99,7 +103,12 @@ def _publish(outcome: pipeline.Outcome, context: ci.Context, config: Config) -> 
         "model-version": registered.get("version") or "",
         "champion-version": champion or "",
     }
-    files = {"junit.xml": report.junit(record), "metrics.txt": report.metrics(record)}
+    files = {
+        "junit.xml": report.junit(record),
+        "metrics.txt": report.metrics(record),
+        "quality.json": report.quality(record, context.in_checkout(config.root / config.file), _lines(config)),
+    }
+    write_atomically(run.folder / "report.html", report.html(record).encode())
     ci.publish(context, config.root, outputs, report.markdown(record), files)
 
 
@@ -109,7 +118,9 @@ def _exit_code(arguments: argparse.Namespace, outcome: pipeline.Outcome, context
         print(problem, file=sys.stderr)
     if outcome.verdict == "failed":
         why = "; ".join(s.get("why") or f"{n} said no" for n, s in _failed(outcome.run))
-        _annotate(context, "error" if arguments.on_verdict == "fail" else "warning", why)
+        level = "error" if arguments.on_verdict == "fail" else "warning"
+        _annotate(context, level, why)
+        _annotate_refusals(outcome.run, context, config, level)
         return Exit.NO if arguments.on_verdict == "fail" else Exit.YES
     if problem and (config.record.required or arguments.stages == "record"):
         return Exit.SERVICE
@@ -123,6 +134,24 @@ def _failed(run: Run) -> list[tuple[str, dict[str, str]]]:
 def _unpushed(run: Run) -> str | None:
     recorded = run.section("record")
     return recorded["problem"] if recorded and not recorded["pushed"] else None
+
+
+def _annotate_refusals(run: Run, context: ci.Context, config: Config, level: str) -> None:
+    """Show what said no beside the line that asked for it; GitHub shows ten of a step, and one is told already."""
+    file, line = context.in_checkout(config.root / config.file), _lines(config)
+    for refusal in islice(report.refusals(run.record), 9):
+        place = (file, line(refusal.path))
+        if text := ci.annotation(context, level, f"model-ci {refusal.check}", refusal.message, place):
+            print(text)
+
+
+def _lines(config: Config) -> Callable[[tuple[str | int, ...]], int]:
+    """Find lines in the configuration's file; the first one where it can no longer be read."""
+    try:
+        document = Document((config.root / config.file).read_text(encoding="utf-8"), config.file)
+    except (OSError, UnicodeDecodeError):
+        return lambda path: 1
+    return lambda path: document.position(path)[0]
 
 
 def _annotate(context: ci.Context, level: str, message: str) -> None:

@@ -17,19 +17,36 @@ class Heading:
 
 @dataclass(frozen=True, kw_only=True)
 class Paragraph:
-    """A sentence or two."""
+    """A sentence or two; what is `essential` stands even where there is little room."""
 
     text: str
+    essential: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """A value to be drawn against its limit, with its bounds where it has any."""
+
+    value: float
+    bounds: Sequence[float] | None
+    limit: float
+    above: bool  # whether the good side of the limit is above it
+    difference: bool  # whether it is one, so that nothing stands for no change
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows of text below a title; `folded` is detail that a reader opens when wanted."""
+    """Rows of text below a title; `folded` is detail that a reader opens when wanted.
+
+    `bars` are what a page draws, one a row or none; what is `essential` stands even where there is little room.
+    """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     folded: bool = False
+    essential: bool = False
+    bars: Sequence[Bar | None] = ()
 
 
 Block = Heading | Paragraph | Table
@@ -66,16 +83,17 @@ def number(value: float | None) -> str:
 def _check_data(section: Record) -> Iterator[Block]:
     problems = section.get("findings", [])
     for problem in problems if section["verdict"] != "failed" else ():
-        yield Paragraph(text=f"Data: {_finding(problem)}")
+        yield Paragraph(text=f"Data: {describe_finding(problem)}")
     if section["verdict"] == "failed":
         yield Paragraph(
             text=f"The data broke its contract: {len(problems)} {'finding' if len(problems) == 1 else 'findings'}."
         )
-        rows = [[_finding(problem)] for problem in problems]
+        rows = [[describe_finding(problem)] for problem in problems]
         yield Table(title="Data", columns=["finding"], rows=rows)
 
 
-def _finding(finding: Any) -> str:
+def describe_finding(finding: Any) -> str:
+    """Return what check-data found, in a sentence."""
     if not isinstance(finding, Mapping):
         return str(finding)
     return ": ".join(str(finding[key]) for key in ("where", "what", "message", "detail") if finding.get(key))
@@ -86,13 +104,16 @@ def _evaluate(section: Record) -> Iterator[Block]:
     against = f"Champion is version {champion['version']}." if champion else (
         "There is no champion yet: judged by the absolute gates only."
     )  # fmt: skip
-    yield Paragraph(text=f"{_sentence(section['why'])} {against} Judged on {number(section['rows'])} held-out rows.")
+    why = f"{_sentence(section['why'])} {against} Judged on {number(section['rows'])} held-out rows."
+    yield Paragraph(text=why, essential=True)
     if drawn := section["comparison"]:
         yield Paragraph(text=_how_sure(drawn, sum(bool(gate["interval"]) for gate in section["gates"])))
     yield Table(
         title="Gates",
         columns=["metric", "champion", "challenger", "difference", "gate", "result"],
         rows=[_gate(gate) for gate in section["gates"]],
+        bars=[_bar(gate, section["metrics"]) for gate in section["gates"]],
+        essential=True,
     )
     gated = {gate["metric"] for gate in section["gates"]}
     others = {name: m for name, m in section["metrics"].items() if name not in gated}
@@ -126,6 +147,25 @@ def _gate(gate: Record) -> list[str]:
         f"{gate['condition']} {gate['limit']:g}",
         _result(gate),
     ]
+
+
+def _bar(gate: Record, metrics: Record) -> Bar | None:
+    """Return what is compared with the limit: the value itself, or the difference to the champion."""
+    condition, limit = gate["condition"], gate["limit"]
+    difference = condition in ("max_drop", "max_rise", "min_gain")
+    value = gate["difference" if difference else "challenger"]
+    if value is None:
+        return None
+    falls = condition == "max_drop" or (
+        condition == "min_gain" and metrics.get(gate["metric"], {}).get("greater_is_better") is False
+    )
+    return Bar(
+        value=value,
+        bounds=gate["interval"] if difference else None,
+        limit=-limit if falls else limit,
+        above=condition in ("min", "max_drop") or (condition == "min_gain" and not falls),
+        difference=difference,
+    )
 
 
 def _result(gate: Record) -> str:

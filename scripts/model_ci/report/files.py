@@ -1,11 +1,64 @@
-"""The files that GitLab shows in a merge request: gates as test cases, metrics as numbers to compare."""
+"""The files that GitLab shows in a merge request: gates as test cases, metrics as numbers, refusals beside their line."""
 
+import hashlib
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, Final
+
+from model_ci.report.content import describe_finding
 
 Record = Mapping[str, Any]
+Path_ = tuple[str | int, ...]
+_NO: Final = ("failed", "inconclusive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """What said no, and the place in the configuration that asked for it."""
+
+    check: str
+    message: str
+    path: Path_
+
+
+def refusals(record: Record) -> Iterator[Refusal]:
+    """Yield each data finding and each gate that said no."""
+    stages = record["stages"]
+    data, evaluation = stages.get("check-data", {}), stages.get("evaluate", {})
+    for finding in data.get("findings", []) if data.get("verdict") == "failed" else []:
+        yield Refusal(check="check-data", message=describe_finding(finding), path=("data", "path"))
+    for gate in evaluation.get("gates", []) if evaluation.get("verdict") == "failed" else []:
+        if gate["state"] in _NO:
+            what = f"{gate['metric']} {gate['condition']} {gate['limit']:g}"
+            yield Refusal(check="evaluate", message=f"{what}: {gate['reason']}", path=_asked(record, gate))
+
+
+def quality(record: Record, file: str, line: Callable[[Path_], int]) -> str:
+    """Return the refusals as GitLab's code quality report; `line` finds a place in the configuration `file`."""
+    return json.dumps(
+        [
+            {
+                "description": f"{record['model']['name']}: {refusal.message}",
+                "check_name": f"model-ci {refusal.check}",
+                "fingerprint": hashlib.sha256(f"{record['model']['name']} {refusal}".encode()).hexdigest(),
+                "severity": "blocker",
+                "location": {"path": file, "lines": {"begin": line(refusal.path)}},
+            }
+            for refusal in refusals(record)
+        ],
+        indent=2,
+    )
+
+
+def _asked(record: Record, gate: Record) -> Path_:
+    gates = record["config"]["values"].get("evaluate", {}).get("gates", [])
+    for i, asked in enumerate(gates):
+        if asked["metric"] == gate["metric"] and asked.get(gate["condition"]) is not None:
+            return ("evaluate", "gates", i, gate["condition"])
+    return ("evaluate",)
 
 
 def junit(record: Record) -> str:
@@ -39,7 +92,7 @@ def metrics(record: Record) -> str:
 
 
 def _gate(gate: Record) -> str:
-    failure = gate["reason"] if gate["state"] in ("failed", "inconclusive") else None
+    failure = gate["reason"] if gate["state"] in _NO else None
     return _case(
         "gate", f"{gate['metric']} {gate['condition']} {gate['limit']:g}", failure, gate["state"] == "no champion"
     )

@@ -1,0 +1,125 @@
+"""A report as a comment: Markdown within a budget, from a record that anybody may have written."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+from urllib.parse import quote
+
+from model_ci.report.content import Block, Heading, Table
+from model_ci.report.markdown import render_block
+
+_CELL: Final = 300
+_TEXT: Final = 1500
+_VISIBLE_ROWS: Final = 12
+_MARGIN: Final = 400  # for the sentence about what was left out
+
+
+def marker(model: str) -> str:
+    """Return the line that nobody sees, by which a model's comment is found again."""
+    return f"<!-- model-ci: {quote(model[:200], safe=' ').replace('--', '-%2D')} -->"
+
+
+def render(blocks: Sequence[Block], *, model: str, link: str | None, limit: int) -> str:
+    """Return the comment, of at most `limit` bytes: verdict and gates always, details as far as there is room."""
+    frame = [marker(model), f"[The job, and the full report among its files]({link})" if link else ""]
+    room = limit - sum(_size(text) for text in frame) - _MARGIN
+    parts, left_out = _fit([_clip(block) for block in blocks], room)
+    note = f"Left out here: {left_out}." if left_out else ""
+    return "\n\n".join(text for text in [frame[0], *parts, note, frame[1]] if text) + "\n"
+
+
+def _fit(blocks: Sequence[Block], room: int) -> tuple[list[str], str]:
+    """Return what there is room for in its order, and what is left out in words."""
+    needed = {i: _essential(block, room) for i, block in enumerate(blocks) if _is_essential(block)}
+    room -= sum(_size(text) for text in needed.values())
+    parts: list[str] = []
+    missing: list[str] = []
+    for i, block in enumerate(blocks):
+        if i in needed:
+            parts.append(needed[i])
+            continue
+        whole = "" if missing else _details(block)
+        text = whole if _size(whole) <= room else _cut(block, room)
+        if text:
+            parts.append(text)
+            room -= _size(text)
+        if text != whole or not whole:
+            missing.append(_name(block, cut=bool(text)))
+    return parts, ", ".join(dict.fromkeys(filter(None, missing)))
+
+
+def _is_essential(block: Block) -> bool:
+    return isinstance(block, Heading) or block.essential
+
+
+def _essential(block: Block, room: int) -> str:
+    if not isinstance(block, Table):
+        return render_block(block, inert=True)
+    text = "\n\n".join(render_block(table, inert=True) for table in _apart(block))
+    return text if _size(text) <= room // 2 else _cut(_worst_first(block), room // 2)
+
+
+def _details(block: Block) -> str:
+    if isinstance(block, Table) and len(block.rows) > _VISIBLE_ROWS:
+        block = replace(block, folded=True, title=f"{block.title} ({len(block.rows)})")
+    return render_block(block, inert=True)
+
+
+def _apart(table: Table) -> Iterator[Table]:
+    """Part a long table: what a reader has to look at stands open, what passed is folded away."""
+    passed = [row for row in table.rows if _has_passed(row)]
+    if len(table.rows) <= _VISIBLE_ROWS or not passed:
+        yield table
+        return
+    others = [row for row in table.rows if not _has_passed(row)]
+    if others:
+        yield replace(table, rows=others, title=f"{table.title}: {len(others)} of {len(table.rows)} did not pass")
+    title = f"{table.title}: {len(passed)} of {len(table.rows)} passed"
+    yield replace(table, rows=passed, title=title, folded=True)
+
+
+def _worst_first(table: Table) -> Table:
+    return replace(table, rows=sorted(table.rows, key=_has_passed))
+
+
+def _has_passed(row: Sequence[str]) -> bool:
+    return row[-1].partition(":")[0] == "passed"
+
+
+def _cut(block: Block, room: int) -> str:
+    """Return as many rows of a table as there is room for; nothing when that is none."""
+    if not isinstance(block, Table):
+        return ""
+    low, high = 0, len(block.rows)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if _size(_part(block, middle)) <= room else (low, middle - 1)
+    return _part(block, low) if low else ""
+
+
+def _part(table: Table, rows: int) -> str:
+    title = f"{table.title}: the first {rows} of {len(table.rows)}"
+    folded = table.folded or (rows > _VISIBLE_ROWS and not table.essential)
+    return render_block(replace(table, rows=table.rows[:rows], title=title, folded=folded), inert=True)
+
+
+def _name(block: Block, *, cut: bool) -> str:
+    if isinstance(block, Table):
+        return f"the rest of {block.title}" if cut else block.title
+    return ""
+
+
+def _clip(block: Block) -> Block:
+    if not isinstance(block, Table):
+        return replace(block, text=_shorten(block.text, _TEXT))
+    rows = [[_shorten(cell, _CELL) for cell in row] for row in block.rows]
+    return replace(block, rows=rows, title=_shorten(block.title, _CELL))
+
+
+def _shorten(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _size(text: str) -> int:
+    """Count what the text takes, with the empty line after it; bytes, since nobody counts more than these."""
+    return len(text.encode()) + 2
