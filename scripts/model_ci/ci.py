@@ -109,6 +109,56 @@ def _folder(name: str | None) -> Path | None:
     return Path(name).resolve() if name else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the process may comment on: a pull request by its number, or what an untrusted workflow ran on."""
+
+    provider: str
+    api_url: str
+    project: str
+    token: str | None
+    link: str | None
+    number: int | None = None
+    workflow_run: Mapping[str, Any] | None = None
+
+
+def request(environment: Mapping[str, str] = os.environ) -> Request | None:
+    """Read which pull request this is about, from the platform itself; None where there is no platform."""
+    where = context(environment)
+    token = environment.get("MODEL_CI_API_TOKEN") or None
+    if where.provider == "github":
+        event = _payload(environment)
+        run = event.get("workflow_run") if environment.get("GITHUB_EVENT_NAME") == "workflow_run" else None
+        return Request(
+            provider="github",
+            api_url=environment.get("GITHUB_API_URL", "https://api.github.com"),
+            project=environment["GITHUB_REPOSITORY"],
+            token=token,
+            link=run["html_url"] if run else where.run_url,
+            number=(event.get("pull_request") or {}).get("number"),
+            workflow_run=run,
+        )
+    if where.provider == "gitlab":
+        number = environment.get("CI_MERGE_REQUEST_IID")
+        return Request(
+            provider="gitlab",
+            api_url=environment["CI_API_V4_URL"],
+            project=environment.get("CI_MERGE_REQUEST_PROJECT_ID") or environment["CI_PROJECT_ID"],
+            token=token,
+            link=where.run_url,
+            number=int(number) if number else None,
+        )
+    return None
+
+
+def _payload(env: Mapping[str, str]) -> Mapping[str, Any]:
+    try:
+        event = json.loads(Path(env["GITHUB_EVENT_PATH"]).read_bytes())
+    except (KeyError, OSError, ValueError):
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
 def publish(where: Context, root: Path, outputs: Mapping[str, str], summary: str, reports: Mapping[str, str]) -> None:
     """Hand the outputs, the summary (Markdown) and the report files to the platform; locally, do nothing."""
     if where.provider == "github":

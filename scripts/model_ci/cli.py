@@ -12,6 +12,7 @@ _COMMANDS: Final = {
     "run": "Run the stages in their order; skip what is unchanged.",
     "check-config": "Check model-ci.yaml, and nothing else.",
     "init": "Write a first model-ci.yaml for this repository, and its workflow.",
+    "comment": "Put a run's report into the pull or merge request, as one comment that is kept up to date.",
     "ui": "Open MLflow's pages on the model store.",
 }
 

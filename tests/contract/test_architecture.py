@@ -19,7 +19,7 @@ FLOORS = [
     ["stages"],
     ["judgement"],
     ["registry", "run", "model"],
-    ["data", "gates", "git", "ci", "entrypoint", "report"],
+    ["data", "gates", "git", "ci", "entrypoint", "forge", "handover", "report"],
     ["config", "git_refusal"],
     ["schema"],
     ["files", "errors"],

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 GITLAB_ONLY = {"job-name", "stage", "after", "image", "toolkit"}
 WORKFLOW_ONLY = {"runs-on", "container", "timeout-minutes", "lfs"}
 NAMES = [*STAGES, "run"]
+COMMANDS = ["comment"]  # what is neither a stage nor runs any
 OUTPUTS = {
     "check-data": set(),
     "train": set(),
@@ -41,8 +42,8 @@ def described(inputs: dict[str, Any], without: set[str]) -> dict[str, tuple[str,
 
 
 def test_every_stage_has_an_action_and_a_template() -> None:
-    assert {p.parent.name for p in ROOT.glob("actions/*/action.yml")} == set(NAMES)
-    assert {p.name.removesuffix(".gitlab-ci.yml") for p in ROOT.glob("gitlab/*")} == {*STAGES, "pipeline"}
+    assert {p.parent.name for p in ROOT.glob("actions/*/action.yml")} == {*NAMES, *COMMANDS}
+    assert {p.name.removesuffix(".gitlab-ci.yml") for p in ROOT.glob("gitlab/*")} == {*STAGES, *COMMANDS, "pipeline"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -58,6 +59,21 @@ def test_the_reusable_workflow_describes_the_same_inputs() -> None:
     theirs = described(action("run")["inputs"], {"run"})
     assert described(workflow, WORKFLOW_ONLY) == theirs
     assert set(workflow) >= WORKFLOW_ONLY
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_the_same_on_both_platforms(name: str) -> None:
+    inputs, job, text = template(name)
+    assert described(action(name)["inputs"], {"token"}) == described(inputs, GITLAB_ONLY)
+    assert text.startswith(f"# {action(name)['description']}\n")
+    ours = action(name)["runs"]["steps"][1]["run"].replace("\\\n", " ").split()
+    theirs = job["script"][-1].split()
+    assert theirs[theirs.index("model-ci") + 1 :] == ours[1:]
+    assert inputs["toolkit"]["default"] == f"model-ci=={__version__}"
+    assert job["script"][0] == template("run")[1]["script"][0]
+    steps = yaml.safe_dump(action(name)["runs"])
+    assert [n for n in action(name)["inputs"] if "${{ inputs." + n + " }}" not in steps] == []
+    assert [n for n in inputs if f"$[[ inputs.{n} ]]" not in text] == []
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -82,13 +82,25 @@ def test_a_pull_request_gets_no_right_and_no_secret_to_write() -> None:
     }  # fmt: skip
 
 
+def test_who_comments_may_do_nothing_else_and_runs_nothing_of_the_pull_request() -> None:
+    (job,) = load(ROOT / ".github" / "workflows" / "comment.yml")["jobs"].values()
+    assert job["permissions"] == {"actions": "read", "pull-requests": "write"}
+    (step,) = job["steps"]
+    assert step["uses"] == "$/actions/comment"
+    bootstrap = load(ROOT / "actions" / "comment" / "action.yml")["runs"]["steps"][0]
+    assert bootstrap["env"]["INPUT_REQUIREMENTS"] == "/dev/null"
+    assert "secrets" not in (ROOT / ".github" / "workflows" / "comment.yml").read_text().partition("\nname:")[2]
+
+
 def expected(name: str, value: str) -> list[str]:
+    if name == "comment":
+        return [name, f"--config={value}", f"--run={value}"]
     flags = ["config", *(["stages"] if name == "run" else []), "set", "run", "reason", "on-verdict"]
     return [name, *(f"--{flag}={value}" for flag in flags)]
 
 
 @pytest.mark.parametrize("value", HOSTILE)
-@pytest.mark.parametrize("name", [*STAGES, "run"])
+@pytest.mark.parametrize("name", [*STAGES, "run", "comment"])
 def test_an_action_passes_hostile_values_on_unchanged(name: str, value: str, tmp_path: Path) -> None:
     command = load(ROOT / "actions" / name / "action.yml")["runs"]["steps"][1]
     env = {key: value for key in command["env"] if key.startswith("INPUT_")}
@@ -102,7 +114,7 @@ def test_an_action_passes_hostile_values_on_unchanged(name: str, value: str, tmp
 
 
 @pytest.mark.parametrize("value", HOSTILE)
-@pytest.mark.parametrize("name", [*STAGES, "run"])
+@pytest.mark.parametrize("name", [*STAGES, "run", "comment"])
 def test_an_action_bootstraps_with_hostile_values(name: str, value: str, tmp_path: Path) -> None:
     step = load(ROOT / "actions" / name / "action.yml")["runs"]["steps"][0]
     work = tmp_path / "check out"  # the checkout's path is not ours to choose either

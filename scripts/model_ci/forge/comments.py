@@ -1,0 +1,59 @@
+"""One comment a model: found again by its marker, written anew in place."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from model_ci.forge.api import UnansweredError
+
+_TRIES: Final = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comment:
+    """A comment that the token's owner wrote."""
+
+    id: int
+    body: str
+
+
+class Thread(Protocol):
+    """Where the comments of one pull or merge request are."""
+
+    def mine(self) -> Iterator[Comment]:
+        """Yield what the token's owner wrote, the oldest first: a marker in anybody else's comment is a forgery."""
+
+    def create(self, body: str) -> None:
+        """Add a comment."""
+
+    def update(self, comment: Comment, body: str) -> None:
+        """Replace a comment's text."""
+
+    def pause(self, attempt: int) -> None:
+        """Wait before another attempt."""
+
+
+def put(thread: Thread, marker: str, body: str) -> str:
+    """Make `body` the one comment that begins with `marker`; return created, updated or unchanged.
+
+    Where it is not known whether a comment was created, it is looked for before another one is.
+    """
+    for attempt in range(_TRIES):
+        try:
+            return _put(thread, marker, body)
+        except UnansweredError:
+            if attempt == _TRIES - 1:
+                raise
+            thread.pause(attempt)
+    raise AssertionError  # the last attempt returns or raises
+
+
+def _put(thread: Thread, marker: str, body: str) -> str:
+    found = next((comment for comment in thread.mine() if comment.body.lstrip().startswith(marker)), None)
+    if found is None:
+        thread.create(body)
+        return "created"
+    if found.body.replace("\r\n", "\n").strip() == body.strip():
+        return "unchanged"
+    thread.update(found, body)
+    return "updated"

@@ -1,0 +1,101 @@
+"""GitHub: the pull request of a commit, the artifacts of a run, and the comments of a pull request."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+from urllib.parse import quote
+
+from model_ci.forge.api import Api, RefusedError
+from model_ci.forge.comments import Comment
+
+_READ: Final = "`pull-requests: read` (or write) in the workflow's permissions"
+_WRITE: Final = "`pull-requests: write` in the workflow's permissions"
+_ARTIFACTS: Final = "`actions: read` in the workflow's permissions"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """What a workflow ran on: a commit of a branch of a repository, which may be a fork."""
+
+    repository: str
+    branch: str
+    sha: str
+
+
+class GitHub:
+    """A repository on GitHub."""
+
+    comment_limit: Final = 65_536
+
+    def __init__(
+        self, *, api_url: str, repository: str, token: str, wait: Callable[[float], None] = time.sleep
+    ) -> None:
+        headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+        self.repository = repository
+        self.api = Api(
+            name="GitHub", base=api_url, secret={"Authorization": f"Bearer {token}"}, headers=headers, wait=wait
+        )
+        self._path = f"/repos/{quote(repository)}"
+
+    def pull_requests(self, head: Head) -> Iterator[int]:
+        """Yield the open pull requests whose newest commit is this very one."""
+        owner = head.repository.partition("/")[0]
+        for page in self.api.pages(f"{self._path}/pulls", _READ, state="open", head=f"{owner}:{head.branch}"):
+            for found in page:
+                source = found["head"]
+                repository = (source.get("repo") or {}).get("full_name")
+                if (repository, source["ref"], source["sha"]) == (head.repository, head.branch, head.sha):
+                    yield int(found["number"])
+
+    def artifacts(self, run: int, prefix: str, most: int) -> Iterator[tuple[str, bytes]]:
+        """Yield the archives, by name, of the run's artifacts that begin with `prefix`; each of at most `most` bytes."""
+        for page in self.api.pages(f"{self._path}/actions/runs/{run}/artifacts", _ARTIFACTS):
+            for found in page["artifacts"]:
+                if found["name"].startswith(prefix) and not found["expired"]:
+                    path = f"{self._path}/actions/artifacts/{int(found['id'])}/zip"
+                    yield found["name"], self.api.download(path, _ARTIFACTS, most)
+
+    def thread(self, number: int) -> "PullRequest":
+        """Return the comments of a pull request."""
+        return PullRequest(self.api, self._path, number)
+
+
+class PullRequest:
+    """The comments of a pull request."""
+
+    def __init__(self, api: Api, path: str, number: int) -> None:
+        self._api, self._path, self._number = api, path, number
+
+    def mine(self) -> Iterator[Comment]:
+        """Yield what the token's owner wrote, the oldest first."""
+        for page in self._api.pages(f"{self._path}/issues/{self._number}/comments", _READ):
+            for found in page:
+                if self._is_mine(found.get("user") or {}):
+                    yield Comment(id=int(found["id"]), body=found.get("body") or "")
+
+    def create(self, body: str) -> None:
+        """Add a comment."""
+        self._api.send("POST", f"{self._path}/issues/{self._number}/comments", _WRITE, {"body": body})
+
+    def update(self, comment: Comment, body: str) -> None:
+        """Replace a comment's text."""
+        self._api.send("PATCH", f"{self._path}/issues/comments/{comment.id}", _WRITE, {"body": body})
+
+    def pause(self, attempt: int) -> None:
+        """Wait before another attempt."""
+        self._api.wait(2**attempt)
+
+    def _is_mine(self, author: Any) -> bool:
+        return bool(author.get("login") == self._me if self._me else author.get("type") == "Bot")
+
+    @cached_property
+    def _me(self) -> str | None:
+        """The token's owner; None for a workflow's own token, which may not ask who it is and writes as a bot."""
+        try:
+            return str(self._api.get("/user", "to be valid")["login"])
+        except RefusedError as error:
+            if error.status in (403, 404):
+                return None
+            raise

@@ -1,0 +1,55 @@
+"""GitLab: the notes of a merge request."""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any, Final
+
+from model_ci.forge.api import Api
+from model_ci.forge.comments import Comment
+
+_NEEDS: Final = "the scope `api` and the role Reporter, as a project access token"
+
+
+class GitLab:
+    """A project on GitLab."""
+
+    comment_limit: Final = 1_000_000
+
+    def __init__(self, *, api_url: str, project: str, token: str, wait: Callable[[float], None] = time.sleep) -> None:
+        self.api = Api(name="GitLab", base=api_url, secret={"PRIVATE-TOKEN": token}, wait=wait)
+        self._path = f"/projects/{project}"
+
+    def thread(self, number: int) -> "MergeRequest":
+        """Return the notes of a merge request."""
+        return MergeRequest(self.api, f"{self._path}/merge_requests/{number}/notes")
+
+
+class MergeRequest:
+    """The notes of a merge request."""
+
+    def __init__(self, api: Api, path: str) -> None:
+        self._api, self._path = api, path
+
+    def mine(self) -> Iterator[Comment]:
+        """Yield what the token's owner wrote, the oldest first."""
+        for page in self._api.pages(self._path, _NEEDS, sort="asc", order_by="created_at"):
+            for found in page:
+                if not found.get("system") and found["author"]["id"] == self._me:
+                    yield Comment(id=int(found["id"]), body=found.get("body") or "")
+
+    def create(self, body: str) -> None:
+        """Add a note."""
+        self._api.send("POST", self._path, _NEEDS, {"body": body})
+
+    def update(self, comment: Comment, body: str) -> None:
+        """Replace a note's text."""
+        self._api.send("PUT", f"{self._path}/{comment.id}", _NEEDS, {"body": body})
+
+    def pause(self, attempt: int) -> None:
+        """Wait before another attempt."""
+        self._api.wait(2**attempt)
+
+    @cached_property
+    def _me(self) -> Any:
+        return self._api.get("/user", _NEEDS)["id"]
