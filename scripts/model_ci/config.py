@@ -72,6 +72,15 @@ class Gate:  # noqa: D101
     max_drop: float | None = None
     max_rise: float | None = None
     min_gain: float | None = None
+    by: str | Sequence[str] | None = None
+    bins: int = 4
+    min_rows: int = 100
+    max_gap: float | None = None
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The columns that slice the rows."""
+        return (self.by,) if isinstance(self.by, str) else tuple(self.by or ())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +99,7 @@ class Evaluate:  # noqa: D101
     min_rows: int
     uncertainty: Uncertainty
     gates: Sequence[Gate]
+    own_gates: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,4 +253,8 @@ def _contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
             ("evaluate", "gates", i),
             f"min {low} is above max {high}; nothing can pass",
         )
+        for key in ("bins", "min_rows", "max_gap"):
+            need(key not in gate or gate.get("by"), ("evaluate", "gates", i, key), "is only for a gate with 'by'")
+        aged = gate["metric"] == "data_age_days"
+        need(timed or not aged, ("evaluate", "gates", i), "data_age_days needs data.time_column")
     return found

@@ -3,18 +3,20 @@
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci import entrypoint, model
-from model_ci.config import Config
+from model_ci.config import Config, Gate
 from model_ci.data import times
 from model_ci.errors import ConfigError, UserCodeError
-from model_ci.gates import gate
+from model_ci.gates import gate, own, sliced, slices
 from model_ci.gates.comparison import Resampling, differences
-from model_ci.gates.metrics import MEASURED, Metric, Outputs, Scores, measure, resolve
+from model_ci.gates.fairness import FAIRNESS
+from model_ci.gates.metrics import MEASURED, Metric, Outputs, Scores, measure, predicted, resolve
 from model_ci.run import Run
 
 if TYPE_CHECKING:
@@ -36,7 +38,9 @@ def metrics(config: Config) -> dict[str, Metric]:
     found: dict[str, Metric] = {}
     wrong: list[str] = []
     for name in dict.fromkeys([*(g.metric for g in config.evaluate.gates), *config.evaluate.metrics]):
-        if name not in MEASURED:
+        if name in FAIRNESS:
+            wrong += _unfit_for_fairness(config, name)
+        elif name not in MEASURED:
             try:
                 found[name] = resolve(name, config.model.task, lambda n: entrypoint.load(n, config.root, "evaluate"))
             except ConfigError as error:
@@ -50,19 +54,43 @@ def metrics(config: Config) -> dict[str, Metric]:
             wrong.append(f"{here}.max_drop: a lower {g.metric} is better; use max_rise")
         if better is None and g.min_gain is not None and g.metric in found:
             wrong.append(f"{here}.min_gain: which way {g.metric} is better is not known; use max_drop or max_rise")
+        if g.by and g.metric in MEASURED:
+            wrong.append(f"{here}.by: {g.metric} is not of rows, so it has no slices; leave 'by' out")
+        if g.metric == "data_age_days" and any(getattr(g, c) is not None for c in gate.RELATIVE):
+            wrong.append(f"{here}: when the champion's data ended is not known; give data_age_days a max")
+    for name in config.evaluate.own_gates:
+        try:
+            entrypoint.load(name, config.root, "evaluate.own_gates")
+        except ConfigError as error:
+            wrong += error.problems
     if wrong:
         raise ConfigError(*wrong)
     return found
 
 
+def _unfit_for_fairness(config: Config, name: str) -> list[str]:
+    if config.model.task != "binary":
+        return [f"evaluate: {name} is for the task binary; this is {config.model.task}"]
+    wrong = []
+    if name in config.evaluate.metrics:
+        wrong.append(f"evaluate.metrics: {name} is of slices; name it in a gate with 'by'")
+    for i, g in enumerate(config.evaluate.gates):
+        if g.metric == name and not g.by:
+            wrong.append(f"evaluate.gates[{i}]: {name} compares slices; add 'by: column'")
+        unfit = [c for c in ("min", "max_drop", "min_gain", "max_gap") if getattr(g, c) is not None]
+        if g.metric == name and unfit:
+            wrong.append(f"evaluate.gates[{i}].{unfit[0]}: {name} is a gap itself, less is better; use max or max_rise")
+    return wrong
+
+
 def _greater_is_better(found: Mapping[str, Metric], name: str) -> bool | None:
-    if name in MEASURED:
+    if name in MEASURED or name in FAIRNESS:
         return False
     return found[name].greater_is_better if name in found else None
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Side:
+class Side:
     """One of the two models: its scores, and its outputs where it could be asked."""
 
     scores: Scores
@@ -72,27 +100,111 @@ class _Side:
 def judge(config: Config, run: Run, data: "Table", registry: "Registry", champion: "Version | None") -> dict[str, Any]:
     """Score the run's model and the champion on the holdout and judge the gates; return the section, verdict included."""
     wanted = metrics(config)
-    rows = len(data.holdout)
-    trained = run.require("train", wanted_by="evaluate")["model"]
-    challenger = _ask(config, _challenger(run, trained, data), run.folder / trained["folder"], data.holdout, wanted)
+    challenger = ask(config, run, data, wanted)
     against = _ask_champion(config, champion, registry, data, wanted) if champion else None
-    compared = _compare(config, data, wanted, challenger.outputs, against.outputs) if against else None
-    lower = [name for name in (*wanted, *MEASURED) if _greater_is_better(wanted, name) is False]
-    theirs = against.scores if against else None
-    outcomes = gate.judge(config.evaluate.gates, challenger.scores, theirs, compared, lower)
-    verdict, why = gate.verdict(outcomes, inconclusive=config.evaluate.uncertainty.inconclusive)
-    if rows < config.evaluate.min_rows:
+    section = weigh(config, data.holdout, wanted, challenger, against)
+    return section | {"champion": {"version": champion.number, "run_id": champion.run_id} if champion else None}
+
+
+def ask(config: Config, run: Run, data: "Table", wanted: Mapping[str, Metric]) -> Side:
+    """Ask the run's model about the holdout."""
+    trained = run.require("train", wanted_by="evaluate")["model"]
+    side = _ask(config, _challenger(run, trained, data), run.folder / trained["folder"], data.holdout, wanted)
+    if not _names("data_age_days", config):
+        return side
+    age = _age_days(config, data)
+    return replace(side, scores=replace(side.scores, values=dict(side.scores.values) | {"data_age_days": age}))
+
+
+def weigh(
+    config: Config, rows: "pd.DataFrame", wanted: Mapping[str, Metric], challenger: Side, champion: Side | None
+) -> dict[str, Any]:
+    """Judge what two models said of the same rows by all gates; return the verdict and what it rests on."""
+    enough = len(rows) >= config.evaluate.min_rows
+    by_slices = any(g.by for g in config.evaluate.gates)
+    sure = config.evaluate.uncertainty
+    plan = Resampling(resamples=sure.resamples, seed=sure.seed, blocks=_blocks(config, rows) if enough else None)
+    compared = _compare(config, wanted, challenger, champion, plan) if champion and enough else None
+    lower = [name for name in (*wanted, *MEASURED, *FAIRNESS) if _greater_is_better(wanted, name) is False]
+    theirs = champion.scores if champion else None
+    outcomes = gate.judge(
+        config.evaluate.gates, challenger.scores, theirs, compared, lower,
+        sliced=_sliced(config, rows, wanted, challenger, champion, plan, lower) if enough else _unsliced(config, lower),
+        confidence=sure.confidence,
+    )  # fmt: skip
+    outcomes += [_own(name, config, rows, challenger, champion) for name in config.evaluate.own_gates]
+    verdict, why = gate.verdict(outcomes, inconclusive=sure.inconclusive)
+    if not enough:
         needed = config.evaluate.min_rows
-        verdict, why = "failed", f"too little data to judge on: the holdout has {rows} rows, {needed} are needed"
+        verdict, why = "failed", f"too little data to judge on: the holdout has {len(rows)} rows, {needed} are needed"
     return {
         "verdict": verdict,
         "why": why,
-        "rows": rows,
-        "champion": {"version": champion.number, "run_id": champion.run_id} if champion else None,
-        "comparison": _described(config, compared),
+        "rows": len(rows),
+        "comparison": _described(config, plan) if compared or (enough and by_slices) else None,
         "metrics": _table(wanted, challenger.scores, theirs),
         "gates": [outcome.as_record() for outcome in outcomes],
     }
+
+
+def _sliced(  # noqa: PLR0913, PLR0917 - what is judged, and all that it is judged on
+    config: Config, rows: "pd.DataFrame", wanted: Mapping[str, Metric], challenger: Side, champion: Side | None,
+    plan: Resampling, lower: Sequence[str],
+) -> dict[Gate, list[gate.Outcome]]:  # fmt: skip
+    sides = sliced.Sides(
+        challenger=challenger.outputs,
+        champion=champion.outputs if champion else None,
+        first=champion is None,
+        plan=plan,
+        confidence=config.evaluate.uncertainty.confidence,
+    )
+    by_slices = [g for g in config.evaluate.gates if g.by]
+    return {
+        g: sliced.judge(g, wanted.get(g.metric), slices.cut(rows, g.columns, g.bins), sides, lower) for g in by_slices
+    }
+
+
+def _unsliced(config: Config, lower: Sequence[str]) -> dict[Gate, list[gate.Outcome]]:
+    """Fail the gates by slices where there are too few rows to slice."""
+    plan = Resampling(resamples=1, seed=0)
+    sides = sliced.Sides(challenger=None, champion=None, first=True, plan=plan, confidence=0.5)
+    return {g: sliced.judge(g, None, [], sides, lower) for g in config.evaluate.gates if g.by}
+
+
+def _own(name: str, config: Config, rows: "pd.DataFrame", challenger: Side, champion: Side | None) -> gate.Outcome:
+    """Ask the user's own function whether the model will do; whatever it raises is no yes."""
+    function = entrypoint.load(name, config.root, "evaluate.own_gates")
+    if challenger.outputs is None:
+        return own.refused(name, "the model cannot be asked")
+    offered = {
+        "truth": challenger.outputs.truth,
+        "predicted": predicted(challenger.outputs, config.model.task),
+        "rows": rows,
+        "champion": predicted(champion.outputs, config.model.task) if champion and champion.outputs else None,
+        "metrics": dict(challenger.scores.values),
+    }
+    try:
+        return own.judge(name, entrypoint.call(function, {}, offered, name, "evaluate.own_gates"))
+    except UserCodeError as error:
+        said = error.problems[0].removeprefix(f"train: {name} ").removesuffix("; mend your code")
+        return own.refused(name, said)
+
+
+def _names(metric: str, config: Config) -> bool:
+    return metric in config.evaluate.metrics or any(g.metric == metric for g in config.evaluate.gates)
+
+
+def _age_days(config: Config, data: "Table") -> float:
+    """Return the days from the newest training row to now, or to `data.until` where a past time is run again."""
+    import pandas as pd
+
+    column = data.train[str(config.data.time_column)]
+    if column.dtype.kind != "M" and not isinstance(column.iloc[0], date):
+        raise ConfigError(f"evaluate: data_age_days: {column.name} counts in numbers without a unit; leave it out")
+    newest = pd.Timestamp(column.max())
+    now = pd.Timestamp(config.data.until) if config.data.until else pd.Timestamp.now(tz="UTC")
+    age = (now if now.tzinfo else now.tz_localize("UTC")) - (newest if newest.tzinfo else newest.tz_localize("UTC"))
+    return float(age.total_seconds() / 86400)
 
 
 def _challenger(run: Run, trained: Mapping[str, Any], data: "Table") -> model.Predictor:
@@ -109,7 +221,7 @@ def _challenger(run: Run, trained: Mapping[str, Any], data: "Table") -> model.Pr
 
 def _ask(
     config: Config, predictor: model.Predictor, folder: Path, rows: "pd.DataFrame", wanted: Mapping[str, Metric]
-) -> _Side:
+) -> Side:
     with entrypoint.told_as_theirs("evaluate: asking the model failed"):
         outputs = predictor.outputs(rows, config.data.target, config.model.task)
     scores = measure(wanted, outputs)
@@ -119,12 +231,12 @@ def _ask(
         values["latency_ms"] = _latency_ms(predictor, rows)
     if "size_mb" in named:
         values["size_mb"] = model.size_mb(folder)
-    return _Side(scores=replace(scores, values=values), outputs=outputs)
+    return Side(scores=replace(scores, values=values), outputs=outputs)
 
 
 def _ask_champion(
     config: Config, champion: "Version", registry: "Registry", data: "Table", wanted: Mapping[str, Metric]
-) -> _Side:
+) -> Side:
     """Score the champion; one that cannot be asked any more has no values, so that nothing passes against it."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = registry.download(champion, Path(scratch))
@@ -136,38 +248,39 @@ def _ask_champion(
             reason = f"cannot be asked: {error}".splitlines()[0]
             names = [*dict.fromkeys([*(g.metric for g in config.evaluate.gates), *wanted])]
             scores = Scores(values=dict.fromkeys(names), reasons=dict.fromkeys(names, reason))
-            return _Side(scores=scores, outputs=None)
+            return Side(scores=scores, outputs=None)
 
 
 def _compare(
-    config: Config, data: "Table", wanted: Mapping[str, Metric], challenger: Outputs | None, champion: Outputs | None
+    config: Config, wanted: Mapping[str, Metric], challenger: Side, champion: Side, plan: Resampling
 ) -> gate.Comparisons:
-    """Resample the metrics that a gate compares."""
-    sure = config.evaluate.uncertainty
-    compared = {g.metric for g in config.evaluate.gates if any(getattr(g, c) is not None for c in gate.RELATIVE)}
+    """Resample the metrics that a gate compares on all rows."""
+    plain = [g for g in config.evaluate.gates if not g.by]
+    compared = {g.metric for g in plain if any(getattr(g, c) is not None for c in gate.RELATIVE)}
     named = {name: metric for name, metric in wanted.items() if name in compared}
-    blocks = _blocks(config, data)
-    plan = Resampling(resamples=sure.resamples, seed=sure.seed, blocks=blocks)
-    found = differences(named, challenger, champion, plan) if challenger and champion and named else {}
-    return gate.Comparisons(differences=found, rows=len(data.holdout), confidence=sure.confidence, blocks=plan.many)
+    mine, theirs = challenger.outputs, champion.outputs
+    found = differences(named, mine, theirs, plan) if mine and theirs and named else {}
+    rows = len(mine.truth) if mine else 0
+    confidence = config.evaluate.uncertainty.confidence
+    return gate.Comparisons(differences=found, rows=rows, confidence=confidence, blocks=plan.many)
 
 
-def _blocks(config: Config, data: "Table") -> "NDArray[Any] | None":
+def _blocks(config: Config, rows: "pd.DataFrame") -> "NDArray[Any] | None":
     """Number the block of each held-out row; raise ConfigError when there are too few blocks to draw from."""
     import numpy as np
 
     sure = config.evaluate.uncertainty
     if sure.block_column:
         key = "block_column"
-        if sure.block_column not in data.holdout.columns:
-            columns = ", ".join(data.holdout.columns)
+        if sure.block_column not in rows.columns:
+            columns = ", ".join(rows.columns)
             raise ConfigError(
                 f"evaluate.uncertainty.block_column: no column {sure.block_column!r}; there are {columns}"
             )
-        values = data.holdout[sure.block_column].astype(str).to_numpy()
+        values = rows[sure.block_column].astype(str).to_numpy()
     elif sure.block_duration:
         key = "block_duration"
-        values = _spans(data.holdout[str(config.data.time_column)], sure.block_duration)
+        values = _spans(rows[str(config.data.time_column)], sure.block_duration)
     else:
         return None
     blocks = np.unique(values, return_inverse=True)[1].ravel()
@@ -187,11 +300,9 @@ def _spans(moments: "pd.Series[Any]", duration: str) -> "NDArray[Any]":
     return moments.astype("datetime64[s]").astype("int64").to_numpy() // times.seconds(duration)
 
 
-def _described(config: Config, compared: gate.Comparisons | None) -> dict[str, Any] | None:
-    if compared is None:
-        return None
+def _described(config: Config, plan: Resampling) -> dict[str, Any]:
     sure = config.evaluate.uncertainty
-    return {"resamples": sure.resamples, "confidence": sure.confidence, "seed": sure.seed, "blocks": compared.blocks}
+    return {"resamples": sure.resamples, "confidence": sure.confidence, "seed": sure.seed, "blocks": plan.many}
 
 
 def _classes(data: "Table", config: Config) -> list[Any]:

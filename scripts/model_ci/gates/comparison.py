@@ -1,17 +1,19 @@
 """How sure a difference is: challenger and champion on the same resamples of the same rows (paired bootstrap)."""
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from model_ci.gates.metrics import Metric, Outputs
+from model_ci.gates.metrics import Metric, Outputs, measure
+from model_ci.gates.weighted import Weighted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CHUNK_CELLS: Final = 50_000  # weights that are in memory at once; few enough to stay in the processor's cache
-_FEWEST: Final = 0.95  # share of resamples that must have a value for an interval to be one
+FEWEST: Final = 0.95  # share of resamples that must have a value for an interval to be one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +60,26 @@ class Difference:
         return float(low), float(high)
 
     def chance_above(self, limit: float, sign: int = 1) -> float:
-        """Return the p-value of "`sign` times the difference is at least `limit`" (Davison and Hinkley 1997, 4.2)."""
-        return float(((sign * self.resampled >= limit).sum() + 1) / (len(self.resampled) + 1))
+        """Return the p-value of "`sign` times the difference is at least `limit`"."""
+        return chance_above(sign * self.resampled, limit)
+
+
+def chance_above(resampled: "NDArray[Any]", limit: float) -> float:
+    """Return the p-value of "the value is at least `limit`" (Davison and Hinkley 1997, 4.2).
+
+    Where no resample is, all they say is "less often than one in so many"; the normal tail with their spread then says
+    how much less, or else no failure among many slices could ever be told from chance.
+    """
+    reached = int((resampled >= limit).sum())
+    counted = (reached + 1) / (len(resampled) + 1)
+    return counted if reached else min(counted, normal_tail(limit - float(resampled.mean()), float(resampled.std())))
+
+
+def normal_tail(distance: float, spread: float) -> float:
+    """Return how often a normal variable is so far above its mean."""
+    if spread == 0:
+        return 0.0 if distance > 0 else 1.0
+    return math.erfc(distance / spread / math.sqrt(2)) / 2
 
 
 def differences(
@@ -71,7 +91,7 @@ def differences(
     """
     import numpy as np
 
-    sides = {name: (m.weighted(challenger), m.weighted(champion)) for name, m in metrics.items()}
+    sides = {name: (ready(m, challenger), ready(m, champion)) for name, m in metrics.items()}
     parts: dict[str, list[Any]] = {name: [] for name in metrics}
     for weights in plan.weights(len(challenger.truth)):
         for name, (mine, theirs) in sides.items():
@@ -80,9 +100,36 @@ def differences(
     for name, metric in metrics.items():
         drawn = np.concatenate(parts[name])
         finite = drawn[np.isfinite(drawn)]
-        if len(finite) >= _FEWEST * plan.resamples:
-            found[name] = Difference(value=metric.function(challenger) - metric.function(champion), resampled=finite)
+        value = value_of(metric, challenger) - value_of(metric, champion)
+        if len(finite) >= FEWEST * plan.resamples and math.isfinite(value):
+            found[name] = Difference(value=value, resampled=finite)
     return found
+
+
+def value_of(metric: Metric, outputs: Outputs) -> float:
+    """Return the metric, NaN where it cannot be computed."""
+    value = measure({metric.name: metric}, outputs).values[metric.name]
+    return math.nan if value is None else value
+
+
+def ready(metric: Metric, outputs: Outputs) -> Weighted:
+    """Return the metric of resamples of these outputs, NaN where it cannot be computed."""
+    import numpy as np
+
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            weighted = metric.weighted(outputs)
+    except Exception:  # noqa: BLE001 - whatever a metric raises, it gives no value
+        return lambda weights: np.full(len(weights), math.nan)
+
+    def values(weights: "NDArray[Any]") -> "NDArray[Any]":
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                return weighted(weights)
+        except Exception:  # noqa: BLE001
+            return np.full(len(weights), math.nan)
+
+    return values
 
 
 def rows_needed(rows: int, value: float, interval: tuple[float, float], limit: float) -> int | None:

@@ -10,12 +10,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ConfigError
+from model_ci.gates.calibration import CALIBRATION
 from model_ci.gates.weighted import Weighted, by_counts, by_rows, one_by_one, r2, roc_auc, row_losses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MEASURED: Final = ("latency_ms", "size_mb")
+# Not of rows: of the model itself, or of the data that it was trained on.
+MEASURED: Final = ("latency_ms", "size_mb", "data_age_days")
+_NO_PROBABILITIES: Final = "the model gives no probabilities; give it predict_proba, or choose a metric of labels"
 _REGRESSION: Final = frozenset(
     "d2_absolute_error_score explained_variance max_error mean_absolute_error mean_absolute_percentage_error "
     "mean_gamma_deviance mean_poisson_deviance mean_squared_error mean_squared_log_error median_absolute_error r2 "
@@ -84,19 +87,35 @@ def resolve(name: str, task: str, load: Callable[[str], Callable[..., Any]]) -> 
     """
     if ":" in name:
         return _own(name, task, load(name))
+    if name in CALIBRATION and task in CALIBRATION[name][2]:
+        return _calibration(name)
     names = available(task)
     if name.removeprefix("neg_") not in names:
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-        hint = f"did you mean '{near[0]}'?" if near else f"allowed for {task}: {', '.join((*MEASURED, *names))}"
+        near = difflib.get_close_matches(name, [*names, *_calibrations(task)], n=1, cutoff=0.6)
+        hint = (
+            f"did you mean '{near[0]}'?"
+            if near
+            else f"allowed for {task}: {', '.join((*MEASURED, *_calibrations(task), *names))}"
+        )
         raise ConfigError(f"evaluate: {name!r} is no metric for {task}; {hint}")
     return _scikit_learn(name.removeprefix("neg_"), names[name.removeprefix("neg_")], task)
+
+
+def predicted(outputs: Outputs, task: str) -> Any:
+    """Return what a user's own function is given of a model: probabilities, or the labels where there are none."""
+    return outputs.labels if outputs.probabilities is None else _scores(outputs, task)
 
 
 def measure(metrics: Mapping[str, Metric], outputs: Outputs) -> Scores:
     """Return each metric's value and, where there is none, None and the reason.
 
-    NaN and infinity are no values: they are given as None with their reason.
+    NaN and infinity are no values: they are given as None with their reason. A model that answers with them has no
+    values at all, as some metrics would not notice.
     """
+    if not _answered(outputs):
+        return Scores(
+            values=dict.fromkeys(metrics), reasons=dict.fromkeys(metrics, "has predictions that are no numbers")
+        )
     values: dict[str, float | None] = {}
     reasons: dict[str, str] = {}
     for name, metric in metrics.items():
@@ -112,11 +131,35 @@ def measure(metrics: Mapping[str, Metric], outputs: Outputs) -> Scores:
     return Scores(values=values, reasons=reasons)
 
 
+def _answered(outputs: Outputs) -> bool:
+    import numpy as np
+
+    answers = outputs.labels if outputs.probabilities is None else outputs.probabilities
+    return bool(np.isfinite(answers).all())
+
+
 def _own(name: str, task: str, function: Callable[..., Any]) -> Metric:
     def call(outputs: Outputs) -> float:
         return float(function(outputs.truth, _scores(outputs, task)))
 
     return Metric(name=name, function=call, weighted=lambda outputs: one_by_one(call, outputs), greater_is_better=None)
+
+
+def _calibrations(task: str) -> list[str]:
+    return [name for name, (_, _, tasks) in CALIBRATION.items() if task in tasks]
+
+
+def _calibration(name: str) -> Metric:
+    function, greater, _ = CALIBRATION[name]
+
+    def call(outputs: Outputs) -> float:
+        if outputs.probabilities is None:
+            raise ValueError(_NO_PROBABILITIES)
+        return function(outputs.truth, outputs.probabilities)
+
+    return Metric(
+        name=name, function=call, weighted=lambda outputs: one_by_one(call, outputs), greater_is_better=greater
+    )
 
 
 def _scikit_learn(name: str, scorer_name: str, task: str) -> Metric:
@@ -155,5 +198,5 @@ def _scores(outputs: Outputs, task: str) -> Any:
     if task == "regression":
         return outputs.labels
     if outputs.probabilities is None:
-        raise ValueError("the model gives no probabilities; give it predict_proba, or choose a metric of labels")
+        raise ValueError(_NO_PROBABILITIES)
     return outputs.probabilities[:, 1] if task == "binary" else outputs.probabilities

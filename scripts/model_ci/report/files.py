@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
 
-from model_ci.report.content import describe_finding
+from model_ci.report.content import describe_finding, describe_gate
 
 Record = Mapping[str, Any]
 Path_ = tuple[str | int, ...]
@@ -32,8 +32,9 @@ def refusals(record: Record) -> Iterator[Refusal]:
         yield Refusal(check="check-data", message=describe_finding(finding), path=("data", "path"))
     for gate in evaluation.get("gates", []) if evaluation.get("verdict") == "failed" else []:
         if gate["state"] in _NO:
-            what = f"{gate['metric']} {gate['condition']} {gate['limit']:g}"
-            yield Refusal(check="evaluate", message=f"{what}: {gate['reason']}", path=_asked(record, gate))
+            yield Refusal(
+                check="evaluate", message=f"{describe_gate(gate)}: {gate['reason']}", path=_asked(record, gate)
+            )
 
 
 def quality(record: Record, file: str, line: Callable[[Path_], int]) -> str:
@@ -54,9 +55,15 @@ def quality(record: Record, file: str, line: Callable[[Path_], int]) -> str:
 
 
 def _asked(record: Record, gate: Record) -> Path_:
-    gates = record["config"]["values"].get("evaluate", {}).get("gates", [])
-    for i, asked in enumerate(gates):
-        if asked["metric"] == gate["metric"] and asked.get(gate["condition"]) is not None:
+    evaluate = record["config"]["values"].get("evaluate", {})
+    if gate["metric"] in evaluate.get("own_gates", []):
+        return ("evaluate", "own_gates", evaluate["own_gates"].index(gate["metric"]))
+    for i, asked in enumerate(evaluate.get("gates", [])):
+        by = asked.get("by") or []
+        alike = asked["metric"] == gate["metric"] and " and ".join([by] if isinstance(by, str) else by) == (
+            gate["by"] or ""
+        )
+        if alike and asked.get(gate["condition"]) is not None:
             return ("evaluate", "gates", i, gate["condition"])
     return ("evaluate",)
 
@@ -93,9 +100,7 @@ def metrics(record: Record) -> str:
 
 def _gate(gate: Record) -> str:
     failure = gate["reason"] if gate["state"] in _NO else None
-    return _case(
-        "gate", f"{gate['metric']} {gate['condition']} {gate['limit']:g}", failure, gate["state"] == "no champion"
-    )
+    return _case("gate", describe_gate(gate), failure, gate["state"] == "no champion")
 
 
 def _case(group: str, name: str, failure: str | None, skipped: bool = False) -> str:

@@ -1,6 +1,7 @@
 """Evaluate: challenger and champion on the same held-out rows, and the gates' verdict."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from model_ci import judgement, registry
@@ -17,6 +18,7 @@ def inputs(config: Config, run: Run) -> Mapping[str, Any]:
         "data": train.get("data"),
         "evaluate section": config.values["evaluate"],
         "champion": _champion_state(config, run),
+        **_today(config),
     }
 
 
@@ -38,6 +40,12 @@ def run(config: Config, run: Run) -> Result:
         section = judgement.judge(config, run, data, store, store.champion())
     verdict = section.pop("verdict")
     return Result(section={**section, "store_state": state}, verdict=verdict)
+
+
+def _today(config: Config) -> Mapping[str, str]:
+    """Let a verdict on the data's age hold for the day that it was given on."""
+    aged = any(gate.metric == "data_age_days" for gate in config.evaluate.gates)
+    return {"day": datetime.now(UTC).date().isoformat()} if aged and not config.data.until else {}
 
 
 def _champion_state(config: Config, run: Run) -> str | None:

@@ -1,0 +1,76 @@
+"""Fairness between slices: how often each is predicted positive, and how often rightly and wrongly so.
+
+Demographic parity is the greatest difference between the slices' selection rates; equalized odds the greater of the
+differences between their true and their false positive rates. The figures are fairlearn's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from model_ci.gates.metrics import Outputs
+from model_ci.gates.slices import Slice
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Metric -> the rates it compares; a rate is the share of positive predictions among rows of one truth, or all.
+FAIRNESS: Final[Mapping[str, Mapping[str, int | None]]] = {
+    "demographic_parity": {"selection rate": None},
+    "equalized_odds": {"true positive rate": 1, "false positive rate": 0},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """One rate of every slice, on the holdout (slices,) and on each resample (resamples, slices)."""
+
+    name: str
+    values: "NDArray[Any]"
+    drawn: "NDArray[Any]"
+
+
+def problem(metric: str, outputs: Outputs, slices: Sequence[Slice]) -> str | None:
+    """Tell why the metric has no value, or None when it has."""
+    import numpy as np
+
+    if not np.isin(outputs.labels, (0, 1)).all():
+        return "has rows without a predicted class"
+    if outputs.probabilities is not None and not np.isfinite(outputs.probabilities).all():
+        return "has predictions that are no numbers"
+    for name, truth in FAIRNESS[metric].items():
+        lacking = [s.name for s in slices if truth is not None and not (outputs.truth[s.rows] == truth).any()]
+        if lacking:
+            return f"has no {name} in {', '.join(lacking)}, where no row's truth is {truth}"
+    return None
+
+
+def values(metric: str, outputs: Outputs, slices: Sequence[Slice]) -> dict[str, "NDArray[Any]"]:
+    """Return each rate of every slice, by fairlearn's MetricFrame."""
+    import numpy as np
+    from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
+
+    functions = {
+        "selection rate": selection_rate,
+        "true positive rate": true_positive_rate,
+        "false positive rate": false_positive_rate,
+    }
+    rows = np.concatenate([s.rows for s in slices])
+    frame = MetricFrame(
+        metrics={name: functions[name] for name in FAIRNESS[metric]},
+        y_true=outputs.truth[rows],
+        y_pred=outputs.labels[rows],
+        sensitive_features=np.repeat(np.arange(len(slices)), [len(s.rows) for s in slices]),
+    )
+    return {name: frame.by_group[name].sort_index().to_numpy(dtype=float) for name in FAIRNESS[metric]}
+
+
+def of_resamples(truth: int | None, outputs: Outputs, slices: Sequence[Slice], weights: "NDArray[Any]") -> Any:
+    """Return a rate of every slice on each resample, (resamples, slices)."""
+    import numpy as np
+
+    counted = np.ones(len(outputs.truth)) if truth is None else (outputs.truth == truth).astype(float)
+    chosen = counted * (outputs.labels == 1)
+    with np.errstate(invalid="ignore"):  # a resample may have no row that counts
+        columns = [(weights[:, s.rows] @ chosen[s.rows]) / (weights[:, s.rows] @ counted[s.rows]) for s in slices]
+    return np.stack(columns, axis=1)
