@@ -60,24 +60,24 @@ def by_counts(outputs: "Outputs", score: Callable[..., float]) -> Weighted:
 def roc_auc(truth: "NDArray[Any]", scores: "NDArray[Any]") -> Weighted:
     """Return the area under the ROC curve: the share of pairs in the right order, ties counted half.
 
-    Mann and Whitney 1947; the scores are sorted once, whatever the number of resamples.
+    Mann and Whitney 1947; the scores are sorted once, whatever the number of resamples: what lies below a positive row is
+    then a running sum of the negative rows' weights, read at the place that the row has among them.
     """
     import numpy as np
 
-    order = np.argsort(scores, kind="stable")
-    positive, ranked = truth[order] == 1, scores[order]
-    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
-    tied = len(starts) < len(ranked)
+    ups, downs = np.flatnonzero(truth == 1), np.flatnonzero(truth != 1)
+    downs = downs[np.argsort(scores[downs], kind="stable")]
+    first, last = (np.searchsorted(scores[downs], scores[ups], side) for side in ("left", "right"))
+    tied = bool((first != last).any())
 
     def values(weights: "NDArray[Any]") -> "NDArray[Any]":
-        sorted_weights = weights[:, order]
-        ups = sorted_weights * positive
-        downs = sorted_weights - ups
-        if tied:
-            ups, downs = np.add.reduceat(ups, starts, axis=1), np.add.reduceat(downs, starts, axis=1)
-        below = np.cumsum(downs, axis=1) - downs / 2
+        sums = np.zeros((len(weights), len(downs) + 1))
+        np.cumsum(weights[:, downs], axis=1, out=sums[:, 1:])
+        positive = weights[:, ups]
+        below = (sums[:, first] + sums[:, last]) / 2 if tied else sums[:, first]
+        pairs = positive.sum(axis=1) * sums[:, -1]
         with np.errstate(invalid="ignore"):  # a resample of one class only has no area
-            return (ups * below).sum(axis=1) / (ups.sum(axis=1) * downs.sum(axis=1))  # type: ignore[no-any-return]
+            return np.einsum("ij,ij->i", positive, below) / pairs  # type: ignore[no-any-return]
 
     return values
 
