@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model_ci.gates.comparison import Resampling, differences, holm, rows_needed
+from model_ci.gates.comparison import Difference, Resampling, differences, holm, narrowed, rows_needed, widened
 from model_ci.gates.metrics import Outputs, available, measure, resolve
 
 RNG = np.random.default_rng(1)
@@ -106,3 +106,30 @@ def test_rows_that_would_settle_it(
     value: float, interval: tuple[float, float], limit: float, expected: int | None
 ) -> None:
     assert rows_needed(1000, value, interval, limit) == expected
+
+
+def test_few_blocks_widen_the_interval_and_the_p_value_alike() -> None:
+    # Student's 5 % with 19 degrees of freedom is -1.729; -1.729 * sqrt(20 / 19) = -1.774, the normal's 3.8 %.
+    assert widened(0.05, 20) == pytest.approx(0.0380, abs=1e-4)
+    assert widened(0.05, 50_000) == pytest.approx(0.05, abs=1e-4)
+    assert widened(0.05, None) == 0.05
+    assert narrowed(widened(0.05, 20), 20) == pytest.approx(0.05)
+    drawn = np.random.default_rng(0).normal(size=2000)
+    few, many = (Difference(value=0.0, resampled=drawn, drawn_from=n) for n in (20, 50_000))
+    assert few.interval(0.95)[0] < many.interval(0.95)[0] < many.interval(0.95)[1] < few.interval(0.95)[1]
+    assert few.chance_above(1.7) > many.chance_above(1.7)
+
+
+def test_differences_know_what_they_were_drawn_from() -> None:
+    metric = {"roc_auc": resolve("roc_auc", "binary", lambda n: None)}
+    rows = differences(metric, binary(1), binary(2), Resampling(resamples=20, seed=0))["roc_auc"]
+    blocks = np.repeat(np.arange(30), 4)
+    drawn = differences(metric, binary(1), binary(2), Resampling(resamples=20, seed=0, blocks=blocks))["roc_auc"]
+    assert (rows.drawn_from, drawn.drawn_from) == (ROWS, 30)
+
+
+def test_a_bound_is_a_resample_that_the_p_value_counts_the_same() -> None:
+    """The 50th of 999 resamples is the bound of 95 %: as many are at most there as the p-value allows."""
+    drawn = Difference(value=500.0, resampled=np.arange(1.0, 1000.0))
+    assert drawn.interval(0.95) == pytest.approx((50.0, 950.0))
+    assert drawn.chance_above(-50.0, -1) == pytest.approx((50 + 1) / 1000)

@@ -47,21 +47,49 @@ class Resampling:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Challenger less champion on the holdout, and on each resample that has a value for both."""
+    """Challenger less champion on the holdout, and on each resample that has a value for both.
+
+    `drawn_from` is how many blocks, or rows, the holdout has; None: so many that it does not matter.
+    """
 
     value: float
     resampled: "NDArray[Any]"
+    drawn_from: int | None = None
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Return the bounds that the true difference lies above, and below, each with this confidence (percentiles)."""
         import numpy as np
 
-        low, high = np.quantile(self.resampled, [1 - confidence, confidence])
+        tail = widened(1 - confidence, self.drawn_from)
+        # The k-th of B resamples stands for k / (B + 1), as in the p-value; numpy's default would be a little narrow.
+        low, high = np.quantile(self.resampled, [tail, 1 - tail], method="weibull")
         return float(low), float(high)
 
     def chance_above(self, limit: float, sign: int = 1) -> float:
         """Return the p-value of "`sign` times the difference is at least `limit`"."""
-        return chance_above(sign * self.resampled, limit)
+        return narrowed(chance_above(sign * self.resampled, limit), self.drawn_from)
+
+
+def widened(tail: float, drawn_from: int | None) -> float:
+    """Return the share of resamples beyond a bound that `tail` of samples are to be beyond (Hesterberg 2015).
+
+    Resamples of n vary less than samples do, by (n - 1) / n, and their tails are the normal's, not Student's: with 20 blocks
+    percentiles of 5 % are wrong in 7.
+    """
+    if drawn_from is None or drawn_from < 2:
+        return tail
+    from scipy.special import ndtr, stdtrit
+
+    return float(ndtr(stdtrit(drawn_from - 1, tail) * math.sqrt(drawn_from / (drawn_from - 1))))
+
+
+def narrowed(share: float, drawn_from: int | None) -> float:
+    """Return the inverse of `widened`: the p-value that a share of resamples stands for."""
+    if drawn_from is None or drawn_from < 2:
+        return share
+    from scipy.special import ndtri, stdtr
+
+    return float(stdtr(drawn_from - 1, ndtri(share) * math.sqrt((drawn_from - 1) / drawn_from)))
 
 
 def chance_above(resampled: "NDArray[Any]", limit: float) -> float:
@@ -102,7 +130,7 @@ def differences(
         finite = drawn[np.isfinite(drawn)]
         value = value_of(metric, challenger) - value_of(metric, champion)
         if len(finite) >= FEWEST * plan.resamples and math.isfinite(value):
-            found[name] = Difference(value=value, resampled=finite)
+            found[name] = Difference(value=value, resampled=finite, drawn_from=plan.many or len(challenger.truth))
     return found
 
 
