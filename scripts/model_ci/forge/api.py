@@ -46,6 +46,7 @@ class Request:
     body: bytes | None = None
     most: int = _MOST_BYTES
     known: bool = True  # whether the host is the API's own, which may see the token
+    moves: bool = False  # whether it may be told to go elsewhere
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,7 @@ class Api:
 
     def get(self, path: str, needs: str) -> Any:
         """Return what is at `path`; `needs` is the permission that this takes, for the message when it lacks."""
-        return self._ask(Request(method="GET", address=self._address(path), needs=needs)).json()
+        return self._content(self._ask(Request(method="GET", address=self._address(path), needs=needs)))
 
     def pages(self, path: str, needs: str, **query: object) -> Iterator[Any]:
         """Yield each page of a list, as long as the service names a next one."""
@@ -96,7 +97,7 @@ class Api:
             if address is None:
                 return
             answer = self._ask(Request(method="GET", address=address, needs=needs))
-            yield answer.json()
+            yield self._content(answer)
             address = self._next(address, answer.headers)
 
     def send(self, method: str, path: str, needs: str, content: object) -> None:
@@ -106,14 +107,22 @@ class Api:
 
     def download(self, path: str, needs: str, most: int) -> bytes:
         """Return a file of at most `most` bytes; the one redirection that it takes goes without the token."""
-        request = Request(method="GET", address=self._address(path), needs=needs, most=most)
+        request = Request(method="GET", address=self._address(path), needs=needs, most=most, moves=True)
         answer = self._ask(request)
         if answer.status in _ELSEWHERE:
             target = urljoin(request.address, answer.headers.get("location", ""))
             if urlsplit(target).scheme not in ("http", "https"):
                 raise ServiceError(f"{self.name}: the download is elsewhere than at an address of the web")
-            answer = self._ask(replace(request, address=target, known=False))
+            answer = self._ask(replace(request, address=target, known=False, moves=False))
         return answer.body
+
+    def _content(self, answer: Answer) -> Any:
+        found = answer.json()
+        if not isinstance(found, dict | list):
+            raise ServiceError(
+                f"{self.name}: the answer from {_host(self.base)} is no JSON; is that the address of its API?"
+            )
+        return found
 
     def _address(self, path: str, query: Mapping[str, object] | None = None) -> str:
         return f"{self.base.rstrip('/')}{path}{'?' if query else ''}{urlencode(query or {})}"
@@ -142,7 +151,7 @@ class Api:
                 self.wait(2**attempt)
                 continue
             pause = _pause(answer, attempt)
-            if answer.status < 400:
+            if answer.status < 300 or (request.moves and answer.status in _ELSEWHERE):
                 return answer
             if pause is None:
                 raise RefusedError(self._refusal(answer, request.needs), answer.status)
@@ -192,6 +201,8 @@ class Api:
                     f"{self.name}: {answer.status}: {said}; the token needs {needs}, "
                     "and a token without it is told that there is nothing"
                 )
+            case status if status in _ELSEWHERE:
+                return f"{self.name}: {status}: this is elsewhere now; was the repository renamed, or is it http for https?"
             case status:
                 return f"{self.name}: {status}: {said}"
 

@@ -31,19 +31,21 @@ def render(blocks: Sequence[Block], *, model: str, link: str | None, limit: int)
 def _fit(blocks: Sequence[Block], room: int) -> tuple[list[str], str]:
     """Return what there is room for in its order, and what is left out in words."""
     needed = {i: _essential(block, room) for i, block in enumerate(blocks) if _is_essential(block)}
-    room -= sum(_size(text) for text in needed.values())
+    room -= sum(_size(text) for text, _ in needed.values())
     parts: list[str] = []
-    missing: list[str] = []
+    missing = [_name(blocks[i], cut=True) for i, (_, cut) in needed.items() if cut]
+    full = False
     for i, block in enumerate(blocks):
         if i in needed:
-            parts.append(needed[i])
+            parts.append(needed[i][0])
             continue
-        whole = "" if missing else _details(block)
-        text = whole if _size(whole) <= room else _cut(block, room)
+        whole = "" if full else _details(block)
+        text = whole if full or _size(whole) <= room else _cut(block, room)
         if text:
             parts.append(text)
             room -= _size(text)
         if text != whole or not whole:
+            full = True
             missing.append(_name(block, cut=bool(text)))
     return parts, ", ".join(dict.fromkeys(filter(None, missing)))
 
@@ -52,11 +54,12 @@ def _is_essential(block: Block) -> bool:
     return isinstance(block, Heading) or block.essential
 
 
-def _essential(block: Block, room: int) -> str:
+def _essential(block: Block, room: int) -> tuple[str, bool]:
+    """Return the text, and whether it is not all: gates alone may take no more than half of the room."""
     if not isinstance(block, Table):
-        return render_block(block, inert=True)
+        return render_block(block, inert=True), False
     text = "\n\n".join(render_block(table, inert=True) for table in _apart(block))
-    return text if _size(text) <= room // 2 else _cut(_worst_first(block), room // 2)
+    return (text, False) if _size(text) <= room // 2 else (_cut(_worst_first(block), room // 2), True)
 
 
 def _details(block: Block) -> str:
@@ -98,7 +101,7 @@ def _cut(block: Block, room: int) -> str:
 
 
 def _part(table: Table, rows: int) -> str:
-    title = f"{table.title}: the first {rows} of {len(table.rows)}"
+    title = f"{table.title}: {rows} of {len(table.rows)}"
     folded = table.folded or (rows > _VISIBLE_ROWS and not table.essential)
     return render_block(replace(table, rows=table.rows[:rows], title=title, folded=folded), inert=True)
 

@@ -26,32 +26,34 @@ _STYLE: Final = """
     --yes: #3fb950; --no: #f85149; --unsure: #d29922; --allowed: #3fb95033; }
 }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 64rem; color: var(--ink); background: var(--paper);
+body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 70rem; color: var(--ink); background: var(--paper);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
   overflow-wrap: anywhere; }
 h1 { margin: 0 0 1rem; font-size: 1.75rem; line-height: 1.25; display: flex; gap: .75rem; align-items: center; }
 h1 .sign { flex: none; width: 2.25rem; height: 2.25rem; border-radius: 50%; display: grid; place-items: center;
   color: var(--paper); background: var(--soft); font-size: 1.25rem; }
 h1.yes .sign { background: var(--yes); } h1.no .sign { background: var(--no); }
-h2, summary { margin: 2rem 0 .5rem; font-size: 1.125rem; font-weight: 600; }
+h2, summary { margin: 1.75rem 0 .5rem; font-size: 1.125rem; font-weight: 600; }
 summary { cursor: pointer; }
+details + details > summary { margin-top: .75rem; }
 p { margin: 0 0 .75rem; max-width: 46rem; }
 table { width: 100%; border-collapse: collapse; font-size: .9375rem; }
-th { text-align: left; color: var(--soft); font-weight: 600; border-bottom: 1px solid var(--line); }
+th { text-align: left; white-space: nowrap; color: var(--soft); font-weight: 600; border-bottom: 1px solid var(--line); }
 th, td { padding: .5rem .75rem .5rem 0; vertical-align: top; font-variant-numeric: tabular-nums; }
 td { border-bottom: 1px solid var(--line); }
 tr > :last-child { padding-right: 0; }
+td:first-child { min-width: 8rem; }
 .facts td:first-child { color: var(--soft); width: 10rem; }
 .yes > b { color: var(--yes); } .no > b { color: var(--no); } .unsure > b { color: var(--unsure); }
 .none > b { color: var(--soft); }
 a { color: inherit; }
 svg { display: block; width: 10rem; height: 1.5rem; }
-.allowed { fill: var(--allowed); } .zero { stroke: var(--line); } .limit { stroke: var(--ink); stroke-width: 2; }
+.allowed { fill: var(--allowed); } .zero { stroke: var(--soft); } .limit { stroke: var(--ink); stroke-width: 2; }
 .bounds { stroke: currentColor; stroke-width: 2; } .value { fill: currentColor; }
 svg.yes { color: var(--yes); } svg.no { color: var(--no); } svg.unsure { color: var(--unsure); }
 svg.none { color: var(--soft); }
 .legend { color: var(--soft); font-size: .875rem; margin-top: .5rem; }
-@media (max-width: 45rem) {
+@media (max-width: 56rem) {
   body { padding: 1.25rem 1rem 3rem; }
   h1 { font-size: 1.375rem; }
   thead { display: none; }
@@ -60,8 +62,10 @@ svg.none { color: var(--soft); }
   td:empty { display: none; }
   td::before { content: attr(data-column); flex: none; width: 6.5rem; color: var(--soft); }
   td > span { min-width: 0; }
+  td:first-child { min-width: 0; font-weight: 600; }
+  td:first-child::before { font-weight: 400; }
   .facts tr { display: table-row; } .facts td { display: table-cell; padding: .375rem .75rem .375rem 0; }
-  .facts td::before { content: none; } .facts td:first-child { width: 7rem; }
+  .facts td::before { content: none; } .facts td:first-child { width: 7rem; font-weight: 400; }
 }
 """
 _POLICY: Final = (
