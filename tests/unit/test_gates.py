@@ -199,3 +199,11 @@ def test_latency_and_size_are_judged_by_the_difference_itself() -> None:
     compared = Comparisons(differences={}, rows=1000, confidence=0.95)
     (outcome,) = judge([gate], scores(latency_ms=5.0), scores(latency_ms=4.0), compared, ["latency_ms"])
     assert outcome.state == "passed"
+
+
+def test_a_confidence_that_the_resamples_are_too_few_for_does_not_pass() -> None:
+    """The outermost of 1,001 resamples bounds one in 1,002, no more."""
+    assert compare(DROP, 0.0, 0.004, confidence=0.999).state == "passed"
+    outcome = compare(DROP, 0.0, 0.004, confidence=0.9999)
+    assert (outcome.state, outcome.interval) == ("failed", None)
+    assert "set evaluate.uncertainty.resamples to 9999 or more" in outcome.reason

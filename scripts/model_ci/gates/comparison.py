@@ -65,6 +65,11 @@ class Difference:
         low, high = np.quantile(self.resampled, [tail, 1 - tail], method="weibull")
         return float(low), float(high)
 
+    def fewest(self, confidence: float) -> int:
+        """Return how many resamples an interval needs: beyond the outermost one nothing is known."""
+        # Rounded: 1 - 0.95 is a little above 0.05, and 1 - 0.999 a little above 0.001.
+        return math.ceil(round(1 / widened(1 - confidence, self.drawn_from) - 1, 6))
+
     def chance_above(self, limit: float, sign: int = 1) -> float:
         """Return the p-value of "`sign` times the difference is at least `limit`"."""
         return narrowed(chance_above(sign * self.resampled, limit), self.drawn_from)
