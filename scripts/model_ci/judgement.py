@@ -109,11 +109,17 @@ def judge(config: Config, run: Run, data: "Table", registry: "Registry", champio
 def ask(config: Config, run: Run, data: "Table", wanted: Mapping[str, Metric]) -> Side:
     """Ask the run's model about the holdout."""
     trained = run.require("train", wanted_by="evaluate")["model"]
-    side = _ask(config, _challenger(run, trained, data), run.folder / trained["folder"], data.holdout, wanted)
+    asked = _ask(config, _challenger(run, trained, data), run.folder / trained["folder"], data.holdout, wanted)
     if not _names("data_age_days", config):
-        return side
-    age = _age_days(config, data)
-    return replace(side, scores=replace(side.scores, values=dict(side.scores.values) | {"data_age_days": age}))
+        return asked
+    values = {**asked.scores.values, "data_age_days": _age_days(config, data)}
+    return replace(asked, scores=replace(asked.scores, values=values))
+
+
+def side(wanted: Mapping[str, Metric], outputs: Outputs, measured: Mapping[str, float | None]) -> Side:
+    """Score what a model said; `measured` is what is not of rows."""
+    scores = measure(wanted, outputs)
+    return Side(scores=replace(scores, values={**scores.values, **measured}), outputs=outputs)
 
 
 def weigh(
@@ -224,14 +230,12 @@ def _ask(
 ) -> Side:
     with entrypoint.told_as_theirs("evaluate: asking the model failed"):
         outputs = predictor.outputs(rows, config.data.target, config.model.task)
-    scores = measure(wanted, outputs)
-    named = {g.metric for g in config.evaluate.gates} | set(config.evaluate.metrics)
-    values = dict(scores.values)
-    if "latency_ms" in named:
-        values["latency_ms"] = _latency_ms(predictor, rows)
-    if "size_mb" in named:
-        values["size_mb"] = model.size_mb(folder)
-    return Side(scores=replace(scores, values=values), outputs=outputs)
+    measured = {}
+    if _names("latency_ms", config):
+        measured["latency_ms"] = _latency_ms(predictor, rows)
+    if _names("size_mb", config):
+        measured["size_mb"] = model.size_mb(folder)
+    return side(wanted, outputs, measured)
 
 
 def _ask_champion(
