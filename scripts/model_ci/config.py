@@ -103,6 +103,16 @@ class Evaluate:  # noqa: D101
 
 
 @dataclass(frozen=True, kw_only=True)
+class Explain:  # noqa: D101
+    in_run: bool | None
+    rows: int
+    seed: int
+    tolerance: float
+    max_share: Mapping[str, float]
+    max_shift: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Register:  # noqa: D101
     store: str
     branch: str
@@ -130,6 +140,7 @@ class Config:
     check_data: CheckData
     train: Train
     evaluate: Evaluate
+    explain: Explain
     register: Register
     record: Record
 
@@ -160,6 +171,8 @@ def load(file: Path, overrides: Sequence[str] = ()) -> Config:
     found += _expand(values, schema, (), document)
     if values["data"]["holdout"]["by"] is None:
         values["data"]["holdout"]["by"] = "time" if values["data"]["time_column"] else "random"
+    if values["explain"]["in_run"] is None:
+        values["explain"]["in_run"] = "explain" in document.value
     found += [f"{document.where(path)}: {message}" for path, message in _contradictions(values)]
     if found:
         raise ConfigError(*found)

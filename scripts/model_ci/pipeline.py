@@ -20,7 +20,7 @@ from model_ci.run import Run, exclusive, of_this_version, run_folders, timestamp
 from model_ci.stages import STAGES, Stage
 
 # What a stage leaves beside the record, by the name of the folder in the run.
-_FILES: Final = {"train": "model"}
+_FILES: Final = {"train": "model", "explain": "explain"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,10 @@ FLOORS = [
     ["schema"],
     ["files", "errors"],
 ]
-HEAVY = {"mlflow", "sklearn", "pandas", "polars", "numpy", "pandera", "pyarrow", "skops", "dvc", "rich", "scipy"}
+HEAVY = {
+    "mlflow", "sklearn", "pandas", "polars", "numpy", "pandera", "pyarrow", "skops", "dvc", "rich", "scipy", "shap",
+    "matplotlib",
+}  # fmt: skip
 
 
 def modules() -> list[Path]:

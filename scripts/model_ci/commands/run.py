@@ -8,14 +8,14 @@ from itertools import islice
 from pathlib import Path
 
 from model_ci import ci, pipeline, report
-from model_ci.commands import check_config
+from model_ci.commands import check_config, decision
 from model_ci.commands.progress import show_progress
 from model_ci.config import Config
 from model_ci.errors import Exit, ModelCIError
 from model_ci.files import write_atomically
 from model_ci.run import Run, run_folders
 from model_ci.schema import Document
-from model_ci.stages import STAGES
+from model_ci.stages import STAGES, whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,17 +23,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_common(parser)
     parser.add_argument("--stages", default="", metavar="A,B,C", help=f"only these of {', '.join(STAGES)} (all)")
     parser.add_argument("--dry-run", action="store_true", help="show what would run and why, and run nothing")
-    parser.set_defaults(learn=False)
+    parser.set_defaults(learn=False, row="", rows_file="")
 
 
 def add_stage_arguments(parser: argparse.ArgumentParser, stage: str) -> None:
     """Declare what a single stage takes."""
     _add_common(parser)
-    parser.set_defaults(stages=stage, dry_run=False, learn=False)
+    parser.set_defaults(stages=stage, dry_run=False, learn=False, row="", rows_file="")
     if stage == "check-data":
         parser.add_argument(
             "--learn", action="store_true", help="write the data contract from the data, and check nothing"
         )
+    if stage == "explain":
+        decision.add_arguments(parser)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +69,9 @@ def _main(arguments: argparse.Namespace, context: ci.Context) -> int:
     config = check_config.load(arguments)
     if arguments.learn:
         return _learn(config)
-    names = [name.strip() for name in arguments.stages.split(",") if name.strip()] or list(STAGES)
+    if arguments.row or arguments.rows_file:
+        return decision.main(arguments)
+    names = [name.strip() for name in arguments.stages.split(",") if name.strip()] or whole(config)
     order = pipeline.Order(
         stages=names, run_id=arguments.run or None, force=arguments.force, reason=arguments.reason or None
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 Record = Mapping[str, Any]
 
@@ -50,6 +50,7 @@ class Table:
 
 
 Block = Heading | Paragraph | Table
+_COLUMNS: Final = 10
 _WORDS = {"passed": "passed", "failed": "refused", "not judged": "not judged yet"}
 
 
@@ -63,6 +64,8 @@ def content(record: Record) -> list[Block]:
         blocks += _check_data(data)
     if evaluation := stages.get("evaluate"):
         blocks += _evaluate(evaluation)
+    if explanation := stages.get("explain"):
+        blocks += _explain(explanation)
     if registration := stages.get("register"):
         blocks += _register(registration)
     if recorded := stages.get("record"):
@@ -223,6 +226,55 @@ def _difference(gate: Record) -> str:
         return "-"
     bounds = f" [{gate['interval'][0]:+.4f}, {gate['interval'][1]:+.4f}]" if gate["interval"] else ""
     return f"{gate['difference']:+.4f}{bounds}"
+
+
+def _explain(section: Record) -> Iterator[Block]:
+    """Say what the model looks at, by which explainer, and whether the figures can be relied on."""
+    of = f" of {section['target_class']}" if section["target_class"] else ""
+    how = f"{section['explainer']} explainer, {section['scale']}{of}, {number(section['rows'])} held-out rows"
+    yield Paragraph(text=f"Attributions: {section['why']} ({how}).")
+    if section["note"]:
+        yield Paragraph(text=f"Attributions were sampled: {section['note']}.")
+    sums = section["additivity"]
+    if not sums["holds"] and section["verdict"] != "failed":
+        yield Paragraph(text=f"Attributions do not add up to the output: off by up to {number(sums['error'])}.")
+    champion = section["champion"]
+    if champion is None:
+        yield Paragraph(text="There is no champion whose attributions could be compared.")
+    elif champion["problem"]:
+        yield Paragraph(text=_sentence(champion["problem"]))
+    if section["new_top"]:
+        before = champion["columns"][0]["name"]
+        yield Paragraph(text=f"{section['new_top']} counts most now; for the champion it was {before}.")
+    if section["gates"]:
+        yield Table(
+            title="Gates on attributions",
+            columns=["column", "gate", "found", "result"],
+            rows=[_explain_gate(gate) for gate in section["gates"]],
+        )
+    shifts = {change["name"]: change for change in section["changes"] or ()}
+    yield Table(
+        title="What the model looks at",
+        columns=["column", "share", "champion", "change"],
+        rows=[_column(column, shifts.get(column["name"])) for column in section["columns"][:_COLUMNS]],
+        folded=True,
+    )
+
+
+def _explain_gate(gate: Record) -> list[str]:
+    result = gate["state"] if gate["state"] == "passed" else f"{gate['state']}: {gate['reason']}"
+    return [gate["column"] or "-", f"{gate['condition']} {gate['limit']:.1%}", _percent(gate["value"]), result]
+
+
+def _column(column: Record, change: Record | None) -> list[str]:
+    if change is None:
+        return [column["name"], _percent(column["share"]), "-", "-"]
+    share = _percent(change["champion_share"] if change["champion_rank"] else None)
+    return [column["name"], _percent(column["share"]), share, f"{change['shift']:+.1%}"]
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
 
 
 def _register(section: Record) -> Iterator[Block]:

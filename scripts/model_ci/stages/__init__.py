@@ -24,6 +24,7 @@ class Stage:
     judges: bool = False  # can say no
     writes: bool = False  # changes something outside the run's folder, so a pull request never runs it
     always: bool = False  # runs after a refusal too
+    optional: bool = False  # part of a whole run only when its section's `in_run` says so
 
     def inputs(self, config: Config, run: Run) -> Mapping[str, Any]:
         """Return what the stage's result depends on."""
@@ -56,8 +57,20 @@ STAGES: Final = {
             name="evaluate", does="Judge the model against its gates and the champion.", needs=("train",), judges=True
         ),
         Stage(
+            name="explain",
+            does="Explain the model by its input columns, and judge what it looks at.",
+            needs=("train",),
+            judges=True,
+            optional=True,
+        ),
+        Stage(
             name="register", does="Register the model and move the aliases.", needs=("train", "evaluate"), writes=True
         ),
         Stage(name="record", does="Commit the run's record to the records branch.", writes=True, always=True),
     )
 }
+
+
+def whole(config: Config) -> list[str]:
+    """Name the stages of a run that names none: all, but an optional one only when its section says so."""
+    return [name for name, stage in STAGES.items() if not stage.optional or getattr(config, name).in_run]

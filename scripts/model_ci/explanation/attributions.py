@@ -1,0 +1,53 @@
+"""What each input column adds to each output of each row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attributions:
+    """Attributions of n rows, c columns and k outputs, with the outputs that they should add up to.
+
+    k is the number of classes for several classes, and 1 otherwise: the number predicted, or the second class.
+    `scale` says in what the outputs are counted: output, probability, log-odds, margin or label.
+    """
+
+    explainer: str  # tree, linear or sampled
+    scale: str
+    columns: Sequence[str]
+    values: "Numbers"  # n x c x k
+    base: "Numbers"  # k
+    outputs: "Numbers"  # n x k
+    background: int = 0  # training rows that stand for a column unknown
+    permutations: int = 0
+    note: str | None = None
+
+    @property
+    def rows(self) -> int:
+        """Return how many rows were explained."""
+        return int(self.values.shape[0])
+
+    @property
+    def error(self) -> float:
+        """Return by how much the sum of a row's attributions and the base misses its output, at worst."""
+        import numpy as np
+
+        missed = np.abs(self.values.sum(axis=1) + self.base - self.outputs)
+        return float(missed.max()) if missed.size else float("nan")
+
+    @property
+    def largest(self) -> float:
+        """Return the largest output there is, whatever its sign, that the error is compared with."""
+        import numpy as np
+
+        return float(np.abs(self.outputs).max()) if self.outputs.size else float("nan")
+
+    def holds(self, tolerance: float) -> bool:
+        """Tell whether the attributions add up, to within `tolerance` of the largest output; never when one is no number."""
+        return self.error <= max(tolerance * self.largest, 1e-9)

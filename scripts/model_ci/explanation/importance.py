@@ -1,0 +1,76 @@
+"""How much each input column counts for all rows together, and how that changed."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from model_ci.explanation.attributions import Attributions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column's mean absolute attribution, and its share of all columns'; None where it is no number."""
+
+    name: str
+    share: float | None
+    mean_abs: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A column's share and rank beside the champion's; a column that one of the two does not see has no share there."""
+
+    name: str
+    share: float
+    champion_share: float
+    shift: float
+    rank: int | None
+    champion_rank: int | None
+
+
+def importance(found: Attributions) -> list[Column]:
+    """Return the columns, the one that counts most first; the mean is over rows and, for several classes, over classes."""
+    import numpy as np
+
+    means = np.abs(found.values).mean(axis=(0, 2)).tolist()
+    total = sum(means)
+    if not np.isfinite(total):
+        return [
+            Column(name=name, share=None, mean_abs=mean if np.isfinite(mean) else None)
+            for name, mean in zip(found.columns, means, strict=True)
+        ]
+    columns = [
+        Column(name=name, share=mean / total if total else 0.0, mean_abs=mean)
+        for name, mean in zip(found.columns, means, strict=True)
+    ]
+    return sorted(columns, key=lambda column: (-(column.share or 0.0), column.name))
+
+
+def changes(ours: Sequence[Column], theirs: Sequence[Column]) -> list[Change]:
+    """Compare with the champion's columns, the largest shift first; empty when either has no shares."""
+    if any(column.share is None for column in (*ours, *theirs)):
+        return []
+    mine, other = _ranked(ours), _ranked(theirs)
+    found = []
+    for name in dict.fromkeys([*mine, *other]):
+        rank, share = mine.get(name, (None, 0.0))
+        their_rank, their_share = other.get(name, (None, 0.0))
+        found.append(
+            Change(
+                name=name, share=share, champion_share=their_share, shift=share - their_share,
+                rank=rank, champion_rank=their_rank,
+            )
+        )  # fmt: skip
+    return sorted(found, key=lambda change: -abs(change.shift))
+
+
+def as_record(items: Sequence[Column | Change]) -> list[dict[str, Any]]:
+    """Write columns or changes as JSON, numbers to nine digits."""
+    return [
+        {key: float(f"{value:.9g}") if isinstance(value, float) else value for key, value in asdict(item).items()}
+        for item in items
+    ]
+
+
+def _ranked(columns: Sequence[Column]) -> dict[str, tuple[int | None, float]]:
+    return {column.name: (i + 1, column.share or 0.0) for i, column in enumerate(columns)}
