@@ -51,5 +51,5 @@ def _chance(values: "NDArray[Any]", drawn: "NDArray[Any]", limit: float) -> floa
         normal_tail(values[i] - values[j] - limit, max(variances[i] + variances[j] - 2 * covariance[i, j], 0) ** 0.5)
         for i, j in pairs
     ]
-    many = len(values) * (len(values) - 1) // 2
+    many = len(values) * (len(values) - 1)  # either of a pair may be the lower one
     return min(1.0, many * min(chances, default=1.0))
