@@ -52,7 +52,9 @@ class GitHub:
         # not by the environment, which act hands on to every step
         paths.secrets.write_text("".join(f'{name}="{value}"\n' for name, value in event.secrets.items()))
         paths.event.write_text(json.dumps(event.as_payload(self.repository)))
-        command = [*_command(paths, event, file), *_pairs("--local-repository", mapped)]
+        # what act itself would set, it takes from its arguments alone
+        ours = [f"{name}={value}" for name, value in self.variables.items() if name.startswith("GITHUB_")]
+        command = [*_command(paths, event, file), *_pairs("--local-repository", mapped), *_pairs("--env", ours)]
         env = {**process.environment(paths.home, paths.folder), "XDG_CACHE_HOME": str(paths.folder / "xdg")}
         done = process.run(command, env={**env, **self.variables}, cwd=paths.repository, timeout_s=timeout_s)
         outcome = github_log.Outcome(done.returncode, paths.origin, output=done.stdout + done.stderr)

@@ -8,6 +8,8 @@ import pytest
 from tests.ci.github import Event, GitHub
 from tests.ci.repository import branches, newest_record
 
+from model_ci import handover
+
 WORKFLOW = """
 on:
   push: {branches: [main]}
@@ -58,6 +60,8 @@ def test_a_push_makes_a_champion_and_a_pull_request_is_judged_against_it(
     assert newest_record(asked.origin)["run_id"] == run_id
     assert branches(asked.origin) == {*WRITTEN, "feature"}
     assert f"model-ci-{outputs['run-id']}" in asked.artifacts
+    handed_over = f"model-ci-record-{outputs['run-id']}"
+    assert handover.from_archive(asked.artifacts[handed_over].read_bytes(), "it")["run_id"] == outputs["run-id"]
 
 
 def test_a_person_starts_it_with_parameters(github: GitHub, consumer: Callable[..., Path]) -> None:
