@@ -15,7 +15,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # CPU of one thread: more threads
 import numpy as np
 
 from model_ci.gates.comparison import Resampling, differences
-from model_ci.gates.metrics import Metric, Outputs, resolve
+from model_ci.gates.metrics import Metric, resolve
+from model_ci.gates.outputs import Outputs
 
 ROWS: Final = 50_000
 RESAMPLES: Final = 1_000

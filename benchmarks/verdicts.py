@@ -21,7 +21,8 @@ from scipy.special import expit, ndtr
 from model_ci.config import Gate
 from model_ci.gates.comparison import Resampling, differences
 from model_ci.gates.gate import Comparisons, judge, verdict
-from model_ci.gates.metrics import Metric, Outputs, measure, resolve
+from model_ci.gates.metrics import Metric, measure, resolve
+from model_ci.gates.outputs import Outputs
 
 CONFIDENCE: Final = 0.95
 NOMINAL: Final = 1 - CONFIDENCE

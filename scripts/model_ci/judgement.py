@@ -16,7 +16,8 @@ from model_ci.errors import ConfigError, UserCodeError
 from model_ci.gates import gate, own, sliced, slices
 from model_ci.gates.comparison import Resampling, differences
 from model_ci.gates.fairness import FAIRNESS
-from model_ci.gates.metrics import MEASURED, Metric, Outputs, Scores, measure, predicted, resolve
+from model_ci.gates.metrics import MEASURED, Metric, measure, predicted, resolve
+from model_ci.gates.outputs import Outputs, Scores
 from model_ci.run import Run
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ConfigError
-from model_ci.gates.metrics import Outputs
+from model_ci.gates.outputs import Outputs
 
 if TYPE_CHECKING:
     import pandas as pd

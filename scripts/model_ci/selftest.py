@@ -16,7 +16,8 @@ from model_ci.data.finding import Finding
 from model_ci.data.scan import Scan
 from model_ci.errors import ConfigError
 from model_ci.gates.condition import RELATIVE
-from model_ci.gates.metrics import MEASURED, Metric, Outputs, Scores
+from model_ci.gates.metrics import MEASURED, Metric
+from model_ci.gates.outputs import Outputs, Scores
 from model_ci.judgement import Side
 from model_ci.run import Run
 

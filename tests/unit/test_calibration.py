@@ -10,7 +10,8 @@ from model_ci.gates import own
 from model_ci.gates.calibration import calibration_intercept, calibration_slope, expected_calibration_error
 from model_ci.gates.comparison import Resampling, differences
 from model_ci.gates.gate import Comparisons, judge, verdict
-from model_ci.gates.metrics import Outputs, measure, resolve
+from model_ci.gates.metrics import measure, resolve
+from model_ci.gates.outputs import Outputs
 
 DRAW = np.random.default_rng(0)
 ODDS = DRAW.normal(0, 1.5, 4000)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from model_ci.gates.comparison import Difference, Resampling, differences, holm, narrowed, rows_needed, widened
-from model_ci.gates.metrics import Outputs, available, measure, resolve
+from model_ci.gates.metrics import available, measure, resolve
+from model_ci.gates.outputs import Outputs
 
 RNG = np.random.default_rng(1)
 ROWS = 120

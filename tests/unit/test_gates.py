@@ -8,7 +8,7 @@ import pytest
 from model_ci.config import Gate
 from model_ci.gates.comparison import Difference
 from model_ci.gates.gate import Comparisons, Outcome, judge, verdict
-from model_ci.gates.metrics import Scores
+from model_ci.gates.outputs import Scores
 
 
 def scores(**values: float | None) -> Scores:

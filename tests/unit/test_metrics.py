@@ -5,7 +5,8 @@ import pytest
 from sklearn import metrics as sk
 
 from model_ci.errors import ConfigError
-from model_ci.gates.metrics import Outputs, available, measure, resolve
+from model_ci.gates.metrics import available, measure, resolve
+from model_ci.gates.outputs import Outputs
 
 RNG = np.random.default_rng(0)
 TRUTH = RNG.integers(0, 2, 300)

@@ -14,7 +14,8 @@ from model_ci.gates import gate as gates
 from model_ci.gates import sliced
 from model_ci.gates.comparison import Resampling
 from model_ci.gates.fairness import FAIRNESS
-from model_ci.gates.metrics import Outputs, Scores, resolve
+from model_ci.gates.metrics import resolve
+from model_ci.gates.outputs import Outputs, Scores
 from model_ci.gates.sliced import Sides
 from model_ci.gates.slices import Slice, cut
 

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from model_ci.config import Gate
 from model_ci.gates.comparison import Difference, rows_needed
-from model_ci.gates.metrics import MEASURED, Scores
+from model_ci.gates.metrics import MEASURED
+from model_ci.gates.outputs import Scores
 
 ABSOLUTE: Final = ("min", "max")
 RELATIVE: Final = ("max_drop", "max_rise", "min_gain")

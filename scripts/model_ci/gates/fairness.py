@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from model_ci.gates.metrics import Outputs
+from model_ci.gates.outputs import Outputs
 from model_ci.gates.slices import Slice
 
 if TYPE_CHECKING:

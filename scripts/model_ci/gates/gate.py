@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from model_ci.config import Gate
 from model_ci.gates.comparison import holm
 from model_ci.gates.condition import ABSOLUTE, RELATIVE, Comparisons, Outcome, by_chance, judged, opened
-from model_ci.gates.metrics import Scores
+from model_ci.gates.outputs import Scores
 from model_ci.gates.sliced import fold
 
 __all__ = ["ABSOLUTE", "RELATIVE", "Comparisons", "Outcome", "judge", "verdict"]

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ConfigError
 from model_ci.gates.calibration import CALIBRATION
+from model_ci.gates.outputs import Outputs, Scores
 from model_ci.gates.weighted import Weighted, by_counts, by_rows, one_by_one, r2, roc_auc, row_losses
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 # Not of rows: of the model itself, or of the data that it was trained on.
 MEASURED: Final = ("latency_ms", "size_mb", "data_age_days")
@@ -31,24 +32,6 @@ _CLUSTERING: Final = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outputs:
-    """What a model said of n rows, beside the truth.
-
-    For classes, `truth` and `labels` are whole numbers, the positions in the sorted list of classes, and
-    `probabilities` is (n, classes) or None when the model gives none; for numbers, `labels` are the predictions.
-    """
-
-    truth: "NDArray[Any]"
-    labels: "NDArray[Any]"
-    probabilities: "NDArray[Any] | None"
-
-    def drawn(self, index: "NDArray[Any]") -> "Outputs":
-        """Return some of the rows, each as often as `index` names it."""
-        probabilities = None if self.probabilities is None else self.probabilities[index]
-        return Outputs(truth=self.truth[index], labels=self.labels[index], probabilities=probabilities)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Metric:
     """A named function of Outputs, and the same for many resamples at once.
 
@@ -59,14 +42,6 @@ class Metric:
     function: Callable[[Outputs], float]
     weighted: Callable[[Outputs], Weighted]
     greater_is_better: bool | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scores:
-    """One model's metrics; where a value is None, `reasons` tells why."""
-
-    values: Mapping[str, float | None]
-    reasons: Mapping[str, str]
 
 
 def available(task: str) -> dict[str, str]:

@@ -11,7 +11,8 @@ from model_ci.gates.comparison import FEWEST, Difference, Resampling, chance_abo
 from model_ci.gates.condition import ABSOLUTE, RELATIVE, ROUNDING, Comparisons, Outcome
 from model_ci.gates.fairness import FAIRNESS, Rate
 from model_ci.gates.gap import widest
-from model_ci.gates.metrics import Metric, Outputs, Scores, measure
+from model_ci.gates.metrics import Metric, measure
+from model_ci.gates.outputs import Outputs, Scores
 from model_ci.gates.slices import Slice
 from model_ci.gates.weighted import Weighted
 

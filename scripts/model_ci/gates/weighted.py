@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from model_ci.gates.metrics import Outputs
+    from model_ci.gates.outputs import Outputs
 
 # (resamples, rows) of counts -> (resamples,) of values.
 Weighted = Callable[["NDArray[Any]"], "NDArray[Any]"]

@@ -1,0 +1,34 @@
+"""What a model said, and what it scored: the values that metrics and gates hand to each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What a model said of n rows, beside the truth.
+
+    For classes, `truth` and `labels` are whole numbers, the positions in the sorted list of classes, and
+    `probabilities` is (n, classes) or None when the model gives none; for numbers, `labels` are the predictions.
+    """
+
+    truth: "NDArray[Any]"
+    labels: "NDArray[Any]"
+    probabilities: "NDArray[Any] | None"
+
+    def drawn(self, index: "NDArray[Any]") -> "Outputs":
+        """Return some of the rows, each as often as `index` names it."""
+        probabilities = None if self.probabilities is None else self.probabilities[index]
+        return Outputs(truth=self.truth[index], labels=self.labels[index], probabilities=probabilities)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """One model's metrics; where a value is None, `reasons` tells why."""
+
+    values: Mapping[str, float | None]
+    reasons: Mapping[str, str]
