@@ -83,7 +83,8 @@ class Lease:
         try:
             made = self._client.create_registered_model(self._name, {_OWNER: self._word}, _ABOUT)
         except Exception as error:
-            if is_code(error, "RESOURCE_ALREADY_EXISTS"):
+            # The second, when its holder gave it back between MLflow's finding it and looking at it.
+            if is_code(error, "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"):
                 return False
             raise
         self._sweep(made.creation_timestamp)
