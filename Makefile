@@ -39,8 +39,11 @@ lint: setup ## Check the code, the shell scripts, the workflows, the templates a
 	python -m tests.ci.lint_templates gitlab/*.gitlab-ci.yml
 	cog --check -P -I scripts README.md
 
-bench: .venv/.complete ## Compare with a bare script, side by side
+bench: .venv/.complete ## Measure against a bare script and against libraries called by hand, side by side
 	python benchmarks/pipeline.py
+	python benchmarks/check_data.py
+	python benchmarks/bootstrap.py
+	python benchmarks/explain.py
 
 readme: .venv/.complete ## Fill the generated parts of the README
 	cog -r -P -I scripts README.md
