@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from model_ci import entrypoint, model
+from model_ci import entrypoint, model, registry
 from model_ci.config import Config, Gate
 from model_ci.data import times
 from model_ci.errors import ConfigError, UserCodeError
@@ -29,6 +29,15 @@ if TYPE_CHECKING:
 
 _LATENCY_CALLS: Final = 30
 _FEWEST_BLOCKS: Final = 20
+
+
+def champion_state(config: Config, run: Run, stage: str) -> str | None:
+    """Identify the champion, so that a new one makes what `stage` said stale, but not the one this run itself became."""
+    state = registry.peek(config, config.root, in_ci=run.in_ci)
+    said, registered = run.section(stage), run.section("register")
+    if said and registered and state == registered["store_state"]:
+        return said["store_state"]  # type: ignore[no-any-return]
+    return state
 
 
 def metrics(config: Config) -> dict[str, Metric]:
@@ -98,11 +107,11 @@ class Side:
     outputs: Outputs | None
 
 
-def judge(config: Config, run: Run, data: "Table", registry: "Registry", champion: "Version | None") -> dict[str, Any]:
+def judge(config: Config, run: Run, data: "Table", store: "Registry", champion: "Version | None") -> dict[str, Any]:
     """Score the run's model and the champion on the holdout and judge the gates; return the section, verdict included."""
     wanted = metrics(config)
     challenger = ask(config, run, data, wanted)
-    against = _ask_champion(config, champion, registry, data, wanted) if champion else None
+    against = _ask_champion(config, champion, store, data, wanted) if champion else None
     section = weigh(config, data.holdout, wanted, challenger, against)
     return section | {"champion": {"version": champion.number, "run_id": champion.run_id} if champion else None}
 
@@ -240,11 +249,11 @@ def _ask(
 
 
 def _ask_champion(
-    config: Config, champion: "Version", registry: "Registry", data: "Table", wanted: Mapping[str, Metric]
+    config: Config, champion: "Version", store: "Registry", data: "Table", wanted: Mapping[str, Metric]
 ) -> Side:
     """Score the champion; one that cannot be asked any more has no values, so that nothing passes against it."""
     with tempfile.TemporaryDirectory() as scratch:
-        folder = registry.download(champion, Path(scratch))
+        folder = store.download(champion, Path(scratch))
         try:
             files = model.hash_files(folder)
             predictor = model.Predictor.load(folder, files, _classes(data, config), data.features)

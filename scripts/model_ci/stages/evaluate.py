@@ -17,7 +17,7 @@ def inputs(config: Config, run: Run) -> Mapping[str, Any]:
         "model": train.get("model", {}).get("files"),
         "data": train.get("data"),
         "evaluate section": config.values["evaluate"],
-        "champion": _champion_state(config, run),
+        "champion": judgement.champion_state(config, run, "evaluate"),
         **_today(config),
     }
 
@@ -31,7 +31,7 @@ def run(config: Config, run: Run) -> Result:
     """Judge the run's model; the verdict is failed unless every gate holds."""
     from model_ci.data import table
 
-    state = _champion_state(config, run)
+    state = judgement.champion_state(config, run, "evaluate")
     data = table.load(config.data, seed=config.train.seed, root=config.root)
     trained = run.require("train", wanted_by="evaluate")
     if trained["data"]["sha256"] != data.version.sha256:
@@ -46,12 +46,3 @@ def _today(config: Config) -> Mapping[str, str]:
     """Let a verdict on the data's age hold for the day that it was given on."""
     aged = any(gate.metric == "data_age_days" for gate in config.evaluate.gates)
     return {"day": datetime.now(UTC).date().isoformat()} if aged and not config.data.until else {}
-
-
-def _champion_state(config: Config, run: Run) -> str | None:
-    """Identify the champion, so that a new one makes the evaluation stale, but not the one this run itself became."""
-    state = registry.peek(config, config.root, in_ci=run.in_ci)
-    judged, registered = run.section("evaluate"), run.section("register")
-    if judged and registered and state == registered["store_state"]:
-        return judged["store_state"]  # type: ignore[no-any-return]
-    return state

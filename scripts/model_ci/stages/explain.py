@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from model_ci import entrypoint, model, registry
+from model_ci import entrypoint, judgement, model, registry
 from model_ci.config import Config
 from model_ci.errors import ConfigError
 from model_ci.explanation import gate
@@ -30,7 +30,7 @@ def inputs(config: Config, run: Run) -> Mapping[str, Any]:
         "model": train.get("model", {}).get("files"),
         "data": train.get("data"),
         "explain section": config.values["explain"],
-        "champion": _champion_state(config, run),
+        "champion": judgement.champion_state(config, run, "explain"),
     }
 
 
@@ -47,7 +47,7 @@ def run(config: Config, run: Run) -> Result:
     """Attribute the model's output to its input columns; the verdict is failed when a column counts more than it may."""
     from model_ci.data import table
 
-    state = _champion_state(config, run)
+    state = judgement.champion_state(config, run, "explain")
     trained = run.require("train", wanted_by="explain")
     data = table.load(config.data, seed=config.train.seed, root=config.root)
     if trained["data"]["sha256"] != data.version.sha256:
@@ -239,12 +239,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return _finite(value)
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
-
-
-def _champion_state(config: Config, run: Run) -> str | None:
-    """Identify the champion, so that a new one makes the explanation stale, but not the one this run itself became."""
-    state = registry.peek(config, config.root, in_ci=run.in_ci)
-    explained, registered = run.section("explain"), run.section("register")
-    if explained and registered and state == registered["store_state"]:
-        return explained["store_state"]  # type: ignore[no-any-return]
-    return state
