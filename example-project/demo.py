@@ -164,8 +164,10 @@ def where_to_look(workspace: Workspace) -> None:
 === Where to look
 
 In {workspace.repository}
+  .model-ci/runs/{last}/report.html
+      why the last run was refused, as a page; one folder a run beside it
   .model-ci/runs/{last}/run.json
-      everything known of the refused run: data, code, parameters, metrics, gates; one folder a run beside it
+      everything known of the refused run: data, code, parameters, metrics, gates
   git --git-dir=../{workspace.origin.name} show {RECORDS}:runs/{last}/summary.md
       its summary on the records branch, where it was pushed
   model-ci ui
