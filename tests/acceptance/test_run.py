@@ -288,3 +288,12 @@ def test_a_record_that_is_required_ends_with_its_own_code(project: Any, command:
     assert command(project.root, "run").code == 5
     project.configure(evaluate={"gates": [{"metric": "roc_auc", "min": 0.999}]})
     assert command(project.root, "run").code == 3, "a no stays a no"
+
+
+def test_a_run_that_other_gates_judged_is_not_registered(project: Any, command: Command) -> None:
+    assert command(project.root, "run", "--stages", "train,evaluate").code == 0
+    project.configure(evaluate={"gates": [{"metric": "roc_auc", "min": 0.999}]})
+    answer = command(project.root, "register")
+    assert answer.code == 2
+    assert "register: the section evaluate changed since run" in answer.err
+    assert champion(project) is None

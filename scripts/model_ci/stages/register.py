@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from model_ci import judgement, model, registry
 from model_ci.config import Config
+from model_ci.errors import ConfigError
 from model_ci.run import Result, Run
 
 if TYPE_CHECKING:
@@ -23,7 +24,14 @@ def inputs(config: Config, run: Run) -> Mapping[str, Any]:
 
 
 def run(config: Config, run: Run) -> Result:
-    """Make one version for this run, however often it is asked, and move the aliases."""
+    """Make one version for this run, however often it is asked, and move the aliases.
+
+    Raises ConfigError when the run was judged by other gates than those of the configuration.
+    """
+    if run.require("evaluate", wanted_by="register")["settings"] != config.values["evaluate"]:
+        raise ConfigError(
+            f"register: the section evaluate changed since run {run.id} was judged by it; run `model-ci evaluate` again"
+        )
     rejudged: list[dict[str, Any]] = []
     with registry.open_registry(config, config.root, in_ci=run.in_ci) as store:
 
