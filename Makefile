@@ -49,7 +49,7 @@ readme: .venv/.complete ## Fill the generated parts of the README
 	cog -r -P -I scripts README.md
 
 constraints: .venv/.complete ## Pin what pyproject.toml asks for, for all platforms, by hash
-	uv pip compile pyproject.toml --quiet --universal --extra all --extra s3 --group dev --generate-hashes \
+	uv pip compile pyproject.toml --quiet --universal --extra all --extra s3 --extra dask --extra drift-report --group dev --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make constraints" -o constraints.txt >/dev/null
 
 clean: ## Remove everything that was installed or made
