@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from model_ci import __version__, git
 from model_ci.ci import Context
@@ -18,9 +18,6 @@ from model_ci.config import Config
 from model_ci.errors import ConfigError
 from model_ci.run import Run, exclusive, of_this_version, run_folders, timestamp
 from model_ci.stages import STAGES, Stage
-
-# What a stage leaves beside the record, by the name of the folder in the run.
-_FILES: Final = {"train": "model", "explain": "explain"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +85,8 @@ class _Execution:
         self.stages = ordered(order.stages)
         self.code = git.describe(config.root)
         self.checked = False
-        base = _base(config, order)
+        self.line = _line(self.stages)
+        base = _base(config, order, self.line)
         _require_needs(self.stages, base)
         self.run = base if base and not order.force else self._begin(base, self.stages[0])
 
@@ -110,7 +108,7 @@ class _Execution:
             self.progress.skips(step)
             return step
         self._check()
-        if _complete(self.run, stage) is not None:
+        if _complete(self.run, stage) is not None and not stage.amends:
             self.run = self._begin(self.run, stage)
             inputs = _digests(stage.inputs(self.config, self.run))
         self.progress.begins(step)
@@ -145,14 +143,14 @@ class _Execution:
 
     def _begin(self, old: Run | None, first: Stage) -> Run:
         """Begin a new run that takes over from `old` what is unchanged before `first`."""
-        new = Run.create(self.config.root, _header(self.config, self.context, self.order.reason, self.code))
+        new = Run.create(self.config.root, _header(self.config, self.context, self.order.reason, self.code, self.line))
         for stage in _before(first) if old else ():
             section = old.section(stage.name) if old else None
             if old is None or section is None:
                 continue
             if section["fingerprint"] != _fingerprint(_digests(stage.inputs(self.config, old))):
                 break
-            if name := _FILES.get(stage.name):
+            for name in stage.leaves:
                 shutil.copytree(old.folder / name, new.folder / name, copy_function=_link)
             new.complete(stage.name, section | {"reused_from": section.get("reused_from", old.id)})
         return new
@@ -161,7 +159,7 @@ class _Execution:
 def plan(config: Config, order: Order, context: Context) -> Iterator[Step]:
     """Yield what `execute` would do with each stage, and why, without doing it."""
     stages = ordered(order.stages)
-    run = _base(config, order)
+    run = _base(config, order, _line(stages))
     _require_needs(stages, run)
     before: str | None = None
     for stage in stages:
@@ -186,12 +184,26 @@ def ordered(names: Sequence[str]) -> list[Stage]:
     return [stage for stage in STAGES.values() if stage.name in names]
 
 
-def _base(config: Config, order: Order) -> Run | None:
-    """Return the run to go on with: the named one, or the newest that has anything in it."""
+def _line(stages: Sequence[Stage]) -> str | None:
+    """Return the line that an order is for; None when it only records. Raise ConfigError for an order across both."""
+    named = {stage.line: stage.name for stage in stages if not stage.always}
+    if len(named) > 1:
+        raise ConfigError(
+            f"--stages: {named['model']} makes a model and {named['operation']} tells of the service; order them one after the other"
+        )
+    return next(iter(named), None)
+
+
+def _base(config: Config, order: Order, line: str | None) -> Run | None:
+    """Return the run to go on with: the named one, or the newest that has anything in it; none for an operation."""
     folders = run_folders(config.root)
     if not order.run_id:
+        if line == "operation":
+            return None
         newest_first = (Run.open(folder) for folder in reversed(folders) if of_this_version(folder))
-        return next((run for run in newest_first if run.record["stages"]), None)
+        return next(
+            (r for r in newest_first if r.record["stages"] and r.record["line"] == (line or r.record["line"])), None
+        )
     if order.force:
         raise ConfigError("--force: begins a new run, and --run names an old one; leave one of them out")
     for folder in folders:
@@ -224,8 +236,8 @@ def _step(stage: Stage, config: Config, run: Run | None, *, forced: bool) -> tup
         inputs = _digests(stage.inputs(config, run)) if run else {}
         return Step(stage=stage.name, state="runs", why="forced" if forced else "it has not run yet"), inputs
     inputs = _digests(stage.inputs(config, run))
-    if forced:
-        return Step(stage=stage.name, state="runs", why="forced"), inputs
+    if forced or stage.line == "operation":
+        return Step(stage=stage.name, state="runs", why="forced" if forced else "it tells of now"), inputs
     if section["fingerprint"] == _fingerprint(inputs):
         return Step(stage=stage.name, state="unchanged", why=f"{section['verdict']} in run {run.id}"), inputs
     changed = [name for name, digest in inputs.items() if section["inputs"].get(name) != digest]
@@ -255,7 +267,7 @@ def _refusal(run: Run, stages: Sequence[Stage]) -> str | None:
 
 def _before(stage: Stage) -> list[Stage]:
     names = list(STAGES)
-    return [STAGES[name] for name in names[: names.index(stage.name)] if not STAGES[name].writes]
+    return [s for s in (STAGES[name] for name in names[: names.index(stage.name)]) if s.line == stage.line]
 
 
 def _bound_threads(config: Config) -> None:
@@ -283,11 +295,14 @@ def _sha256(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _header(config: Config, context: Context, reason: str | None, code: Mapping[str, Any]) -> dict[str, Any]:
+def _header(
+    config: Config, context: Context, reason: str | None, code: Mapping[str, Any], line: str | None
+) -> dict[str, Any]:
     """Return what a record says before its first stage: what, why, with which code and environment."""
     installed = sorted(p.name for folder in site.getsitepackages() for p in Path(folder).glob("*.dist-info"))
     return {
         "tool": {"name": "model-ci", "version": __version__},
+        "line": line or "model",
         "model": {"name": config.model.name, "task": config.model.task},
         "trigger": {"event": context.event, "reason": reason},
         "ci": context.as_record(),

@@ -101,7 +101,7 @@ class Run:
         ends = datetime.fromisoformat(section["end"])
         seconds = (ends - datetime.fromisoformat(self.record["start"])).total_seconds()
         end = {"end": section["end"], "duration_s": round(max(seconds, 0), 3)} if "reused_from" not in section else {}
-        self.record |= {"stages": stages, "verdict": _verdict(stages), **end}
+        self.record |= {"stages": stages, "verdict": _verdict(self.record["line"], stages), **end}
         self.save()
 
     def save(self) -> None:
@@ -153,8 +153,11 @@ def timestamp(moment: datetime | None = None) -> str:
     return (moment or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="milliseconds")
 
 
-def _verdict(stages: Mapping[str, Any]) -> str:
-    """One no is a no; a yes is only what an evaluation says."""
-    if any(section["verdict"] == "failed" for section in stages.values()):
+def _verdict(line: str, stages: Mapping[str, Any]) -> str:
+    """One no is a no; a yes to a model is only what an evaluation says."""
+    said = {section["verdict"] for section in stages.values()}
+    if "failed" in said:
         return "failed"
-    return "passed" if stages.get("evaluate", {}).get("verdict") == "passed" else "not judged"
+    if line == "model":
+        said = {stages.get("evaluate", {}).get("verdict")}
+    return "passed" if "passed" in said else "not judged"

@@ -15,15 +15,9 @@ GITLAB_ONLY = {"job-name", "stage", "after", "image", "toolkit"}
 WORKFLOW_ONLY = {"runs-on", "container", "timeout-minutes", "lfs"}
 NAMES = [*STAGES, "run"]
 COMMANDS = ["comment"]  # what is neither a stage nor runs any
-OUTPUTS = {
-    "check-data": set(),
-    "train": set(),
-    "evaluate": {"champion-version"},
-    "explain": set(),
-    "register": {"model-version", "champion-version"},
-    "record": set(),
-    "run": {"model-version", "champion-version"},
-}
+# `run` runs the whole of a model's line
+OUTPUTS = {name: set(stage.outputs) for name, stage in STAGES.items()}
+OUTPUTS["run"] = {output for stage in STAGES.values() if stage.line == "model" for output in stage.outputs}
 
 
 def action(name: str) -> dict[str, Any]:

@@ -51,6 +51,7 @@ def record(name: str = "flight-delays", gates: list[dict[str, Any]] | None = Non
     made = {
         "schema_version": 1, "run_id": "20261123T100000000Z-0a1b2c3d", **TIMES,
         "tool": {"name": "model-ci", "version": "0.1.0"}, "model": {"name": name, "task": "binary"},
+        "line": "model",
         "trigger": {"event": "pull_request", "reason": None},
         "ci": {"provider": "github", "run_url": "https://github.com/acme/shop/actions/runs/9", "actor": "ann", "branch": None},
         "code": {"repository": "https://github.com/acme/shop", "commit": "c" * 40, "branch": None, "dirty": False,

@@ -27,6 +27,7 @@ CONFIG = {
 HEADER = {
     "tool": {"name": "model-ci", "version": "0.1.0"},
     "model": {"name": "shop", "task": "binary"},
+    "line": "model",
     "trigger": {"event": "local", "reason": None},
     "ci": {"provider": "local", "run_url": None, "actor": None, "branch": None},
     "code": {"repository": None, "commit": None, "branch": None, "dirty": None, "diff_sha256": None},

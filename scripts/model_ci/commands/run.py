@@ -1,11 +1,13 @@
 """run, and each stage by itself: the stages executed, the report shown, the platform told."""
 
 import argparse
+import json
 import shutil
 import sys
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from model_ci import ci, pipeline, report
 from model_ci.commands import check_config, decision
@@ -97,15 +99,11 @@ def _learn(config: Config) -> int:
 
 def _publish(outcome: pipeline.Outcome, context: ci.Context, config: Config) -> None:
     record, run = outcome.run.record, outcome.run
-    registered = run.section("register") or {}
-    evaluated = run.section("evaluate") or {}
-    champion = registered.get("champion") or (evaluated.get("champion") or {}).get("version")
     outputs = {
         "verdict": outcome.verdict,
         "run-id": run.id,
         "run-folder": run.folder.relative_to(config.root).as_posix(),
-        "model-version": registered.get("version") or "",
-        "champion-version": champion or "",
+        **_outputs(run),
     }
     files = {
         "junit.xml": report.junit(record),
@@ -114,6 +112,18 @@ def _publish(outcome: pipeline.Outcome, context: ci.Context, config: Config) -> 
     }
     write_atomically(run.folder / "report.html", report.html(record).encode())
     ci.publish(context, config.root, outputs, report.markdown(record), files)
+
+
+def _outputs(run: Run) -> dict[str, str]:
+    """Return what the stages hand to the next job; a later stage's word counts, and what nobody said is empty."""
+    said: dict[str, str] = {}
+    for stage in STAGES.values():
+        for name, path in stage.outputs.items():
+            value: Any = run.section(stage.name)
+            for key in path.split("."):
+                value = (value or {}).get(key)
+            said[name] = json.dumps(value) if isinstance(value, bool) else str(value or said.get(name, ""))
+    return said
 
 
 def _exit_code(arguments: argparse.Namespace, outcome: pipeline.Outcome, context: ci.Context, config: Config) -> int:

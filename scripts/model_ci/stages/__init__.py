@@ -1,12 +1,15 @@
 """The stages: one module each, of the same name, with the functions `inputs` and `run`.
 
+They stand in two lines. The line `model` makes a model and brings it to a service: what is unchanged is not done again.
+The line `operation` tells of now and acts on it: every order asks anew, in a run of its own. `record` ends both.
+
 `inputs(config, run)` returns what the stage's result depends on, as JSON; it is cheap, for it decides whether to run.
 `run(config, run)` does the work and returns a Result; it prints nothing, never exits, and reads no CI variable.
 A module may have `check(config)` too: what can be known to be wrong before any stage starts to work.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final
 
@@ -16,15 +19,22 @@ from model_ci.run import Result, Run
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A place in the graph."""
+    """A place in the graph.
+
+    `outputs` names what a CI job hands to the next: the output's name, and the dotted path to it in the section.
+    """
 
     name: str
     does: str
+    line: str = "model"  # or operation
     needs: tuple[str, ...] = ()  # stages without whose section it cannot run
     judges: bool = False  # can say no
     writes: bool = False  # changes something outside the run's folder, so a pull request never runs it
     always: bool = False  # runs after a refusal too
+    amends: bool = False  # its section may be replaced: it tells where the run went, not what came of it
     optional: bool = False  # part of a whole run only when its section's `in_run` says so
+    leaves: tuple[str, ...] = ()  # folders beside the record; they count once the section names them
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
     def inputs(self, config: Config, run: Run) -> Mapping[str, Any]:
         """Return what the stage's result depends on."""
@@ -41,8 +51,13 @@ class Stage:
             check(config)
 
     @property
+    def attribute(self) -> str:
+        """Its name in Python."""
+        return self.name.replace("-", "_")
+
+    @property
     def _module(self) -> str:
-        return f"model_ci.stages.{self.name.replace('-', '_')}"
+        return f"model_ci.stages.{self.attribute}"
 
     def _function(self, name: str) -> Callable[[Config, Run], Any]:
         return getattr(import_module(self._module), name)  # type: ignore[no-any-return]
@@ -52,9 +67,13 @@ STAGES: Final = {
     stage.name: stage
     for stage in (
         Stage(name="check-data", does="Check the data against its contract and fix its version.", judges=True),
-        Stage(name="train", does="Fit the model."),
+        Stage(name="train", does="Fit the model.", leaves=("model",)),
         Stage(
-            name="evaluate", does="Judge the model against its gates and the champion.", needs=("train",), judges=True
+            name="evaluate",
+            does="Judge the model against its gates and the champion.",
+            needs=("train",),
+            judges=True,
+            outputs={"champion-version": "champion.version"},
         ),
         Stage(
             name="explain",
@@ -62,15 +81,23 @@ STAGES: Final = {
             needs=("train",),
             judges=True,
             optional=True,
+            leaves=("explain",),
         ),
         Stage(
-            name="register", does="Register the model and move the aliases.", needs=("train", "evaluate"), writes=True
+            name="register",
+            does="Register the model and move the aliases.",
+            needs=("train", "evaluate"),
+            writes=True,
+            outputs={"model-version": "version", "champion-version": "champion"},
         ),
-        Stage(name="record", does="Commit the run's record to the records branch.", writes=True, always=True),
+        Stage(
+            name="record", does="Commit the run's record to the records branch.", writes=True, always=True, amends=True
+        ),
     )
 }
 
 
 def whole(config: Config) -> list[str]:
-    """Name the stages of a run that names none: all, but an optional one only when its section says so."""
-    return [name for name, stage in STAGES.items() if not stage.optional or getattr(config, name).in_run]
+    """Name the stages of a run that names none: the model's, but an optional one only when its section says so."""
+    line = [stage for stage in STAGES.values() if stage.line == "model"]
+    return [stage.name for stage in line if not stage.optional or getattr(config, stage.attribute).in_run]

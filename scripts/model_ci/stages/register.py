@@ -17,7 +17,7 @@ def inputs(config: Config, run: Run) -> Mapping[str, Any]:
     train, evaluate = run.section("train") or {}, run.section("evaluate") or {}
     return {
         "model": train.get("model", {}).get("files"),
-        "run": run.id,
+        "run": (run.section("register") or {}).get("reused_from", run.id),
         "verdict": evaluate.get("verdict"),
         "register section": config.values["register"],
     }
