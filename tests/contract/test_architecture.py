@@ -17,8 +17,8 @@ FLOORS = [
     ["commands"],
     ["pipeline", "selftest", "starter"],
     ["stages"],
-    ["judgement"],
-    ["registry", "run", "model"],
+    ["judgement", "experiment", "monitoring"],
+    ["registry", "run", "model", "production"],
     ["data", "explanation", "gates", "git", "ci", "entrypoint", "forge", "handover", "report"],
     ["config", "git_refusal"],
     ["schema"],
@@ -26,7 +26,7 @@ FLOORS = [
 ]
 HEAVY = {
     "mlflow", "sklearn", "pandas", "polars", "numpy", "pandera", "pyarrow", "skops", "dvc", "rich", "scipy", "shap",
-    "matplotlib",
+    "matplotlib", "orjson", "prometheus_client", "boto3",
 }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""What a service left: the log of its predictions, and what came of them."""
