@@ -37,6 +37,7 @@ class Context:
     run_url: str | None = None
     actor: str | None = None
     checkout: Path | None = None
+    environment: str | None = None  # the platform's protected environment that the job runs in, where it says so
 
     @property
     def in_ci(self) -> bool:
@@ -102,6 +103,7 @@ def _gitlab(env: Mapping[str, str]) -> Context:
         run_url=env.get("CI_PIPELINE_URL"),
         actor=env.get("GITLAB_USER_LOGIN"),
         checkout=_folder(env.get("CI_PROJECT_DIR")),
+        environment=env.get("CI_ENVIRONMENT_NAME") or None,
     )
 
 

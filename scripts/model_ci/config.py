@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 from model_ci.errors import ConfigError
-from model_ci.schema import Document, Path_, fill_defaults, load_schema, problems
+from model_ci.schema import Document, Path_, fill_defaults, load_schema, problems, resolved
 
 DEFAULT_FILE: Final = "model-ci.yaml"
 
@@ -122,6 +122,102 @@ class Register:  # noqa: D101
 
 
 @dataclass(frozen=True, kw_only=True)
+class GuardRail:  # noqa: D101
+    metric: str
+    better: str | None = None
+    statistic: str = "mean"
+    limit: float | None = None
+    margin: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareVariants:  # noqa: D101
+    predictions: str | None
+    outcomes: str | None
+    control: str
+    treatment: str
+    since: str | None
+    until: str | None
+    unit: str
+    share: float
+    metric: str | None
+    better: str | None
+    min_gain: float
+    guard_rails: Sequence[GuardRail]
+    confidence: float
+    mismatch_confidence: float
+    min_units: int
+    sharpest_at: int
+    stop_after: int | str | None
+    allow: Sequence[str]
+    act: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smoke:  # noqa: D101
+    tolerance: float
+    requests: int
+    max_latency_ms: float | None
+    timeout_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:  # noqa: D101
+    allowed_refs: Sequence[str]
+    only_ci: bool
+    require_passed: bool
+    require_registered: bool
+    require_signature: bool
+    approval: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Docker:  # noqa: D101
+    balancer: str
+    bind: str
+    port: int | None
+    address: str | None
+    sticky: str
+    sticky_name: str
+    drain_s: float
+    memory: str | None
+    cpus: float | None
+    prediction_log: str | None
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:  # noqa: D101
+    target: str
+    replicas: int
+    timeout_s: float
+    source: str | None
+    policy: Policy
+    docker: Docker
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deploy:  # noqa: D101
+    environment: str
+    weight: int
+    in_run: bool
+    smoke: Smoke
+    environments: Mapping[str, Environment]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promote:  # noqa: D101
+    to: str
+    version: str | None
+    source: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollback:  # noqa: D101
+    environment: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Record:  # noqa: D101
     branch: str
     remote: str
@@ -142,6 +238,10 @@ class Config:
     evaluate: Evaluate
     explain: Explain
     register: Register
+    compare_variants: CompareVariants
+    deploy: Deploy
+    promote: Promote
+    rollback: Rollback
     record: Record
 
 
@@ -201,13 +301,15 @@ def _typed(kind: Any, value: Any) -> Any:
     if isinstance(value, list):
         inner = getattr(kind, "__args__", (None,))[0]
         return tuple(_typed(inner, item) for item in value)
+    if isinstance(value, dict) and is_dataclass(inner := getattr(kind, "__args__", (None,))[-1]):
+        return {name: _typed(inner, item) for name, item in value.items()}
     return value
 
 
 def _expand(values: Any, schema: Mapping[str, Any], path: Path_, document: Document) -> list[str]:
     """Replace ${NAME} in place where the schema allows it; return the problems."""
     found: list[str] = []
-    for key, sub in schema.get("properties", {}).items():
+    for key, sub in _properties(values, schema).items():
         value = values.get(key) if isinstance(values, dict) else None
         if isinstance(value, dict):
             found += _expand(value, sub, (*path, key), document)
@@ -218,6 +320,14 @@ def _expand(values: Any, schema: Mapping[str, Any], path: Path_, document: Docum
                 value = value.replace(f"${{{name}}}", os.environ.get(name, ""))
             values[key] = value
     return found
+
+
+def _properties(values: Any, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema of each key; of a mapping with names of the user's own, each of which is of one kind, too."""
+    kind = schema.get("additionalProperties")
+    if not isinstance(kind, dict) or not isinstance(values, dict):
+        return schema.get("properties", {})  # type: ignore[no-any-return]
+    return dict.fromkeys(values, resolved(kind, load_schema("config")))
 
 
 def _contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:

@@ -112,6 +112,25 @@ class Branch:
                 wait(attempt)
         raise ServiceError(f"{there.where}: {_TRIES} times another run was faster; run this again later")
 
+    def extend(self, file: str, content: bytes, message: str) -> Commit:
+        """Add `content` at the end of a file, whoever else does so at the same time; the file need not exist."""
+        there = _destination(self)
+        with _private(there) as repository:
+            for attempt in range(_TRIES):
+                parent = repository.fetch()
+                before = repository.content(parent, file) if parent else None
+                sha = repository.commit([(file, (before or b"") + content)], message, parent)
+                if repository.push(sha):
+                    return Commit(sha=sha, changed=True, pushed=there.remote)
+                wait(attempt)
+        raise ServiceError(f"{there.where}: {_TRIES} times another run was faster; run this again later")
+
+    def read(self, file: str) -> bytes | None:
+        """Return a file's content, None when there is no such branch or no such file on it."""
+        with _private(_destination(self)) as repository:
+            sha = repository.fetch()
+            return repository.content(sha, file) if sha else None
+
     def replace(self, folder: Path, expected: str | None, message: str) -> str | None:
         """Make the branch one parentless commit of `folder`; return it, or None when somebody else was faster.
 
@@ -333,6 +352,12 @@ class _Private:
         listed = self.git("--literal-pathspecs", "ls-tree", "-r", "-z", commit, "--", *files).decode().split("\0")
         there = {path: entry.split()[2] for entry, _, path in (line.partition("\t") for line in listed if line)}
         return all(there.get(path) == self._blob(content) for path, content in files.items())
+
+    def content(self, commit: str, file: str) -> bytes | None:
+        """Return a file of a commit, None when there is none."""
+        if not self.git("--literal-pathspecs", "ls-tree", commit, "--", file):
+            return None
+        return self.git("cat-file", "blob", f"{commit}:{file}")
 
     def _blob(self, content: bytes) -> str:
         return hashlib.new(

@@ -128,7 +128,10 @@ def dotted_path(path: Path_) -> str:
 
 def fill_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
     """Return `value` with the schema's defaults where it says nothing."""
-    schema = root["$defs"][schema["$ref"].rpartition("/")[2]] | schema if "$ref" in schema else schema
+    schema = resolved(schema, root)
+    own_names = schema.get("additionalProperties")
+    if isinstance(value, dict) and isinstance(own_names, dict) and "properties" not in schema:
+        return {name: fill_defaults(item, own_names, root) for name, item in value.items()}
     if isinstance(value, dict) and "properties" in schema:
         filled = dict(value)
         for key, sub in schema["properties"].items():
@@ -138,6 +141,11 @@ def fill_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> A
     if isinstance(value, list) and "items" in schema:
         return [fill_defaults(item, schema["items"], root) for item in value]
     return value
+
+
+def resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema with what its reference names."""
+    return root["$defs"][schema["$ref"].rpartition("/")[2]] | schema if "$ref" in schema else schema
 
 
 def problems(value: Any, schema_name: str) -> Iterator[tuple[Path_, str]]:

@@ -17,16 +17,18 @@ FLOORS = [
     ["commands"],
     ["pipeline", "selftest", "starter"],
     ["stages"],
-    ["judgement", "experiment", "monitoring"],
+    ["release"],
+    ["judgement", "experiment", "monitoring", "ledger"],
     ["registry", "run", "model", "production"],
-    ["data", "explanation", "gates", "git", "ci", "entrypoint", "forge", "handover", "report"],
+    ["data", "explanation", "gates", "git", "ci", "entrypoint", "forge", "handover", "report",
+     "targets"],
     ["config", "git_refusal"],
     ["schema"],
     ["files", "errors"],
 ]
 HEAVY = {
     "mlflow", "sklearn", "pandas", "polars", "numpy", "pandera", "pyarrow", "skops", "dvc", "rich", "scipy", "shap",
-    "matplotlib", "orjson", "prometheus_client", "boto3",
+    "matplotlib", "orjson", "prometheus_client", "boto3", "docker",
 }  # fmt: skip
 
 

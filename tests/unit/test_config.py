@@ -50,6 +50,7 @@ def test_every_section_and_key_is_typed_and_described() -> None:
 
     compare(config.Config, load_schema("config"), "top")
     compare(config.Gate, load_schema("config")["$defs"]["gate"], "gate")
+    compare(config.Environment, load_schema("config")["$defs"]["environment"], "environment")
 
 
 @pytest.mark.parametrize(

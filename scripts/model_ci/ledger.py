@@ -1,0 +1,90 @@
+"""The ledger: who changed what serves in an environment, appended to the records branch and never rewritten."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from model_ci import ci
+from model_ci.config import Config
+from model_ci.errors import ServiceError
+from model_ci.git import Branch, Commit
+from model_ci.run import timestamp
+from model_ci.targets.deployment import Deployment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One change: `previous` is what served before it, None when nothing did."""
+
+    time: str
+    actor: str | None
+    action: str  # deploy, weights, promote or rollback
+    environment: str
+    deployment: Deployment
+    previous: Deployment | None
+    run_id: str
+    reason: str | None
+    ci_url: str | None
+    approval: str | None = None  # the protected environment whose job did it
+
+    def as_record(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        record = {key: value for key, value in asdict(self).items() if key not in ("deployment", "previous")}
+        previous = self.previous.as_record()["variants"] if self.previous else []
+        return record | {"variants": self.deployment.as_record()["variants"], "previous": previous}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Entry":
+        """Read what `as_record` wrote."""
+
+        def deployed(variants: list[dict[str, Any]]) -> Deployment:
+            return Deployment.from_record({"environment": record["environment"], "variants": variants})
+
+        named = {key: record.get(key) for key in ("actor", "reason", "ci_url", "approval")}
+        required = {key: record[key] for key in ("time", "action", "environment", "run_id")}
+        previous = deployed(record["previous"]) if record["previous"] else None
+        return cls(**named, **required, deployment=deployed(record["variants"]), previous=previous)
+
+
+def new(  # noqa: PLR0913 - one argument a field
+    action: str, wanted: Deployment, previous: Deployment | None, *, run_id: str, reason: str | None, where: ci.Context
+) -> Entry:
+    """Make an entry of now."""
+    return Entry(
+        time=timestamp(),
+        actor=where.actor,
+        action=action,
+        environment=wanted.environment,
+        deployment=wanted,
+        previous=previous,
+        run_id=run_id,
+        reason=reason,
+        ci_url=where.run_url,
+        approval=where.environment,
+    )
+
+
+def append(config: Config, entry: Entry) -> Commit:
+    """Add an entry on top of whatever is there; raise ServiceError when the branch cannot be reached."""
+    line = json.dumps(entry.as_record(), sort_keys=True, allow_nan=False).encode() + b"\n"
+    message = f"{entry.action.capitalize()} in {entry.environment}"
+    return _branch(config).extend(_file(entry.environment), line, message)
+
+
+def read(config: Config, environment: str) -> list[Entry]:
+    """Return the environment's entries, the newest last."""
+    text = _branch(config).read(_file(environment)) or b""
+    try:
+        return [Entry.from_record(json.loads(line)) for line in text.splitlines() if line.strip()]
+    except (ValueError, KeyError, TypeError) as error:
+        place = f"{_file(environment)} on branch '{config.record.branch}'"
+        raise ServiceError(f"{place}: cannot be read: {error}; restore the branch's last commit that can") from None
+
+
+def _file(environment: str) -> str:
+    return f"ledger/{environment}.jsonl"
+
+
+def _branch(config: Config) -> Branch:
+    return Branch(root=config.root, name=config.record.branch, remote=config.record.remote)
