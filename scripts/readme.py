@@ -31,6 +31,7 @@ def options() -> None:
     _options(schema, "", schema)
     gate = schema["$defs"]["gate"]
     _options(gate, "evaluate.gates[].", schema)
+    _options(schema["$defs"]["guard_rail"], "compare-variants.guard_rails[].", schema)
     _options(schema["$defs"]["environment"], "deploy.environments.NAME.", schema)
     print()
 

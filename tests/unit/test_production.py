@@ -218,7 +218,7 @@ def test_outcomes_that_say_nothing_are_told(tmp_path: Path, text: str, rule: str
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("absent.csv", None, "no such outcomes"),
+        ("absent.csv", None, "no such table"),
         ("a.xlsx", "x", "is none of .parquet, .csv"),
         ("a.csv", "id,sold\n1,1\n", "no column 'request_id'; there are id, sold"),
         ("a.csv", "request_id,sold_at\n1,1\n", "no column 'sold'"),

@@ -46,25 +46,25 @@ def read(location: str, root: Path, columns: Sequence[str]) -> Outcomes:
     """
     import polars as pl
 
-    table = _table(location, root)
-    missing = [name for name in ("request_id", *columns) if name not in table.columns]
+    rows = table(location, root)
+    missing = [name for name in ("request_id", *columns) if name not in rows.columns]
     if missing:
-        there = ", ".join(table.columns)
+        there = ", ".join(rows.columns)
         raise ConfigError(*(f"{location}: no column {name!r}; there are {there}" for name in missing))
-    if "row" not in table.columns:
-        table = table.with_columns(row=pl.lit(0))
-    table = table.select(*_KEY, *columns).cast({"request_id": pl.String, "row": pl.Int64}, strict=False)
-    nameless = table.filter(pl.any_horizontal(pl.col(*_KEY).is_null()))
-    findings = list(_nameless(location, nameless.height, table.height))
-    table = table.drop_nulls(_KEY).unique(maintain_order=True)
-    doubled = table.filter(pl.struct(_KEY).is_duplicated())["request_id"].unique(maintain_order=True)
+    if "row" not in rows.columns:
+        rows = rows.with_columns(row=pl.lit(0))
+    rows = rows.select(*_KEY, *columns).cast({"request_id": pl.String, "row": pl.Int64}, strict=False)
+    nameless = rows.filter(pl.any_horizontal(pl.col(*_KEY).is_null()))
+    findings = list(_nameless(location, nameless.height, rows.height))
+    rows = rows.drop_nulls(_KEY).unique(maintain_order=True)
+    doubled = rows.filter(pl.struct(_KEY).is_duplicated())["request_id"].unique(maintain_order=True)
     if doubled.len():
         examples = doubled.head(MAX_EXAMPLES).to_list()
         what = f"{doubled.len()} request ids have several outcomes that differ{such_as(examples)}; keep the right one"
         findings.append(
             Finding(rule="duplicate-outcomes", where=location, what=what, count=doubled.len(), examples=examples)
         )
-    frame = table.unique(_KEY, keep="first", maintain_order=True)
+    frame = rows.unique(_KEY, keep="first", maintain_order=True)
     return Outcomes(location=location, frame=frame, findings=(*findings, *_not_numbers(location, frame, columns)))
 
 
@@ -91,7 +91,8 @@ def join(log: Predictions, rows: "pl.DataFrame", outcomes: Outcomes) -> Joined:
     return Joined(frame=frame, findings=tuple(found), labelled=labelled)
 
 
-def _table(location: str, root: Path) -> "pl.DataFrame":
+def table(location: str, root: Path) -> "pl.DataFrame":
+    """Read a table of Parquet, CSV or JSON lines, one file or a glob; raise ConfigError when there is none."""
     import polars as pl
 
     readers: Mapping[str, Callable[..., pl.DataFrame]] = {
@@ -102,7 +103,7 @@ def _table(location: str, root: Path) -> "pl.DataFrame":
     }
     files = sorted(Path(name) for name in glob.glob(str(root / location), recursive=True) if Path(name).is_file())  # noqa: PTH207
     if not files:
-        raise ConfigError(f"{location}: no such outcomes; name the file or a glob")
+        raise ConfigError(f"{location}: no such table; name the file or a glob")
     unknown = [file.name for file in files if file.suffix not in readers]
     if unknown:
         raise ConfigError(*(f"{location}: {name} is none of {', '.join(readers)}; convert it" for name in unknown))

@@ -68,6 +68,8 @@ def content(record: Record) -> list[Block]:
         blocks += _explain(explanation)
     if registration := stages.get("register"):
         blocks += _register(registration)
+    if comparison := stages.get("compare-variants"):
+        blocks += _compare_variants(comparison)
     if recorded := stages.get("record"):
         blocks += _record(recorded)
     blocks += [_stages(stages), _facts(record)]
@@ -287,6 +289,37 @@ def _register(section: Record) -> Iterator[Block]:
         again = section["rejudged"]
         why = f" It was judged again, because somebody else became champion meanwhile: {again['why']}." if again else ""
         yield Paragraph(text=f"{words}, a challenger; {kept}.{why}")
+
+
+def _compare_variants(section: Record) -> Iterator[Block]:
+    """Say what was decided about two variants, and by which figures."""
+    carried = " It was carried out." if section["acted"] else ""
+    yield Paragraph(text=f"{_sentence(section['decision'])} {_sentence(section['why'])}{carried}", essential=True)
+    yield Table(
+        title="Variants",
+        columns=["metric", section["control"], section["treatment"], "bounds", "condition", "result"],
+        rows=[
+            _judged(section["metric"], f"gain above {section['metric']['min_gain']:g}"),
+            *(_judged(rail, f"{rail['condition']} {rail['value']:g}") for rail in section["guard_rails"]),
+        ],
+        essential=True,
+    )
+    ratio, units = section["sample_ratio"], section["metric"]["units"]
+    yield Paragraph(
+        text=f"{section['treatment']} has {ratio['found']:.1%} of the {section['unit']}s, {ratio['expected']:.1%} were meant; "
+        f"the metric is known of {number(units[0])} and {number(units[1])}. No decision is false with "
+        f"{section['confidence']:.0%} confidence, however often the test is looked at."
+    )
+    for finding in section["findings"]:
+        if finding["level"] == "warning":
+            yield Paragraph(text=f"Variants: {describe_finding(finding)}")
+
+
+def _judged(judged: Record, condition: str) -> list[str]:
+    bounds = judged["interval"]
+    drawn = f"[{number(bounds[0])}, {number(bounds[1])}]" if bounds else "-"
+    state = judged["state"] if judged["state"] == "passed" else f"{judged['state']}: {judged['reason']}"
+    return [judged["name"], number(judged["control"]), number(judged["treatment"]), drawn, condition, state]
 
 
 def _record(section: Record) -> Iterator[Block]:

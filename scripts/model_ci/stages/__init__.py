@@ -91,6 +91,14 @@ STAGES: Final = {
             outputs={"model-version": "version", "champion-version": "champion"},
         ),
         Stage(
+            name="compare-variants",
+            does="Decide whether the variant that is tried is promoted, rolled back, or kept running.",
+            line="operation",
+            judges=True,
+            writes=True,  # where it may act
+            outputs={"decision": "decision"},
+        ),
+        Stage(
             name="record", does="Commit the run's record to the records branch.", writes=True, always=True, amends=True
         ),
     )

@@ -1,0 +1,158 @@
+"""Compare-variants: which of two variants of a service is better, as often looked at as one likes."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from model_ci.config import CompareVariants, Config, GuardRail
+from model_ci.data import times
+from model_ci.errors import ConfigError
+from model_ci.experiment import measures
+from model_ci.experiment.exposures import Exposures, Sought
+from model_ci.run import Result, Run
+
+if TYPE_CHECKING:
+    from model_ci.experiment.decision import Plan, Rail
+    from model_ci.experiment.measures import Measure
+
+_HERE = "compare-variants"
+_VERDICTS = {"promote": "passed", "keep running": "done"}
+
+
+def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+    """The settings; what the logs hold is read anew each time."""
+    return {"compare-variants section": config.values[_HERE]}
+
+
+def check(config: Config) -> None:
+    """Find what is not set or contradicts itself."""
+    _sought(config)
+    _rails(config.compare_variants)
+
+
+def run(config: Config, run: Run) -> Result:
+    """Read both variants' rows and decide; the verdict is failed for a roll-back, an open end, or a test not to be trusted."""
+    from model_ci.experiment import decision, exposures
+
+    wanted = config.compare_variants
+    found = _allowed(exposures.read(_sought(config), config.root), wanted)
+    judged = decision.decide(found, _plan(config), ended=_ended(found, wanted))
+    metric, rails = judged.pop("metric"), judged.pop("guard_rails")
+    section = {
+        **judged,
+        "acted": False,
+        "control": wanted.control,
+        "treatment": wanted.treatment,
+        "unit": found.unit,
+        "span": {"first": _written(found.first), "last": _written(found.last)},
+        "metric": {
+            "name": wanted.metric,
+            "greater_is_better": _plan(config).greater_is_better,
+            "min_gain": wanted.min_gain,
+            **metric,
+        },
+        "guard_rails": [{**_named(rail), **judged} for rail, judged in zip(wanted.guard_rails, rails, strict=True)],
+        "confidence": wanted.confidence,
+    }
+    return Result(section=section, verdict=_VERDICTS.get(section["decision"], "failed"))
+
+
+def _sought(config: Config) -> Sought:
+    wanted, problems = config.compare_variants, []
+    for key, words in {"predictions": "name the folder of the prediction log", "metric": "name what decides"}.items():
+        if getattr(wanted, key) is None:
+            problems.append(f"{_HERE}.{key}: is not set; {words}")
+    if problems:
+        raise ConfigError(*problems)
+    return Sought(
+        predictions=str(wanted.predictions),
+        outcomes=wanted.outcomes,
+        truth=config.data.target,
+        control=wanted.control,
+        treatment=wanted.treatment,
+        since=_moment(wanted.since, "since"),
+        until=_moment(wanted.until, "until"),
+        unit=wanted.unit,
+        measures=_measures(wanted),
+    )
+
+
+def _measures(wanted: CompareVariants) -> "list[Measure]":
+    first = measures.resolve(str(wanted.metric), wanted.better, f"{_HERE}.metric")
+    rails = enumerate(wanted.guard_rails)
+    return [first, *(measures.resolve(r.metric, r.better, f"{_HERE}.guard_rails[{i}]") for i, r in rails)]
+
+
+def _rails(wanted: CompareVariants) -> "list[Rail]":
+    from model_ci.experiment.decision import Rail
+
+    found = []
+    for i, (rail, measure) in enumerate(zip(wanted.guard_rails, _measures(wanted)[1:], strict=True)):
+        quantile = None if rail.statistic == "mean" else float(rail.statistic[1:]) / 100
+        if quantile and measure.greater_is_better:
+            raise ConfigError(f"{_HERE}.guard_rails[{i}].statistic: quantiles are for what is better when it is less")
+        found.append(
+            Rail(
+                name=_named(rail)["name"],
+                greater_is_better=measure.greater_is_better,
+                quantile=quantile,
+                limit=rail.limit,
+                margin=rail.margin,
+            )
+        )
+    return found
+
+
+def _plan(config: Config) -> "Plan":
+    from model_ci.experiment.decision import Plan
+
+    wanted = config.compare_variants
+    return Plan(
+        greater_is_better=_measures(wanted)[0].greater_is_better,
+        min_gain=wanted.min_gain,
+        rails=_rails(wanted),
+        level=1 - wanted.confidence,
+        mismatch_level=1 - wanted.mismatch_confidence,
+        share=wanted.share,
+        min_units=wanted.min_units,
+        sharpest=wanted.sharpest_at,
+    )
+
+
+def _named(rail: GuardRail) -> dict[str, Any]:
+    limited = rail.limit is not None
+    return {
+        "name": rail.metric if rail.statistic == "mean" else f"{rail.metric} {rail.statistic}",
+        "condition": "limit" if limited else "margin",
+        "value": rail.limit if limited else rail.margin,
+    }
+
+
+def _moment(text: str | None, key: str) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{_HERE}.{key}: {text!r} is no time; write it in ISO 8601, as 2026-03-01T12:00:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _allowed(found: Exposures, wanted: CompareVariants) -> Exposures:
+    """Let what is allowed be a warning."""
+    findings = (replace(f, level="warning") if f.rule in wanted.allow else f for f in found.findings)
+    return replace(found, findings=tuple(findings))
+
+
+def _ended(found: Exposures, wanted: CompareVariants) -> bool:
+    if wanted.stop_after is None or found.first is None:
+        return False
+    if isinstance(wanted.stop_after, int):
+        return found.assigned.len() >= wanted.stop_after
+    now = _moment(wanted.until, "until") or datetime.now(UTC)
+    return (now - found.first).total_seconds() >= times.seconds(wanted.stop_after)
+
+
+def _written(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds")
