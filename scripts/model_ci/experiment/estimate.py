@@ -36,8 +36,9 @@ class Estimate:
 def estimate(units: "NDArray[Any]", treated: "NDArray[Any]", values: "NDArray[Any]") -> Estimate:
     """Estimate the difference; `units` are numbers from 0, `treated` tells the rows of the treatment.
 
-    The variance of the ratio of sums by the delta method, from the sums by unit (Deng, Knoblich and Lu, Applying the delta
-    method in metric analytics, KDD 2018); a unit that has seen both variants counts with the sum of its two parts.
+    The variance is the jackknife's, a unit left out at a time (Efron and Stein, Annals of Statistics 1981): as the delta
+    method's, but not too small where a few users send most of the requests. A unit that has seen both variants counts
+    with both its parts.
     """
     control, parts = _mean(units[~treated], values[~treated], _size(units))
     treatment, others = _mean(units[treated], values[treated], _size(units))
@@ -65,7 +66,7 @@ def _mean(units: "NDArray[Any]", values: "NDArray[Any]", size: int) -> "tuple[Me
         return Mean(value=value, variance=float("nan"), units=seen, rows=rows), np.zeros(size)
     value = float(values.mean())
     sums = np.bincount(units, weights=values, minlength=size)
-    parts = (sums - value * counts) / rows * np.sqrt(seen / (seen - 1))
+    parts = (sums - value * counts) / (rows - counts) * np.sqrt((seen - 1) / seen)
     variance = max(float((parts**2).sum()), _least(values, seen))
     return Mean(value=value, variance=variance, units=seen, rows=rows), parts
 
