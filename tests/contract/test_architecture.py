@@ -21,14 +21,15 @@ FLOORS = [
     ["judgement", "experiment", "monitoring", "ledger"],
     ["registry", "run", "model", "production"],
     ["data", "explanation", "gates", "git", "ci", "entrypoint", "forge", "handover", "report",
-     "targets"],
+     "targets", "image"],
     ["config", "git_refusal"],
     ["schema"],
     ["files", "errors"],
+    ["serving"],  # ships in the image, alone
 ]
 HEAVY = {
     "mlflow", "sklearn", "pandas", "polars", "numpy", "pandera", "pyarrow", "skops", "dvc", "rich", "scipy", "shap",
-    "matplotlib", "orjson", "prometheus_client", "boto3", "docker",
+    "matplotlib", "orjson", "uvicorn", "skl2onnx", "onnx", "onnxruntime", "prometheus_client", "boto3", "docker",
 }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""The serving image: what goes into it, and how it is built."""

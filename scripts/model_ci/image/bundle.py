@@ -1,0 +1,244 @@
+"""The bundle: everything that goes into the image, in one folder: the model, its manifest, and the service's code."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from model_ci.errors import ConfigError
+from model_ci.files import write_atomically
+from model_ci.image import parity
+from model_ci.image.converters import UnconvertibleError
+from model_ci.serving import engine
+from model_ci.serving.manifest import FOLDER, ONNX, ONNX_FILE, SKLEARN, VERSION, digest
+from model_ci.serving.refusal import Refusal
+from model_ci.serving.signature import TYPES, Column, Rows, Signature
+from model_ci.serving.sklearn_engine import SklearnEngine
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MANIFEST: Final = "manifest.json"
+CODE: Final = "app"  # holds the package, and is on the path of the process
+PROBE_ROWS: Final = 32
+PARITY_ROWS: Final = 2000
+TOLERANCE: Final = 1e-6
+_SAME: Final = 1e-9  # the same library on another machine
+_SERVER: Final = ("httptools", "numpy", "orjson", "prometheus-client", "uvicorn", "uvloop")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A trained model with what its run's record says of it.
+
+    `files` are the SHA-256 of the files below `folder` as recorded; `estimator` was loaded from them.
+    """
+
+    folder: Path
+    files: Mapping[str, str]
+    estimator: Any
+    columns: Sequence[str]
+    classes: Sequence[Any]
+    name: str
+    task: str
+    run_id: str
+    version: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """What was made: `folder` holds model/, manifest.json and app/; `requirements` are exact, direct requirements."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    requirements: Sequence[str]
+
+
+def create(source: Source, rows: "pd.DataFrame", into: Path, *, wanted: str = "auto", tolerance: float = TOLERANCE) -> Bundle:  # fmt: skip
+    """Make the bundle in the empty folder `into`; `rows` are real rows, of the holdout, to compare and to probe with.
+
+    `wanted` is auto, onnx or sklearn. Raises ConfigError when the files are not as recorded, when the flavour is not
+    scikit-learn's, or when ONNX is wanted and the model does not convert or answers differently.
+    """
+    stated = _stated(source.folder)
+    _copy(source, into / FOLDER)
+    signature = Signature(_columns(stated, rows[list(source.columns)]))
+    real = _rows(rows[list(source.columns)].head(PARITY_ROWS), signature)
+    reference = SklearnEngine(source.estimator, signature)
+    onnx, why = (None, "the configuration asks for it") if wanted == SKLEARN else _onnx(source, signature, reference, real, into, tolerance)  # fmt: skip
+    if onnx is None and wanted == ONNX:
+        raise ConfigError(f"build-image.engine: onnx cannot be had: {why}; write engine: auto or sklearn")
+    files = _hashes(into)
+    manifest: dict[str, Any] = {
+        "schema_version": VERSION, "name": source.name, "version": source.version, "run_id": source.run_id,
+        "task": source.task, "classes": [_plain(c) for c in source.classes], "features": signature.names,
+        "signature": [{"name": c.name, "type": c.type, "required": c.required} for c in signature.columns],
+        "engine": SKLEARN if onnx is None else ONNX, "why": why, "onnx": onnx, "sklearn": _how(stated, source),
+        "probe": _probe(reference, real, signature, _SAME if onnx is None else tolerance),
+        "files": files, "digest": digest(files),
+    }  # fmt: skip
+    write_atomically(into / MANIFEST, json.dumps(manifest, indent=1, allow_nan=False).encode() + b"\n")
+    _copy_code(into / CODE)
+    return Bundle(folder=into, manifest=manifest, requirements=requirements(manifest["engine"], source.folder))
+
+
+def requirements(engine_name: str, folder: Path) -> list[str]:
+    """Return what the engine needs, each pinned: the server's as installed here, the model's as its own file says."""
+    from importlib.metadata import version
+
+    names = {*_SERVER, *(("onnxruntime",) if engine_name == ONNX else ())}
+    pinned = {name: f"{name}=={version(name)}" for name in names}
+    if engine_name == SKLEARN:
+        lines = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
+        kept = [line.strip() for line in lines if line.strip() and not line.strip().startswith(("#", "-"))]
+        pinned |= {_name(line): line for line in kept if _name(line) not in ("mlflow", "mlflow-skinny")}
+    return sorted(pinned.values())
+
+
+def _name(requirement: str) -> str:
+    import re
+
+    return re.split(r"[\s\[<>=!~;@]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+
+
+def _stated(folder: Path) -> dict[str, Any]:
+    """Return the MLmodel file; raise ConfigError for a flavour that is not served."""
+    import yaml
+
+    stated: dict[str, Any] = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+    if "sklearn" not in stated.get("flavors", {}):
+        named = ", ".join(stated.get("flavors", {})) or "none"
+        raise ConfigError(
+            f"build-image: the model's flavour is {named}, and the service runs scikit-learn's; save it with mlflow.sklearn"
+        )
+    return stated
+
+
+def _copy(source: Source, target: Path) -> None:
+    """Copy the model's files; raise ConfigError when one is not as recorded."""
+    shutil.copytree(source.folder, target, ignore=shutil.ignore_patterns("__pycache__"))
+    found = _hashes(target.parent)
+    expected = {f"{FOLDER}/{name}": sha256 for name, sha256 in source.files.items()}
+    if found != expected:
+        wrong = sorted(n for n in found.keys() | expected.keys() if found.get(n) != expected.get(n))
+        raise ConfigError(
+            f"{source.folder}: {', '.join(wrong)} not as recorded when the model was trained; train again"
+        )
+
+
+def _hashes(root: Path) -> dict[str, str]:
+    files = sorted(f for f in (root / FOLDER).rglob("*") if f.is_file())
+    return {f.relative_to(root).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+def _columns(stated: Mapping[str, Any], rows: "pd.DataFrame") -> list[Column]:
+    """Return the signature's columns; where the model has none that names columns, those of the rows."""
+    inputs = json.loads((stated.get("signature") or {}).get("inputs") or "[]")
+    if not inputs or not all("name" in column and column["type"] in TYPES for column in inputs):
+        inputs = _inferred(rows)
+    odd = [f"{c['name']} ({c['type']})" for c in inputs if c["type"] not in TYPES]
+    if odd:
+        raise ConfigError(f"build-image: the service takes no columns of the types of {', '.join(odd)}; leave them out")
+    return [Column(name=c["name"], type=c["type"], required=bool(c.get("required", True))) for c in inputs]
+
+
+def _inferred(rows: "pd.DataFrame") -> list[dict[str, Any]]:
+    from mlflow.models import infer_signature
+
+    found: list[dict[str, Any]] = infer_signature(rows).inputs.to_dict()
+    return found
+
+
+def _rows(frame: "pd.DataFrame", signature: Signature) -> Rows:
+    """Return the rows that are by the signature, as a request would bring them."""
+    given = {name: [_sent(v) for v in frame[name].astype(object)] for name in signature.names if name in frame}
+    count = len(frame)
+    try:
+        return signature.rows(given, count)
+    except Refusal as refusal:
+        bad = {problem.row for problem in refusal.problems}
+        kept = [] if None in bad else [row for row in range(count) if row not in bad]
+        if not kept:
+            raise ConfigError(
+                f"build-image: no row of the data is by the model's signature: {refusal.message}"
+            ) from None
+    return signature.rows({name: [values[row] for row in kept] for name, values in given.items()}, len(kept))
+
+
+def _sent(value: Any) -> Any:
+    import pandas as pd
+
+    if value is None or value is pd.NA or value is pd.NaT or value != value:
+        return None
+    return value.isoformat() if hasattr(value, "isoformat") else _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def _onnx(  # noqa: PLR0913, PLR0917 - all that the comparison is made of
+    source: Source, signature: Signature, reference: SklearnEngine, rows: Rows, into: Path, tolerance: float
+) -> tuple[dict[str, Any] | None, str]:
+    """Convert and compare; write the graph only when it agrees. Return the record and why."""
+    from model_ci.image import onnx
+    from model_ci.serving.onnx_engine import OnnxEngine
+
+    try:
+        graph = onnx.convert(source.estimator, signature.columns)
+        loaded = OnnxEngine(graph, signature, [_plain(c) for c in source.classes], 1)
+        found = parity.compare(loaded, reference, rows, signature, tolerance)
+    except UnconvertibleError as error:
+        return None, str(error)
+    except Refusal as refusal:
+        return None, f"the rows of the data are refused: {refusal.message}"
+    except Exception as error:  # noqa: BLE001 - a graph that ONNX Runtime does not take
+        return None, f"ONNX Runtime cannot run it: {' '.join(str(error).split())[:200]}"
+    if not found.holds:
+        return None, _told(found)
+    (into / ONNX_FILE).write_bytes(graph)
+    return {"parity": found.as_record()}, "it converts, and answers alike"
+
+
+def _told(found: parity.Parity) -> str:
+    if not found.labels_equal:
+        return f"on {found.rows} rows the graph names other labels than the model"
+    if not found.refused_alike:
+        return "the graph answers rows that the model refuses, or the other way round"
+    return (
+        f"on {found.rows} rows the graph differs by up to {found.max_abs_difference:.3g}, more than {found.tolerance:g}"
+    )
+
+
+def _how(stated: Mapping[str, Any], source: Source) -> dict[str, Any]:
+    flavor = stated["flavors"]["sklearn"]
+    return {
+        "file": f"{FOLDER}/{flavor['pickled_model']}", "format": flavor["serialization_format"],
+        "trusted_types": list(flavor.get("skops_trusted_types") or []),
+    }  # fmt: skip
+
+
+def _probe(reference: SklearnEngine, rows: Rows, signature: Signature, tolerance: float) -> dict[str, Any]:
+    """Return rows with what the model itself says of them."""
+    count = min(PROBE_ROWS, rows.count)
+    some = Rows(count=count, values=[values[:count] for values in rows.values])
+    said = engine.ask(reference, some)
+    return {
+        "inputs": {"columns": signature.names, "data": [list(row) for row in zip(*some.values, strict=True)]},
+        "outputs": said.listed,
+        "probabilities": None if said.probabilities is None else said.probabilities.tolist(),
+        "tolerance": tolerance,
+    }
+
+
+def _copy_code(target: Path) -> None:
+    """Copy what runs in the image: the service, and nothing else of model-ci."""
+    package = Path(__file__).parents[1]
+    (target / package.name).mkdir(parents=True)
+    shutil.copyfile(package / "__init__.py", target / package.name / "__init__.py")
+    shutil.copytree(
+        package / "serving", target / package.name / "serving", ignore=shutil.ignore_patterns("__pycache__")
+    )

@@ -1,0 +1,106 @@
+"""The Open Inference Protocol, version 2: tensors in, tensors out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from model_ci.serving.predictions import Predictions
+from model_ci.serving.refusal import Problem, Refusal
+from model_ci.serving.signature import Rows, Signature, refused
+
+DATATYPES: Final = {
+    "string": "BYTES", "long": "INT64", "integer": "INT32", "double": "FP64", "float": "FP32", "boolean": "BOOL",
+    "datetime": "BYTES",
+}  # fmt: skip
+KNOWN: Final = {
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES",
+}  # fmt: skip
+LABELS, PROBABILITIES = "predict", "predict_proba"
+_KINDS: Final = {"i": "INT64", "f": "FP64", "b": "BOOL"}
+
+
+def rows(body: Mapping[str, Any], signature: Signature, limit: int) -> Rows:
+    """Read tensors, one a column, or one of all columns side by side.
+
+    Raises Refusal 400 for another form, 413 for too many rows, 422 for values that are not by the signature.
+    """
+    tensors = body.get("inputs")
+    if type(tensors) is not list or not tensors or not all(type(tensor) is dict for tensor in tensors):
+        raise Refusal(400, "format", "inputs must be a list of tensors, each with name, shape, datatype and data")
+    names = [tensor.get("name") for tensor in tensors]
+    if not all(type(name) is str for name in names) or len(set(names)) != len(names):
+        raise Refusal(400, "format", "every tensor must have a name, and no two the same")
+    shapes = [_shape(tensor) for tensor in tensors]
+    counts = {shape[0] for shape in shapes}
+    if len(counts) > 1:
+        told = ", ".join(f"{name} has {shape[0]}" for name, shape in zip(names[:10], shapes, strict=False))
+        raise Refusal(400, "format", f"all tensors must have as many rows: {told}")
+    count = counts.pop()
+    if count > limit:
+        raise Refusal(413, "rows", f"{count} rows are more than the {limit} that one request may have; send fewer")
+    if count == 0:
+        raise refused([Problem(reason="there are no rows; send at least one")])
+    columns: dict[str, Sequence[Any]] = {}
+    for tensor, shape in zip(tensors, shapes, strict=True):
+        columns |= _columns(tensor, shape, signature)
+    return signature.rows(columns, count)
+
+
+def _shape(tensor: Mapping[str, Any]) -> tuple[int, int]:
+    """Return rows and columns of a tensor."""
+    name, shape = tensor["name"], tensor.get("shape")
+    if tensor.get("datatype") not in KNOWN:
+        raise Refusal(400, "format", f"{name}: datatype must be one of {', '.join(sorted(KNOWN))}")
+    if type(shape) is not list or len(shape) not in (1, 2) or not all(type(n) is int and n >= 0 for n in shape):
+        raise Refusal(400, "format", f"{name}: shape must be [rows] or [rows, columns]. Got {str(shape)[:60]}.")
+    return (shape[0], 1) if len(shape) == 1 else (shape[0], shape[1])
+
+
+def _columns(tensor: Mapping[str, Any], shape: tuple[int, int], signature: Signature) -> dict[str, Sequence[Any]]:
+    name, (count, wide), data = tensor["name"], shape, tensor.get("data")
+    if type(data) is not list:
+        raise Refusal(400, "format", f"{name}: data must be a list; binary tensors are not read")
+    values = list(_flat(data)) if data and type(data[0]) is list else data
+    if len(values) != count * wide:
+        raise Refusal(400, "format", f"{name}: shape {list(shape)} wants {count * wide} values. Got {len(values)}.")
+    if wide == 1 and (name in signature.names or len(signature.names) > 1):
+        return {name: values}
+    if wide != len(signature.names):
+        raise Refusal(400, "format", f"{name}: has {wide} columns, and the model takes {len(signature.names)}")
+    return {column: values[i::wide] for i, column in enumerate(signature.names)}
+
+
+def _flat(data: Sequence[Any]) -> Iterator[Any]:
+    for part in data:
+        if type(part) is list:
+            yield from part
+        else:
+            yield part
+
+
+def wanted(body: Mapping[str, Any], offered: Sequence[str]) -> Sequence[str]:
+    """Return which outputs a request names; all where it names none. Raise Refusal 400 for one that there is not."""
+    outputs = body.get("outputs")
+    if not outputs:
+        return offered
+    named: list[Any] = [o.get("name") for o in outputs if type(o) is dict] if type(outputs) is list else []
+    if not named or len(named) != len(outputs) or not all(name in offered for name in named):
+        raise Refusal(400, "format", f"outputs must name some of {', '.join(offered)}")
+    return named
+
+
+def offered(task: str, *, probabilities: bool) -> Sequence[str]:
+    """Name the outputs of a model."""
+    return (LABELS, PROBABILITIES) if probabilities and task != "regression" else (LABELS,)
+
+
+def answer(found: Predictions, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Write predictions as tensors."""
+    outputs: list[dict[str, Any]] = []
+    for name in names:
+        values = found.labels if name == LABELS else found.probabilities
+        if values is not None:
+            datatype = _KINDS.get(values.dtype.kind, "BYTES")
+            outputs.append(
+                {"name": name, "datatype": datatype, "shape": list(values.shape), "data": values.ravel().tolist()}
+            )
+    return outputs

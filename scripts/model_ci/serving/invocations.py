@@ -1,0 +1,95 @@
+"""MLflow's protocol: four ways to write rows down, and one answer."""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any, Final
+
+from model_ci.serving.refusal import Problem, Refusal
+from model_ci.serving.signature import Rows, Signature, refused
+
+FORMATS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
+
+
+def rows(body: Mapping[str, Any], signature: Signature, limit: int) -> Rows:
+    """Read the rows of a request; raise Refusal 400 for another form, 413 for too many rows, 422 for wrong values."""
+    named = [name for name in FORMATS if name in body]
+    if len(named) != 1:
+        raise Refusal(400, "format", f"the body must have exactly one of {', '.join(FORMATS)}. Got {_keys(body)}.")
+    given = body[named[0]]
+    columns, count = _split(given) if named[0] == "dataframe_split" else _any(given, named[0], signature)
+    if count == 0:
+        raise refused([Problem(reason="there are no rows; send at least one")])
+    if count > limit:
+        raise Refusal(413, "rows", f"{count} rows are more than the {limit} that one request may have; send fewer")
+    return signature.rows(columns, count)
+
+
+def _split(given: Any) -> tuple[Mapping[str, Sequence[Any]], int]:
+    if type(given) is not dict or type(given.get("columns")) is not list or type(given.get("data")) is not list:
+        raise Refusal(400, "format", "dataframe_split must be a mapping with the lists 'columns' and 'data'")
+    return _matrix(given["data"], given["columns"], "dataframe_split.data")
+
+
+def _matrix(data: Sequence[Any], names: Sequence[Any], where: str) -> tuple[Mapping[str, Sequence[Any]], int]:
+    """Turn a list of rows, each a list, into columns."""
+    wide = len(names)
+    if not all(type(name) is str for name in names):
+        raise Refusal(400, "format", "the names of the columns must be text")
+    if len(set(names)) != wide:
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise Refusal(400, "format", f"the column {', '.join(twice)} is there more than once; send it once")
+    wrong = [
+        Problem(row=row, reason=f"must be a list of {wide} values, one for each column. Got {_size(values)}.")
+        for row, values in enumerate(data)
+        if type(values) is not list or len(values) != wide
+    ]
+    if wrong:
+        raise refused(wrong)
+    return dict(zip(names, zip(*data, strict=True), strict=True)), len(data)
+
+
+def _any(given: Any, where: str, signature: Signature) -> tuple[Mapping[str, Sequence[Any]], int]:
+    """Read rows as mappings or lists, or, of `inputs` and `instances`, a mapping of columns."""
+    if type(given) is dict and where != "dataframe_records":
+        return _columns(given, where)
+    if type(given) is not list:
+        raise Refusal(400, "format", f"{where} must be a list of rows. Got a {type(given).__name__}.")
+    kinds = set(map(type, given))
+    if kinds == {dict} or not given:
+        return _records(given)
+    if kinds == {list} and where != "dataframe_records":
+        return _matrix(given, signature.names, where)
+    if where != "dataframe_records" and len(signature.names) == 1 and not kinds & {dict, list}:
+        return {signature.names[0]: given}, len(given)
+    row = next(i for i, value in enumerate(given) if type(value) is not dict)
+    raise refused([Problem(row=row, reason=f"must be a mapping of column to value. Got {_size(given[row])}.")])
+
+
+def _records(given: Sequence[dict[str, Any]]) -> tuple[Mapping[str, Sequence[Any]], int]:
+    names = dict.fromkeys(chain.from_iterable(given))
+    return {name: [row.get(name) for row in given] for name in names}, len(given)
+
+
+def _columns(given: Mapping[str, Any], where: str) -> tuple[Mapping[str, Sequence[Any]], int]:
+    """Read a mapping of column to its values; a column may be one value when all are."""
+    lists = {name: values if type(values) is list else [values] for name, values in given.items()}
+    counts = {len(values) for values in lists.values()}
+    if len(counts) > 1:
+        told = ", ".join(f"{name} has {len(values)}" for name, values in list(lists.items())[:10])
+        raise Refusal(400, "format", f"the columns of {where} must have as many values each: {told}")
+    unnested = {name: [_unwrapped(value) for value in values] for name, values in lists.items()}
+    return unnested, counts.pop() if counts else 0
+
+
+def _unwrapped(value: Any) -> Any:
+    """A column of shape (rows, 1) is a column."""
+    return value[0] if type(value) is list and len(value) == 1 else value
+
+
+def _size(value: Any) -> str:
+    return f"a list of {len(value)}" if type(value) is list else f"a {type(value).__name__}"
+
+
+def _keys(body: Mapping[str, Any]) -> str:
+    shown = [repr(key)[:60] for key in list(body)[:10]]
+    return ", ".join(shown) or "an empty mapping"

@@ -1,0 +1,81 @@
+"""The manifest: what the service serves, and the hashes that every file must have before it is opened."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from model_ci.serving.refusal import StartError
+
+VERSION: Final = 1
+ONNX, SKLEARN = "onnx", "sklearn"
+FOLDER: Final = "model"  # beside the manifest; nothing lies in it that the manifest does not name
+ONNX_FILE: Final = "model/model.onnx"
+_KEYS: Final = {
+    "name": str, "run_id": str, "task": str, "classes": list, "features": list, "signature": list, "files": dict,
+    "engine": str, "probe": dict, "digest": str,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What `manifest.json` says; schemas/manifest.schema.json describes each key."""
+
+    root: Path
+    values: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, file: Path) -> "Manifest":
+        """Read a manifest; raise StartError when it is absent or none of ours."""
+        try:
+            values = json.loads(file.read_bytes())
+        except (OSError, ValueError) as error:
+            raise StartError(f"{file}: cannot be read: {error}; build the image again") from None
+        if not isinstance(values, dict) or values.get("schema_version") != VERSION:
+            raise StartError(f"{file}: is no manifest of version {VERSION}; build the image again")
+        wrong = [k for k, kind in _KEYS.items() if not isinstance(values.get(k), kind)]
+        if wrong:
+            raise StartError(f"{file}: {', '.join(wrong)} missing or of another type; build the image again")
+        if values["engine"] not in (ONNX, SKLEARN):
+            raise StartError(f"{file}: engine must be {ONNX} or {SKLEARN}. Got {values['engine']!r}.")
+        return cls(root=file.resolve().parent, values=values)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.values[key]
+
+    @property
+    def version(self) -> str:
+        """The registered version; empty for a model that was not registered."""
+        version = self.values.get("version")
+        return "" if version is None else str(version)
+
+    @property
+    def classes(self) -> Sequence[Any]:
+        """The target's values in the order of the probabilities; none for a number."""
+        return list(self.values["classes"])
+
+    def check_files(self) -> None:
+        """Raise StartError unless the files are exactly those of the manifest, byte for byte."""
+        there = {f.relative_to(self.root).as_posix() for f in (self.root / FOLDER).rglob("*") if not f.is_dir()}
+        known = dict(self.values["files"])
+        wrong = [f"{self.root / name}: the manifest does not know this file; remove it" for name in there - set(known)]
+        for name, expected in sorted(known.items()):
+            try:
+                found = hashlib.sha256((self.root / name).read_bytes()).hexdigest()
+            except OSError as error:
+                wrong.append(f"{self.root / name}: cannot be read: {error.strerror}; build the image again")
+                continue
+            if found != expected:
+                wrong.append(f"{self.root / name}: is not what the manifest vouches for; build the image again")
+        if digest(known) != self.values["digest"]:
+            wrong.append(f"{self.root}: the manifest's digest is not that of its files; build the image again")
+        if wrong:
+            raise StartError(*wrong)
+
+
+def digest(files: Mapping[str, str]) -> str:
+    """Return the SHA-256 over all files' names and hashes: equal for equal content."""
+    text = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(files.items()))
+    return hashlib.sha256(text.encode()).hexdigest()

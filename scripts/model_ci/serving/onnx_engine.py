@@ -1,0 +1,52 @@
+"""A model through ONNX Runtime: two tensors in, labels and probabilities out."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from model_ci.serving.engine import matrix
+from model_ci.serving.predictions import Predictions
+from model_ci.serving.signature import NUMBERS, Rows, Signature
+
+TEXTS, NUMBERS_INPUT = "texts", "numbers"
+NULL: Final = "\x00null"  # a tensor of text has no null
+
+
+class OnnxEngine:
+    """The graph takes the text columns as one tensor and all others, as doubles, as another, in the signature's order."""
+
+    def __init__(self, model: bytes, signature: Signature, classes: Sequence[Any], threads: int) -> None:
+        import numpy as np
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # what it cannot do, it raises as well
+        if threads == 1:
+            options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        kinds = [column.type for column in signature.columns]
+        self._texts = [i for i, kind in enumerate(kinds) if kind == "string"]
+        self._numbers = [i for i, kind in enumerate(kinds) if kind in NUMBERS]
+        self._kind = np.array(classes).dtype if classes and not isinstance(classes[0], str) else None
+        self._classifies = bool(classes)
+
+    def predict(self, rows: Rows) -> Predictions:
+        """Run the graph."""
+        given = {}
+        if self._numbers:
+            given[NUMBERS_INPUT] = matrix([rows.values[i] for i in self._numbers], "float64")
+        if self._texts:
+            given[TEXTS] = matrix([_filled(rows.values[i]) for i in self._texts], object)
+        answers = self._session.run(None, given)
+        labels = answers[0].ravel()
+        if not self._classifies:
+            return Predictions(labels=labels, probabilities=None)
+        if self._kind is not None and labels.dtype != self._kind:
+            labels = labels.astype(self._kind)
+        return Predictions(labels=labels, probabilities=answers[1] if len(answers) > 1 else None)
+
+
+def _filled(values: Sequence[Any]) -> Sequence[Any]:
+    return [NULL if value is None else value for value in values] if None in values else values

@@ -1,0 +1,131 @@
+"""One model, ready or not: loaded, warmed up by a real prediction, and asked."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from model_ci.serving import engine
+from model_ci.serving.manifest import Manifest
+from model_ci.serving.metrics import Metrics
+from model_ci.serving.predictions import Predictions
+from model_ci.serving.refusal import Refusal, StartError
+from model_ci.serving.settings import Settings
+from model_ci.serving.signature import Rows, Signature
+
+_BEGIN: Final = time.time()
+
+
+class Service:
+    """The model behind the routes.
+
+    `ready` becomes true when the probe rows have been predicted as the manifest says, and false for good on draining.
+    """
+
+    def __init__(self, settings: Settings, manifest: Manifest) -> None:
+        self.settings = settings
+        self.manifest = manifest
+        self.signature = Signature.read(manifest["signature"])
+        self.metrics = Metrics(settings.variant)
+        self.metrics.version = manifest.version
+        self.metrics.info = {
+            "run_id": manifest["run_id"], "digest": manifest["digest"], "engine": manifest["engine"],
+        }  # fmt: skip
+        self.ready = False
+        self.draining = False
+        self._engine: engine.Engine | None = None
+
+    def load(self) -> None:
+        """Check the files, load the model and predict the probe rows.
+
+        Raises StartError when a file is not what the manifest vouches for, or the model does not answer as it should.
+        """
+        begin = time.perf_counter()
+        self.manifest.check_files()
+        try:
+            loaded = engine.load(self.manifest, self.signature, self.settings.threads)
+        except (StartError, MemoryError):
+            raise
+        except Exception as error:
+            first = (str(error) or type(error).__name__).splitlines()[0]
+            raise StartError(
+                f"{self.manifest.root}: the model cannot be loaded: {first}; build the image again"
+            ) from error
+        warm_up(loaded, self.manifest, self.signature)
+        self._engine = loaded
+        self.metrics.load_seconds = time.perf_counter() - begin
+
+    def begin(self) -> None:
+        """Say yes from now on."""
+        self.metrics.cold_start_seconds = age_s()
+        self.ready = not self.draining
+
+    def drain(self) -> None:
+        """Say no to those who ask whether to send more, and go on answering."""
+        self.draining, self.ready = True, False
+
+    def ask(self, rows: Rows) -> tuple[Predictions, float]:
+        """Return predictions, and the seconds that they took; raise Refusal 503 while the model is being loaded."""
+        if self._engine is None:
+            raise Refusal(503, "loading", "the model is being loaded; ask again in a moment")
+        begin = time.perf_counter()
+        found = engine.ask(self._engine, rows)
+        return found, time.perf_counter() - begin
+
+    def described(self) -> Mapping[str, Any]:
+        """Return what is served, for people and for the tools that compare."""
+        manifest = self.manifest
+        return {
+            "name": manifest["name"], "version": manifest["version"], "run_id": manifest["run_id"],
+            "variant": self.settings.variant, "digest": manifest["digest"], "engine": manifest["engine"],
+            "task": manifest["task"], "classes": list(manifest.classes), "features": self.signature.names,
+        }  # fmt: skip
+
+
+def warm_up(loaded: engine.Engine, manifest: Manifest, signature: Signature) -> None:
+    """Predict the manifest's probe rows; raise StartError when the answers are not the manifest's."""
+    probe = manifest["probe"]
+    given = dict(zip(probe["inputs"]["columns"], zip(*probe["inputs"]["data"], strict=True), strict=True))
+    try:
+        found = engine.ask(loaded, signature.rows(given, len(probe["outputs"])))
+    except Refusal as refusal:
+        raise StartError(f"{manifest.root}: the model refuses its probe rows: {refusal.message}") from None
+    told = differences(found, probe)
+    if told:
+        raise StartError(
+            f"{manifest.root}: the model does not answer its probe rows as it did when the image was built: {told}"
+        )
+
+
+def differences(found: Predictions, probe: Mapping[str, Any]) -> str | None:
+    """Tell how answers miss those that a manifest holds; None where they are the same within its tolerance."""
+    labels, tolerance = found.listed, float(probe["tolerance"])
+    wrong = [row for row, (a, b) in enumerate(zip(labels, probe["outputs"], strict=True)) if not _same(a, b, tolerance)]
+    if wrong:
+        row = wrong[0]
+        return f"{len(wrong)} of {len(labels)} differ, the first in row {row}: {labels[row]!r} and not {probe['outputs'][row]!r}"
+    expected = probe["probabilities"]
+    if (expected is None) != (found.probabilities is None):
+        return "probabilities are there on one side only"
+    if expected is None or found.probabilities is None:
+        return None
+    pairs = zip(found.probabilities.ravel().tolist(), [p for row in expected for p in row], strict=True)
+    miss = max(abs(a - b) for a, b in pairs)
+    return None if miss <= tolerance else f"the probabilities differ by up to {miss:.3g}, more than {tolerance:g}"
+
+
+def _same(ours: Any, theirs: Any, tolerance: float) -> bool:
+    if isinstance(ours, float) and isinstance(theirs, (int, float)):
+        return abs(ours - theirs) <= tolerance * max(1.0, abs(theirs))
+    return bool(ours == theirs)
+
+
+def age_s() -> float:
+    """Return the seconds since the process was started, as the kernel counts; since this module's import elsewhere."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19])
+        up = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+        return max(up - ticks / os.sysconf("SC_CLK_TCK"), 0.0)
+    except (OSError, ValueError, IndexError):
+        return time.time() - _BEGIN

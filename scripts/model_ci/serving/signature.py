@@ -1,0 +1,186 @@
+"""The signature: which columns a model takes, of which types, and whether what a caller sends is that.
+
+Types are MLflow's. A value is taken where nothing of it is lost: 5 for a double, 5.0 or "5" for a long, but not 5.5.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from model_ci.serving.refusal import Problem, Refusal
+
+TYPES: Final = ("string", "long", "integer", "double", "float", "boolean", "datetime")
+NUMBERS: Final = ("long", "integer", "double", "float", "boolean")
+_RANGES: Final = {"long": (-(2**63), 2**63 - 1), "integer": (-(2**31), 2**31 - 1)}
+_NONE: Final = type(None)
+_LONGEST: Final = 60  # of a value in a message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of the input; one that is not required may be left out, and is null then."""
+
+    name: str
+    type: str
+    required: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Checked rows: for each column of the signature, in its order, the values of all rows."""
+
+    count: int
+    values: Sequence[Sequence[Any]]
+
+
+class Signature:
+    """The columns of a model, in the order in which it takes them."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.columns = list(columns)
+        self.names = [column.name for column in columns]
+        self._checks = [(column.name, _CHECKS[column.type], column) for column in columns]
+
+    @classmethod
+    def read(cls, records: Sequence[Mapping[str, Any]]) -> "Signature":
+        """Make a signature of the manifest's list."""
+        return cls([Column(name=r["name"], type=r["type"], required=r["required"]) for r in records])
+
+    def rows(self, given: Mapping[str, Sequence[Any]], count: int) -> Rows:
+        """Check columns of `count` values each; raise Refusal 422 with every problem.
+
+        Columns that the model does not know are left aside, as MLflow does.
+        """
+        problems: list[Problem] = []
+        values: list[Sequence[Any]] = []
+        for name, check, column in self._checks:
+            found = given.get(name)
+            if found is None:
+                if column.required:
+                    problems.append(Problem(column=name, reason="the model needs this column, and it is not there"))
+                    continue
+                found = (None,) * count
+            values.append(check(found, column, problems))
+        if problems:
+            raise refused(problems)
+        return Rows(count=count, values=values)
+
+
+def refused(problems: Sequence[Problem]) -> Refusal:
+    """Return the refusal of rows that are not by the signature."""
+    first = problems[0]
+    where = f"column {first.column!r}" if first.column is not None else "the rows"
+    at = f", row {first.row}" if first.row is not None else ""
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return Refusal(422, "input", f"{where}{at}: {first.reason}{more}", problems)
+
+
+def _text(values: Sequence[Any], column: Column, problems: list[Problem]) -> Sequence[Any]:
+    kinds = set(map(type, values))
+    if kinds <= {str, _NONE}:
+        return values
+    found: list[Any] = []
+    for row, value in enumerate(values):
+        if _is_null(value):
+            found.append(None)
+            continue
+        if type(value) is not str:
+            problems.append(Problem(column=column.name, row=row, reason=f"must be text or null. Got {_shown(value)}."))
+        found.append(value)
+    return found
+
+
+def _double(values: Sequence[Any], column: Column, problems: list[Problem]) -> Sequence[Any]:
+    kinds = set(map(type, values))
+    if kinds <= {float, _NONE}:
+        return values
+    if kinds <= {float, int, bool, _NONE}:
+        try:
+            return [None if value is None else float(value) for value in values]
+        except OverflowError:
+            pass
+    found = []
+    for row, value in enumerate(values):
+        try:
+            found.append(None if value is None else _as_float(value))
+        except (ValueError, OverflowError):
+            problems.append(
+                Problem(column=column.name, row=row, reason=f"must be a number or null. Got {_shown(value)}.")
+            )
+    return found
+
+
+def _as_float(value: Any) -> float:
+    if type(value) is str and ("_" in value or len(value) > _LONGEST):
+        raise ValueError
+    if not isinstance(value, (int, float, str)):
+        raise ValueError  # noqa: TRY004 - told to the caller as one kind of problem
+    return float(value)
+
+
+def _long(values: Sequence[Any], column: Column, problems: list[Problem]) -> Sequence[Any]:
+    low, high = _RANGES[column.type]
+    if set(map(type, values)) == {int} and min(values) >= low and max(values) <= high:
+        return values
+    found = []
+    for row, value in enumerate(values):
+        try:
+            number = _as_int(value)
+        except (ValueError, OverflowError):
+            number = low - 1
+        if not low <= number <= high:
+            reason = f"must be a whole number from {low} to {high}. Got {_shown(value)}."
+            problems.append(Problem(column=column.name, row=row, reason=reason))
+            continue
+        found.append(number)
+    return found
+
+
+def _as_int(value: Any) -> int:
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if type(value) is str and "_" not in value and len(value) <= _LONGEST:
+        return int(value)
+    raise ValueError
+
+
+def _boolean(values: Sequence[Any], column: Column, problems: list[Problem]) -> Sequence[Any]:
+    if set(map(type, values)) == {bool}:
+        return values
+    for row, value in enumerate(values):
+        if type(value) is not bool:
+            problems.append(Problem(column=column.name, row=row, reason=f"must be true or false. Got {_shown(value)}."))
+    return values
+
+
+def _datetime(values: Sequence[Any], column: Column, problems: list[Problem]) -> Sequence[Any]:
+    found = []
+    for row, value in enumerate(values):
+        try:
+            found.append(None if _is_null(value) else datetime.fromisoformat(value).isoformat())
+        except (TypeError, ValueError):
+            reason = f"must be a time such as 2024-05-01T12:30:00, or null. Got {_shown(value)}."
+            problems.append(Problem(column=column.name, row=row, reason=reason))
+    return found
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and value.bit_length() > 256:
+        return "a whole number of more than 77 digits"
+    text = repr(value) if isinstance(value, (int, float, str, _NONE)) else f"a {_WORDS.get(type(value), 'value')}"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+_WORDS: Final[dict[Any, str]] = {list: "list", dict: "mapping"}
+_CHECKS: Final = {
+    "string": _text, "long": _long, "integer": _long, "double": _double, "float": _double, "boolean": _boolean,
+    "datetime": _datetime,
+}  # fmt: skip

@@ -1,0 +1,104 @@
+"""A model through scikit-learn, without MLflow: the file is opened as the manifest vouches for it."""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from model_ci.serving.manifest import FOLDER, Manifest
+from model_ci.serving.predictions import Predictions
+from model_ci.serving.refusal import StartError
+from model_ci.serving.signature import NUMBERS, Rows, Signature
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Their predict is the class of the highest probability, so that asking once is enough.
+_BY_PROBABILITY: Final = {
+    "DecisionTreeClassifier", "ExtraTreeClassifier", "ExtraTreesClassifier", "HistGradientBoostingClassifier",
+    "RandomForestClassifier",
+}  # fmt: skip
+
+
+class SklearnEngine:
+    """An estimator that is asked with a table of the signature's columns."""
+
+    def __init__(self, estimator: Any, signature: Signature) -> None:
+        self._estimator = estimator
+        self._signature = signature
+        self._kinds = [_dtype(column.type) for column in signature.columns]
+        self._probabilities = hasattr(estimator, "predict_proba")
+        self._classes = getattr(estimator, "classes_", None)
+        self._once = self._probabilities and type(_last(estimator)).__name__ in _BY_PROBABILITY
+
+    @classmethod
+    def load(cls, manifest: Manifest, signature: Signature) -> "SklearnEngine":
+        """Open the estimator; raise StartError when its format is none that is known."""
+        return cls(open_estimator(manifest), signature)
+
+    def predict(self, rows: Rows) -> Predictions:
+        """Ask the estimator, once where that says all."""
+        import numpy as np
+
+        table = self.table(rows)
+        with warnings.catch_warnings(action="ignore"):
+            chances = np.asarray(self._estimator.predict_proba(table), dtype=float) if self._probabilities else None
+            if self._once and chances is not None and self._classes is not None:
+                labels = self._classes[chances.argmax(axis=1)]
+            else:
+                labels = np.asarray(self._estimator.predict(table)).ravel()
+        return Predictions(labels=labels, probabilities=chances)
+
+    def table(self, rows: Rows) -> "pd.DataFrame":
+        """Return rows as the estimator takes them, with the types that MLflow's signature gives."""
+        import pandas as pd
+
+        columns = {
+            name: _series(values, kind)
+            for name, kind, values in zip(self._signature.names, self._kinds, rows.values, strict=True)
+        }
+        return pd.DataFrame(columns, copy=False)
+
+
+def open_estimator(manifest: Manifest) -> Any:
+    """Open the model's file: skops with the types that the manifest trusts, and a pickle that it vouches for."""
+    said = manifest["sklearn"]
+    file = manifest.root / said["file"]
+    if said["file"] not in manifest["files"]:
+        raise StartError(f"{file}: the manifest does not vouch for this file; build the image again")
+    code = manifest.root / FOLDER / "code"
+    if code.is_dir() and str(code) not in sys.path:
+        sys.path.insert(0, str(code))
+    with warnings.catch_warnings(action="ignore"):
+        if said["format"] == "skops":
+            import skops.io
+
+            return skops.io.load(file, trusted=list(said["trusted_types"]))
+        if said["format"] == "cloudpickle":
+            import cloudpickle
+
+            with file.open("rb") as handle:
+                return cloudpickle.load(handle)  # its hash is in the manifest, which the run's record vouches for
+    raise StartError(f"{file}: the format {said['format']!r} is not known; save the model as skops or cloudpickle")
+
+
+def _dtype(kind: str) -> str:
+    if kind in NUMBERS:
+        return {"long": "int64", "integer": "int32", "double": "float64", "float": "float32", "boolean": "bool"}[kind]
+    return "datetime64[ns]" if kind == "datetime" else "text"
+
+
+def _series(values: Sequence[Any], kind: str) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    if kind == "text":
+        return pd.Series(values, dtype=object if all(value is None for value in values) else None)
+    return np.array(values, dtype=kind)
+
+
+def _last(estimator: Any) -> Any:
+    """Return what decides: the end of a pipeline."""
+    while hasattr(estimator, "steps"):
+        estimator = estimator.steps[-1][1]
+    return estimator
