@@ -13,6 +13,7 @@ _COMMANDS: Final = {
     "check-config": "Check model-ci.yaml, and nothing else.",
     "init": "Write a first model-ci.yaml for this repository, and its workflow.",
     "comment": "Put a run's report into the pull or merge request, as one comment that is kept up to date.",
+    "notify": "Open an issue for each stage that said no, close it when it says yes again, and tell a chat.",
     "selftest": "Plant bad models and bad data before your gates, and show whether they are refused.",
     "ui": "Open MLflow's pages on the model store.",
 }

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -35,6 +36,8 @@ class Forge:
     kind: str
     token: str = "right-token"
     comments: list[dict[str, Any]] = field(default_factory=list)
+    issues: list[dict[str, Any]] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     pulls: list[dict[str, Any]] = field(default_factory=list)
     artifacts: list[tuple[str, bytes]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -47,6 +50,16 @@ class Forge:
         """Add a comment, by somebody else unless told otherwise."""
         made = {"id": len(self.comments) + 1, "body": body}
         self.comments.append(made | {"user": author or PEOPLE, "author": author or PEOPLE})
+
+    def open_issue(self, title: str, body: str, *, author: dict[str, Any] | None = None, **more: Any) -> None:
+        """Open an issue, by somebody else unless told otherwise."""
+        number = len(self.issues) + 1
+        made = {"number": number, "iid": number, "title": title, "body": body, "description": body, "state": "open"}
+        self.issues.append(made | {"user": author or PEOPLE, **more})
+
+    def states(self) -> dict[str, str]:
+        """Return the state of each issue, by its title; the newest counts."""
+        return {issue["title"]: issue["state"] for issue in self.issues}
 
     @property
     def mine(self) -> list[str]:
@@ -118,6 +131,10 @@ class _Handler(BaseHTTPRequestHandler):
             content = json.dumps({"message": failure.message}).encode() if failure.raw is None else failure.raw
             self._send(failure.status, content, failure.headers)
             return
+        if address.path == "/hook":
+            self.forge.messages.append(body["text"])
+            self._send(200, b"ok")
+            return
         given = self.headers.get("Authorization") or self.headers.get("PRIVATE-TOKEN") or ""
         if self.forge.token not in given:
             self._send(401, json.dumps({"message": f"Bad credentials {given}"}).encode())
@@ -144,6 +161,13 @@ class _Handler(BaseHTTPRequestHandler):
         if path.endswith("/zip"):
             elsewhere = forge.url.replace("127.0.0.1", "localhost")
             return 302, {}, {"Location": f"{elsewhere}/blob/{path.split('/')[-2]}"}
+        if (
+            path.endswith("/issues")
+            or "/issues/" in path
+            and path.rpartition("/")[2].isdigit()
+            and "comments" not in path
+        ):
+            return self._issues(method, path, query, body)
         if path.endswith(("/comments", "/notes")):
             return self._comments(method, path, query, body)
         if method in ("PATCH", "PUT"):
@@ -151,6 +175,22 @@ class _Handler(BaseHTTPRequestHandler):
             found["body"] = body["body"]
             return 200, found, {}
         return 404, {"message": "Not Found"}, {}
+
+    def _issues(
+        self, method: str, path: str, query: dict[str, list[str]], body: Any
+    ) -> tuple[int, Any, dict[str, str]]:
+        forge, text = self.forge, "body" if self.forge.kind == "github" else "description"
+        if method == "POST":
+            forge.open_issue(body["title"], body[text], author=ME[forge.kind])
+            return 201, forge.issues[-1], {}
+        if method != "GET":
+            issue = forge.issues[int(path.rpartition("/")[2]) - 1]
+            closed = body.get("state") == "closed" or body.get("state_event") == "close"
+            issue |= {"body": body[text], "description": body[text], "state": "closed" if closed else issue["state"]}
+            return 200, issue, {}
+        mine = "created_by_me" in query.get("scope", [])
+        listed = [i for i in forge.issues if i["state"] == "open" and (not mine or i["user"] == ME[forge.kind])]
+        return self._page(listed, path, query)
 
     def _comments(
         self, method: str, path: str, query: dict[str, list[str]], body: Any
@@ -162,9 +202,15 @@ class _Handler(BaseHTTPRequestHandler):
                 return 422, {"message": f"body is too long (maximum is {most} characters)"}, {}
             forge.say(body["body"], author=ME[forge.kind])
             return 201, forge.comments[-1], {}
+        return self._page(forge.comments, path, query)
+
+    def _page(
+        self, listed: list[dict[str, Any]], path: str, query: dict[str, list[str]]
+    ) -> tuple[int, Any, dict[str, str]]:
+        forge = self.forge
         page, size = int(query.get("page", ["1"])[0]), min(int(query.get("per_page", ["30"])[0]), 20)
-        part = forge.comments[(page - 1) * size : page * size]
-        more = page * size < len(forge.comments)
+        part = listed[(page - 1) * size : page * size]
+        more = page * size < len(listed)
         if forge.kind == "gitlab":
             return 200, part, {"X-Next-Page": str(page + 1) if more else ""}
         link = f'<{forge.url}{path}?per_page={size}&page={page + 1}>; rel="next", <{forge.url}{path}>; rel="first"'

@@ -6,7 +6,7 @@ import pytest
 from tests.forge.records import gate, record
 
 from model_ci import report
-from model_ci.report.comment import render
+from model_ci.report.comment import marker, render
 from model_ci.report.content import Block, Heading, Paragraph, Table
 
 LINK = "https://github.com/acme/shop/actions/runs/9"
@@ -17,7 +17,7 @@ HOSTILE = (
 
 
 def rendered(blocks: list[Block], limit: int = 65_536) -> str:
-    return render(blocks, model="shop", link=LINK, limit=limit)
+    return render(blocks, mark=marker("shop"), link=LINK, limit=limit)
 
 
 def many(gates: int, slices: int) -> list[Block]:

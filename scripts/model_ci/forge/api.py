@@ -65,6 +65,18 @@ class Answer:
             return None
 
 
+def until_answered(work: Callable[[], str], pause: Callable[[int], None]) -> str:
+    """Do what looks before it creates, again where a creation was not answered, and return what it returns."""
+    for attempt in range(_TRIES - 1):
+        try:
+            return work()
+        except UnansweredError:
+            if attempt == _TRIES - 2:
+                raise
+            pause(attempt)
+    raise AssertionError  # the last attempt returns or raises
+
+
 class _Stay(urllib.request.HTTPRedirectHandler):
     """Follow no redirection: a changed method or another host is never what was meant."""
 

@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
-from model_ci.forge.api import UnansweredError
-
-_TRIES: Final = 4
+from model_ci.forge.api import until_answered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +36,7 @@ def put(thread: Thread, marker: str, body: str) -> str:
 
     Where it is not known whether a comment was created, it is looked for before another one is.
     """
-    for attempt in range(_TRIES):
-        try:
-            return _put(thread, marker, body)
-        except UnansweredError:
-            if attempt == _TRIES - 1:
-                raise
-            thread.pause(attempt)
-    raise AssertionError  # the last attempt returns or raises
+    return until_answered(lambda: _put(thread, marker, body), thread.pause)
 
 
 def _put(thread: Thread, marker: str, body: str) -> str:

@@ -9,7 +9,9 @@ from urllib.parse import quote
 
 from model_ci.forge.api import Api, RefusedError
 from model_ci.forge.comments import Comment
+from model_ci.forge.issues import Issue
 
+_ISSUES: Final = "`issues: write` in the workflow's permissions"
 _READ: Final = "`pull-requests: read` (or write) in the workflow's permissions"
 _WRITE: Final = "`pull-requests: write` in the workflow's permissions"
 _ARTIFACTS: Final = "`actions: read` in the workflow's permissions"
@@ -61,27 +63,16 @@ class GitHub:
         """Return the comments of a pull request."""
         return PullRequest(self.api, self._path, number)
 
+    def tracker(self) -> "Issues":
+        """Return the repository's issues."""
+        return Issues(self.api, self._path)
 
-class PullRequest:
-    """The comments of a pull request."""
 
-    def __init__(self, api: Api, path: str, number: int) -> None:
-        self._api, self._path, self._number = api, path, number
+class _Author:
+    """Tells the token's owner from everybody else."""
 
-    def mine(self) -> Iterator[Comment]:
-        """Yield what the token's owner wrote, the oldest first."""
-        for page in self._api.pages(f"{self._path}/issues/{self._number}/comments", _READ):
-            for found in page:
-                if self._is_mine(found.get("user") or {}):
-                    yield Comment(id=int(found["id"]), body=found.get("body") or "")
-
-    def create(self, body: str) -> None:
-        """Add a comment."""
-        self._api.send("POST", f"{self._path}/issues/{self._number}/comments", _WRITE, {"body": body})
-
-    def update(self, comment: Comment, body: str) -> None:
-        """Replace a comment's text."""
-        self._api.send("PATCH", f"{self._path}/issues/comments/{comment.id}", _WRITE, {"body": body})
+    def __init__(self, api: Api) -> None:
+        self._api = api
 
     def pause(self, attempt: int) -> None:
         """Wait before another attempt."""
@@ -99,3 +90,50 @@ class PullRequest:
             if error.status in (403, 404):
                 return None
             raise
+
+
+class PullRequest(_Author):
+    """The comments of a pull request."""
+
+    def __init__(self, api: Api, path: str, number: int) -> None:
+        super().__init__(api)
+        self._path, self._number = path, number
+
+    def mine(self) -> Iterator[Comment]:
+        """Yield what the token's owner wrote, the oldest first."""
+        for page in self._api.pages(f"{self._path}/issues/{self._number}/comments", _READ):
+            for found in page:
+                if self._is_mine(found.get("user") or {}):
+                    yield Comment(id=int(found["id"]), body=found.get("body") or "")
+
+    def create(self, body: str) -> None:
+        """Add a comment."""
+        self._api.send("POST", f"{self._path}/issues/{self._number}/comments", _WRITE, {"body": body})
+
+    def update(self, comment: Comment, body: str) -> None:
+        """Replace a comment's text."""
+        self._api.send("PATCH", f"{self._path}/issues/comments/{comment.id}", _WRITE, {"body": body})
+
+
+class Issues(_Author):
+    """The issues of a repository."""
+
+    def __init__(self, api: Api, path: str) -> None:
+        super().__init__(api)
+        self._path = f"{path}/issues"
+
+    def mine(self) -> Iterator[Issue]:
+        """Yield the open issues that the token's owner opened, the oldest first; GitHub lists pull requests among them."""
+        for page in self._api.pages(self._path, _ISSUES, state="open", sort="created", direction="asc"):
+            for found in page:
+                if "pull_request" not in found and self._is_mine(found.get("user") or {}):
+                    yield Issue(number=int(found["number"]), body=found.get("body") or "")
+
+    def open(self, title: str, body: str) -> None:
+        """Open an issue."""
+        self._api.send("POST", self._path, _ISSUES, {"title": title, "body": body})
+
+    def update(self, issue: Issue, body: str, *, close: bool = False) -> None:
+        """Replace an issue's text, and close it where that is asked for."""
+        state = {"state": "closed", "state_reason": "completed"} if close else {}
+        self._api.send("PATCH", f"{self._path}/{issue.number}", _ISSUES, {"body": body, **state})

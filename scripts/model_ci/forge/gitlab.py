@@ -1,4 +1,4 @@
-"""GitLab: the notes of a merge request."""
+"""GitLab: the notes of a merge request, and the issues of a project."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from model_ci.forge.api import Api
 from model_ci.forge.comments import Comment
+from model_ci.forge.issues import Issue
 
 _NEEDS: Final = "the scope `api` and the role Reporter, as a project access token"
 
@@ -23,6 +24,10 @@ class GitLab:
     def thread(self, number: int) -> "MergeRequest":
         """Return the notes of a merge request."""
         return MergeRequest(self.api, f"{self._path}/merge_requests/{number}/notes")
+
+    def tracker(self) -> "Issues":
+        """Return the project's issues."""
+        return Issues(self.api, f"{self._path}/issues")
 
 
 class MergeRequest:
@@ -53,3 +58,30 @@ class MergeRequest:
     @cached_property
     def _me(self) -> Any:
         return self._api.get("/user", _NEEDS)["id"]
+
+
+class Issues:
+    """The issues of a project."""
+
+    def __init__(self, api: Api, path: str) -> None:
+        self._api, self._path = api, path
+
+    def mine(self) -> Iterator[Issue]:
+        """Yield the open issues that the token's owner opened, the oldest first."""
+        query = {"state": "opened", "scope": "created_by_me", "order_by": "created_at", "sort": "asc"}
+        for page in self._api.pages(self._path, _NEEDS, **query):
+            for found in page:
+                yield Issue(number=int(found["iid"]), body=found.get("description") or "")
+
+    def open(self, title: str, body: str) -> None:
+        """Open an issue."""
+        self._api.send("POST", self._path, _NEEDS, {"title": title, "description": body})
+
+    def update(self, issue: Issue, body: str, *, close: bool = False) -> None:
+        """Replace an issue's text, and close it where that is asked for."""
+        state = {"state_event": "close"} if close else {}
+        self._api.send("PUT", f"{self._path}/{issue.number}", _NEEDS, {"description": body, **state})
+
+    def pause(self, attempt: int) -> None:
+        """Wait before another attempt."""
+        self._api.wait(2**attempt)

@@ -32,6 +32,10 @@ def html(record: Mapping[str, Any]) -> str:
     return _html(content(record))
 
 
-def comment(record: Mapping[str, Any], *, link: str | None, limit: int) -> str:
-    """Return the report as a comment of at most `limit` bytes; nothing in the record mentions, links or commands."""
-    return _comment(content(record), model=record["model"]["name"], link=link, limit=limit)
+def comment(record: Mapping[str, Any], *, link: str | None, limit: int, cause: str | None = None) -> str:
+    """Return the report as a comment, or the issue of a cause; nothing in the record mentions, links or commands.
+
+    It has at most `limit` bytes.
+    """
+    mark = marker(record["model"]["name"], cause)
+    return _comment(content(record), mark=mark, link=link, limit=limit)

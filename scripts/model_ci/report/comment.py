@@ -14,14 +14,15 @@ _VISIBLE_ROWS: Final = 12
 _MARGIN: Final = 400  # for the sentence about what was left out
 
 
-def marker(model: str) -> str:
-    """Return the line that nobody sees, by which a model's comment is found again."""
-    return f"<!-- model-ci: {quote(model[:200], safe=' ').replace('--', '-%2D')} -->"
+def marker(model: str, cause: str | None = None) -> str:
+    """Return the line that nobody sees, by which a model's comment, or the issue of a cause, is found again."""
+    name = f"{quote(model[:200], safe=' ').replace('--', '-%2D')}"
+    return f"<!-- model-ci: {name} -->" if cause is None else f"<!-- model-ci issue: {name}: {cause} -->"
 
 
-def render(blocks: Sequence[Block], *, model: str, link: str | None, limit: int) -> str:
+def render(blocks: Sequence[Block], *, mark: str, link: str | None, limit: int) -> str:
     """Return the comment, of at most `limit` bytes: verdict and gates always, details as far as there is room."""
-    frame = [marker(model), f"[The job, and the full report among its files]({link})" if link else ""]
+    frame = [mark, f"[The job, and the full report among its files]({link})" if link else ""]
     room = limit - sum(_size(text) for text in frame) - _MARGIN
     parts, left_out = _fit([_clip(block) for block in blocks], room)
     note = f"Left out here: {left_out}." if left_out else ""

@@ -1,0 +1,130 @@
+"""notify: one issue for each cause that somebody has to look at, closed when it is gone, and a message to a chat."""
+
+import argparse
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_ci import ci, config, report
+from model_ci.errors import ConfigError, Exit, ModelCIError, ServiceError
+from model_ci.forge import WEBHOOK, GitHub, GitLab, Tracker, raise_issue, settle, tell
+from model_ci.run import Run, run_folders
+from model_ci.stages import STAGES
+
+_UNFINISHED = "unfinished"  # the cause when a job came to no verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """What an issue is about: a stage that judges, or that the job did not come to an end."""
+
+    name: str
+    lasts: bool
+    title: str
+    body: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--config", default=config.DEFAULT_FILE, metavar="FILE", help="the configuration (%(default)s)")
+    parser.add_argument("--run", default="", metavar="ID", help="the run to tell of (none)")
+    parser.add_argument(
+        "--verdict", default="", metavar="WORD", help="the job's output verdict: done, passed, failed; else it had none"
+    )
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Open, update and close; tell the chat what was opened and closed."""
+    if why := ci.context().only_reads:
+        print(f"notify: nothing to do: {why}")
+        return Exit.YES
+    request = ci.request()
+    tracker, limit = _tracker(request)
+    link = request.link if request else None
+    model = _model(Path(arguments.config))
+    told: list[str] = []
+    problems: list[str] = []
+    for cause in _causes(arguments, model, link, limit):
+        try:
+            told += _tell(tracker, model, cause)
+        except ServiceError as error:
+            problems += error.problems
+    problems += _send(told, link)
+    if problems:
+        raise ServiceError(*problems)
+    return Exit.YES
+
+
+def _model(file: Path) -> str:
+    """Return the model's name; a file that is broken is told of by its own name."""
+    try:
+        return config.load(file).model.name
+    except ConfigError:
+        return file.name
+
+
+def _tracker(request: ci.Request | None) -> tuple[Tracker | None, int]:
+    if request is None or request.token is None:
+        print("notify: no issues: MODEL_CI_API_TOKEN is not set, or neither GitHub nor GitLab runs this")
+        return None, GitHub.comment_limit
+    if request.provider == "gitlab":
+        gitlab = GitLab(api_url=request.api_url, project=request.project, token=request.token)
+        return gitlab.tracker(), GitLab.comment_limit
+    github = GitHub(api_url=request.api_url, repository=request.project, token=request.token)
+    return github.tracker(), GitHub.comment_limit
+
+
+def _causes(arguments: argparse.Namespace, model: str, link: str | None, limit: int) -> Iterator[Cause]:
+    """Yield every cause that this run can tell of; what did not run is left as it was."""
+    yield _unfinished(model, link, lasts=arguments.verdict not in ("done", "passed", "failed"))
+    run = _run(Path(arguments.config).resolve().parent, arguments.run) if arguments.run else None
+    for name, section in run.record["stages"].items() if run else ():
+        if STAGES[name].judges and "reused_from" not in section:
+            yield Cause(
+                name=name,
+                lasts=section["verdict"] == "failed",
+                title=f"{model}: {name} says no",
+                body=report.comment(run.record, link=link, limit=limit, cause=name) if run else "",
+            )
+
+
+def _unfinished(model: str, link: str | None, *, lasts: bool) -> Cause:
+    state = "did not come to a verdict, so nothing is known" if lasts else "came to a verdict again"
+    where = f"\n\n[The job]({link})" if link else ""
+    body = f"{report.marker(model, _UNFINISHED)}\n\nThe job {state}.{where}\n"
+    return Cause(name=_UNFINISHED, lasts=lasts, title=f"{model}: no verdict", body=body)
+
+
+def _run(root: Path, run_id: str) -> Run:
+    for folder in run_folders(root):
+        if folder.name == run_id:
+            return Run.open(folder)
+    raise ConfigError(f"--run {run_id}: no such run in {root}; fetch its files, or leave the option out")
+
+
+def _tell(tracker: Tracker | None, model: str, cause: Cause) -> Iterator[str]:
+    """Bring the issue into line, and yield what a chat should know; without a tracker, what lasts."""
+    if tracker is None:
+        if cause.lasts:
+            yield cause.title
+        return
+    marker = report.marker(model, cause.name)
+    done = raise_issue(tracker, marker, cause.title, cause.body) if cause.lasts else settle(tracker, marker, cause.body)
+    if done != "nothing":
+        print(f"notify: {done}: {cause.title}")
+    if done in ("opened", "closed"):
+        yield cause.title if done == "opened" else f"{cause.title}: no longer"
+
+
+def _send(told: list[str], link: str | None) -> list[str]:
+    """Tell the chat; return what went wrong."""
+    address = os.environ.get(WEBHOOK)
+    if not address or not told:
+        return []
+    try:
+        tell(address, "\n".join([*told, *([link] if link else [])]))
+    except ModelCIError as error:
+        return list(error.problems)
+    print(f"notify: told the chat: {', '.join(told)}")
+    return []
