@@ -161,12 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path.endswith("/zip"):
             elsewhere = forge.url.replace("127.0.0.1", "localhost")
             return 302, {}, {"Location": f"{elsewhere}/blob/{path.split('/')[-2]}"}
-        if (
-            path.endswith("/issues")
-            or "/issues/" in path
-            and path.rpartition("/")[2].isdigit()
-            and "comments" not in path
-        ):
+        if re.search(r"/issues(/\d+)?$", path):
             return self._issues(method, path, query, body)
         if path.endswith(("/comments", "/notes")):
             return self._comments(method, path, query, body)
