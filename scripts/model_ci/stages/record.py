@@ -14,8 +14,9 @@ _README: Final = """\
 # Runs of model-ci
 
 One folder a run, the newest last: `runs/<run>/summary.md` to read, `runs/<run>/run.json` to compute with.
-`model-ci record` adds to this branch and never rewrites it; nothing here is read back, so it may be deleted
-when the history is no longer wanted.
+`ledger/<environment>.jsonl` says who changed what serves there, a line a change.
+`model-ci` adds to this branch and never rewrites it. It reads what it wrote here: when a model was trained last and why,
+and what served before. So deleting the branch makes it forget.
 """
 
 
