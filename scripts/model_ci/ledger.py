@@ -41,8 +41,8 @@ class Entry:
         def deployed(variants: list[dict[str, Any]]) -> Deployment:
             return Deployment.from_record({"environment": record["environment"], "variants": variants})
 
-        named = {key: record.get(key) for key in ("actor", "reason", "ci_url", "approval")}
-        required = {key: record[key] for key in ("time", "action", "environment", "run_id")}
+        named: dict[str, Any] = {key: record.get(key) for key in ("actor", "reason", "ci_url", "approval")}
+        required: dict[str, Any] = {key: record[key] for key in ("time", "action", "environment", "run_id")}
         previous = deployed(record["previous"]) if record["previous"] else None
         return cls(**named, **required, deployment=deployed(record["variants"]), previous=previous)
 
