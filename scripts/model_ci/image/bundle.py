@@ -13,7 +13,7 @@ from model_ci.files import write_atomically
 from model_ci.image import parity
 from model_ci.image.converters import UnconvertibleError
 from model_ci.serving import engine
-from model_ci.serving.manifest import FOLDER, ONNX, ONNX_FILE, SKLEARN, VERSION, digest
+from model_ci.serving.manifest import EXPLAIN, FOLDER, ONNX, ONNX_FILE, SKLEARN, VERSION, digest
 from model_ci.serving.refusal import Refusal
 from model_ci.serving.signature import TYPES, Column, Rows, Signature
 from model_ci.serving.sklearn_engine import SklearnEngine
@@ -27,6 +27,7 @@ PROBE_ROWS: Final = 32
 PARITY_ROWS: Final = 2000
 TOLERANCE: Final = 1e-6
 _SAME: Final = 1e-9  # the same library on another machine
+_NEVER: Final = {"mlflow", "mlflow-skinny"}  # the service opens the model itself
 _SERVER: Final = ("httptools", "numpy", "orjson", "prometheus-client", "uvicorn", "uvloop")
 
 
@@ -49,6 +50,15 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Explain:
+    """What /explain needs besides the model: training rows that stand for a column unknown, and the stage's terms."""
+
+    background: "pd.DataFrame"
+    seed: int
+    tolerance: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bundle:
     """What was made: `folder` holds model/, manifest.json and app/; `requirements` are exact, direct requirements."""
 
@@ -57,7 +67,15 @@ class Bundle:
     requirements: Sequence[str]
 
 
-def create(source: Source, rows: "pd.DataFrame", into: Path, *, wanted: str = "auto", tolerance: float = TOLERANCE) -> Bundle:  # fmt: skip
+def create(  # noqa: PLR0913 - the last three have defaults
+    source: Source,
+    rows: "pd.DataFrame",
+    into: Path,
+    *,
+    wanted: str = "auto",
+    tolerance: float = TOLERANCE,
+    explain: Explain | None = None,
+) -> Bundle:
     """Make the bundle in the empty folder `into`; `rows` are real rows, of the holdout, to compare and to probe with.
 
     `wanted` is auto, onnx or sklearn. Raises ConfigError when the files are not as recorded, when the flavour is not
@@ -68,33 +86,38 @@ def create(source: Source, rows: "pd.DataFrame", into: Path, *, wanted: str = "a
     signature = Signature(_columns(stated, rows[list(source.columns)]))
     real = _rows(rows[list(source.columns)].head(PARITY_ROWS), signature)
     reference = SklearnEngine(source.estimator, signature)
-    onnx, why = (None, "the configuration asks for it") if wanted == SKLEARN else _onnx(source, signature, reference, real, into, tolerance)  # fmt: skip
+    onnx, why = None, "engine: sklearn is asked for"
+    if wanted != SKLEARN:
+        onnx, why = _onnx(source, signature, reference, real, into, tolerance)
     if onnx is None and wanted == ONNX:
         raise ConfigError(f"build-image.engine: onnx cannot be had: {why}; write engine: auto or sklearn")
+    name = SKLEARN if onnx is None else ONNX
+    explained = _background(explain, signature, into) if explain else None
     files = _hashes(into)
     manifest: dict[str, Any] = {
         "schema_version": VERSION, "name": source.name, "version": source.version, "run_id": source.run_id,
         "task": source.task, "classes": [_plain(c) for c in source.classes], "features": signature.names,
         "signature": [{"name": c.name, "type": c.type, "required": c.required} for c in signature.columns],
-        "engine": SKLEARN if onnx is None else ONNX, "why": why, "onnx": onnx, "sklearn": _how(stated, source),
+        "engine": name, "why": why, "onnx": onnx, "sklearn": _how(stated), "explain": explained,
         "probe": _probe(reference, real, signature, _SAME if onnx is None else tolerance),
         "files": files, "digest": digest(files),
     }  # fmt: skip
     write_atomically(into / MANIFEST, json.dumps(manifest, indent=1, allow_nan=False).encode() + b"\n")
-    _copy_code(into / CODE)
-    return Bundle(folder=into, manifest=manifest, requirements=requirements(manifest["engine"], source.folder))
+    _copy_code(into / CODE, explains=explain is not None)
+    needed = requirements(name, source.folder, explains=explain is not None)
+    return Bundle(folder=into, manifest=manifest, requirements=needed)
 
 
-def requirements(engine_name: str, folder: Path) -> list[str]:
+def requirements(engine_name: str, folder: Path, *, explains: bool = False) -> list[str]:
     """Return what the engine needs, each pinned: the server's as installed here, the model's as its own file says."""
     from importlib.metadata import version
 
-    names = {*_SERVER, *(("onnxruntime",) if engine_name == ONNX else ())}
+    names = {*_SERVER, *(("onnxruntime",) if engine_name == ONNX else ()), *(("shap",) if explains else ())}
     pinned = {name: f"{name}=={version(name)}" for name in names}
-    if engine_name == SKLEARN:
+    if engine_name == SKLEARN or explains:
         lines = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
         kept = [line.strip() for line in lines if line.strip() and not line.strip().startswith(("#", "-"))]
-        pinned |= {_name(line): line for line in kept if _name(line) not in ("mlflow", "mlflow-skinny")}
+        pinned |= {_name(line): line for line in kept if _name(line) not in _NEVER}
     return sorted(pinned.values())
 
 
@@ -130,7 +153,7 @@ def _copy(source: Source, target: Path) -> None:
 
 
 def _hashes(root: Path) -> dict[str, str]:
-    files = sorted(f for f in (root / FOLDER).rglob("*") if f.is_file())
+    files = sorted(f for folder in (FOLDER, EXPLAIN) for f in (root / folder).rglob("*") if f.is_file())
     return {f.relative_to(root).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
 
@@ -153,7 +176,10 @@ def _inferred(rows: "pd.DataFrame") -> list[dict[str, Any]]:
 
 
 def _rows(frame: "pd.DataFrame", signature: Signature) -> Rows:
-    """Return the rows that are by the signature, as a request would bring them."""
+    """Return the rows that are by the signature, as a request would bring them; JSON has no word for infinity."""
+    import numpy as np
+
+    frame = frame[~np.isinf(frame.select_dtypes("number")).any(axis=1)]
     given = {name: [_sent(v) for v in frame[name].astype(object)] for name in signature.names if name in frame}
     count = len(frame)
     try:
@@ -171,7 +197,7 @@ def _rows(frame: "pd.DataFrame", signature: Signature) -> Rows:
 def _sent(value: Any) -> Any:
     import pandas as pd
 
-    if value is None or value is pd.NA or value is pd.NaT or value != value:
+    if pd.isna(value):
         return None
     return value.isoformat() if hasattr(value, "isoformat") else _plain(value)
 
@@ -213,7 +239,16 @@ def _told(found: parity.Parity) -> str:
     )
 
 
-def _how(stated: Mapping[str, Any], source: Source) -> dict[str, Any]:
+def _background(explain: Explain, signature: Signature, into: Path) -> dict[str, Any]:
+    rows = _rows(explain.background[signature.names], signature)
+    stored = {"columns": signature.names, "data": [list(row) for row in zip(*rows.values, strict=True)]}
+    file = into / EXPLAIN / "background.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps(stored, allow_nan=False), encoding="utf-8")
+    return {"background": f"{EXPLAIN}/{file.name}", "seed": explain.seed, "tolerance": explain.tolerance}
+
+
+def _how(stated: Mapping[str, Any]) -> dict[str, Any]:
     flavor = stated["flavors"]["sklearn"]
     return {
         "file": f"{FOLDER}/{flavor['pickled_model']}", "format": flavor["serialization_format"],
@@ -234,11 +269,12 @@ def _probe(reference: SklearnEngine, rows: Rows, signature: Signature, tolerance
     }
 
 
-def _copy_code(target: Path) -> None:
-    """Copy what runs in the image: the service, and nothing else of model-ci."""
+def _copy_code(target: Path, *, explains: bool) -> None:
+    """Copy what runs in the image: the service, and of the rest only what explains, where that is wanted."""
     package = Path(__file__).parents[1]
-    (target / package.name).mkdir(parents=True)
-    shutil.copyfile(package / "__init__.py", target / package.name / "__init__.py")
-    shutil.copytree(
-        package / "serving", target / package.name / "serving", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    copied = target / package.name
+    copied.mkdir(parents=True)
+    for name in ("__init__.py", *(("errors.py",) if explains else ())):
+        shutil.copyfile(package / name, copied / name)
+    for name in ("serving", *(("explanation",) if explains else ())):
+        shutil.copytree(package / name, copied / name, ignore=shutil.ignore_patterns("__pycache__"))

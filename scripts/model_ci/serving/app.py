@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
 
-from model_ci.serving import body, inference, invocations
+from model_ci.serving import body, explain, inference, invocations
 from model_ci.serving.exchange import Answer, DisconnectedError, Headers, Message, Receive, Request, Send, read_body
+from model_ci.serving.explain import Explainer
 from model_ci.serving.log import Entry, PredictionLog
 from model_ci.serving.predictions import Predictions
 from model_ci.serving.refusal import Refusal
@@ -43,7 +44,7 @@ class Route:
     method: str
     work: Work | None = None
     tell: "Callable[[], Answer] | None" = None
-    aside: bool = False  # always worked on beside the others, because it takes long
+    aside: bool = False  # worked on beside all others, because it takes long
 
 
 class App:
@@ -55,6 +56,8 @@ class App:
         self._routes = self._make_routes()
         self._limit = int(service.settings.max_body_mb * 2**20)
         self._pool = ThreadPoolExecutor(1, "rows")
+        self._slow = ThreadPoolExecutor(1, "explain")
+        self._explainer = Explainer(service)
         self._ids, self._prefix = count(1), os.urandom(8).hex()
         self._headers: Headers = [
             (b"x-model-variant", service.settings.variant.encode()),
@@ -101,15 +104,23 @@ class App:
         sent = await read_body(request, receive, self._limit)
         if route.work is None:
             raise RuntimeError(f"{route.name} neither tells nor works")
-        if route.aside or len(sent) > _LARGE:
-            import asyncio
-
-            done = await asyncio.get_running_loop().run_in_executor(self._pool, route.work, sent)
+        if route.aside:
+            self._explainer.require()
+            with self._explainer:
+                return Answer(status=200, body=(await self._beside(self._slow, route.work, sent)).body)
+        if len(sent) > _LARGE:
+            done = await self._beside(self._pool, route.work, sent)
         else:
             done = route.work(sent)
         if done.answers is not None:
             self._note(done, done.answers, route, request, begin)
         return Answer(status=200, body=done.body)
+
+    @staticmethod
+    async def _beside(pool: ThreadPoolExecutor, work: Work, sent: bytes) -> Done:
+        import asyncio
+
+        return await asyncio.get_running_loop().run_in_executor(pool, work, sent)
 
     def _note(self, done: Done, answers: Predictions, route: Route, request: Request, begin: float) -> None:
         metrics = self.service.metrics
@@ -149,6 +160,7 @@ class App:
         models = [f"/v2/models/{name}", *([f"/v2/models/{name}/versions/{version}"] if version else [])]
         made = [
             ("/invocations", Route(name="/invocations", method="POST", work=self._invocations)),
+            ("/explain", Route(name="/explain", method="POST", work=self._explain, aside=True)),
             *((f"{m}/infer", Route(name="/v2/models/infer", method="POST", work=self._infer)) for m in models),
         ]
         told: list[tuple[str, str, Callable[[], Answer]]] = [
@@ -184,6 +196,11 @@ class App:
             said["id"] = asked["id"]
         said["outputs"] = inference.answer(answers, names)
         return Done(body=body.write(said), rows=rows, answers=answers, model_s=seconds)
+
+    def _explain(self, sent: bytes) -> Done:
+        limit = min(explain.MOST_ROWS, self.service.settings.max_rows)
+        rows = invocations.rows(body.read(sent), self.service.signature, limit)
+        return Done(body=body.write(self._explainer.explain(rows)), rows=rows)
 
     def _outputs(self) -> Any:
         manifest = self.service.manifest
@@ -234,7 +251,7 @@ class App:
     def _openapi(self) -> Answer:
         from model_ci.serving import openapi
 
-        return _json(openapi.document(self.service))
+        return _json(openapi.document(self.service, explains=self._explainer.there))
 
 
 def _json(value: Mapping[str, Any]) -> Answer:

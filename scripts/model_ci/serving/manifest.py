@@ -12,6 +12,7 @@ from model_ci.serving.refusal import StartError
 VERSION: Final = 1
 ONNX, SKLEARN = "onnx", "sklearn"
 FOLDER: Final = "model"  # beside the manifest; nothing lies in it that the manifest does not name
+EXPLAIN: Final = "explain"  # as well, where the image can explain
 ONNX_FILE: Final = "model/model.onnx"
 _KEYS: Final = {
     "name": str, "run_id": str, "task": str, "classes": list, "features": list, "signature": list, "files": dict,
@@ -58,7 +59,8 @@ class Manifest:
 
     def check_files(self) -> None:
         """Raise StartError unless the files are exactly those of the manifest, byte for byte."""
-        there = {f.relative_to(self.root).as_posix() for f in (self.root / FOLDER).rglob("*") if not f.is_dir()}
+        below = (f for folder in (FOLDER, EXPLAIN) for f in (self.root / folder).rglob("*") if not f.is_dir())
+        there = {f.relative_to(self.root).as_posix() for f in below}
         known = dict(self.values["files"])
         wrong = [f"{self.root / name}: the manifest does not know this file; remove it" for name in there - set(known)]
         for name, expected in sorted(known.items()):

@@ -65,12 +65,17 @@ class Service:
         """Say no to those who ask whether to send more, and go on answering."""
         self.draining, self.ready = True, False
 
-    def ask(self, rows: Rows) -> tuple[Predictions, float]:
-        """Return predictions, and the seconds that they took; raise Refusal 503 while the model is being loaded."""
+    def require_loaded(self) -> engine.Engine:
+        """Return the engine; raise Refusal 503 while the model is being loaded."""
         if self._engine is None:
             raise Refusal(503, "loading", "the model is being loaded; ask again in a moment")
+        return self._engine
+
+    def ask(self, rows: Rows) -> tuple[Predictions, float]:
+        """Return predictions, and the seconds that they took; raise Refusal 503 while the model is being loaded."""
+        loaded = self.require_loaded()
         begin = time.perf_counter()
-        found = engine.ask(self._engine, rows)
+        found = engine.ask(loaded, rows)
         return found, time.perf_counter() - begin
 
     def described(self) -> Mapping[str, Any]:

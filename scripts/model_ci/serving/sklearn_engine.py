@@ -24,7 +24,7 @@ class SklearnEngine:
     """An estimator that is asked with a table of the signature's columns."""
 
     def __init__(self, estimator: Any, signature: Signature) -> None:
-        self._estimator = estimator
+        self.estimator = estimator
         self._signature = signature
         self._kinds = [_dtype(column.type) for column in signature.columns]
         self._probabilities = hasattr(estimator, "predict_proba")
@@ -42,11 +42,11 @@ class SklearnEngine:
 
         table = self.table(rows)
         with warnings.catch_warnings(action="ignore"):
-            chances = np.asarray(self._estimator.predict_proba(table), dtype=float) if self._probabilities else None
+            chances = np.asarray(self.estimator.predict_proba(table), dtype=float) if self._probabilities else None
             if self._once and chances is not None and self._classes is not None:
                 labels = self._classes[chances.argmax(axis=1)]
             else:
-                labels = np.asarray(self._estimator.predict(table)).ravel()
+                labels = np.asarray(self.estimator.predict(table)).ravel()
         return Predictions(labels=labels, probabilities=chances)
 
     def table(self, rows: Rows) -> "pd.DataFrame":
