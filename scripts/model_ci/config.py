@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final, get_type_hints
@@ -187,6 +187,61 @@ class Docker:  # noqa: D101
 
 
 @dataclass(frozen=True, kw_only=True)
+class PodScaling:  # noqa: D101
+    max_replicas: int | None
+    cpu_percent: int
+    requests_per_second: float | None
+    requests_metric: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kubernetes:  # noqa: D101
+    context: str | None
+    namespace: str
+    output: str
+    routing: str
+    gateway: str | None
+    host: str | None
+    ingress_class: str
+    most_pods: int
+    service_type: str
+    node_port: int | None
+    address: str | None
+    cpu: str
+    cpu_limit: str | None
+    memory: str
+    autoscaling: PodScaling
+    drain_s: int
+    allow_from: Sequence[str]
+    service_account: str | None
+    pull_secret: str | None
+    secret: str | None
+    prediction_log: str | None
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineScaling:  # noqa: D101
+    max_replicas: int | None
+    requests_per_minute: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SageMaker:  # noqa: D101
+    region: str | None
+    role: str | None
+    instance_type: str
+    serverless: Mapping[str, int] | None
+    autoscaling: MachineScaling
+    shift: str
+    shift_percent: int
+    shift_wait_s: int
+    alarms: Sequence[str]
+    variables: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Environment:  # noqa: D101
     target: str
     replicas: int
@@ -194,6 +249,8 @@ class Environment:  # noqa: D101
     source: str | None
     policy: Policy
     docker: Docker
+    kubernetes: Kubernetes
+    sagemaker: SageMaker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,6 +272,45 @@ class Promote:  # noqa: D101
 @dataclass(frozen=True, kw_only=True)
 class Rollback:  # noqa: D101
     environment: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitorLimit:  # noqa: D101
+    metric: str
+    min: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitorQuality:  # noqa: D101
+    window: str
+    windows: int
+    breaches: int
+    delay: str
+    min_rows: int
+    metrics: Sequence[str]
+    gates: Sequence[Gate]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monitor:  # noqa: D101
+    endpoints: Sequence[str]
+    gap_s: float
+    prometheus: str | None
+    selector: str
+    cloudwatch: str | None
+    region: str | None
+    variant: str | None
+    threads: int
+    window: str
+    windows: int
+    breaches: int
+    until: str | None
+    limits: Sequence[MonitorLimit]
+    predictions: str | None
+    outcomes: str | None
+    quality: MonitorQuality
+    allow: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,6 +338,7 @@ class Config:
     deploy: Deploy
     promote: Promote
     rollback: Rollback
+    monitor: Monitor
     record: Record
 
 
@@ -380,4 +477,26 @@ def _contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
             need(key not in gate or gate.get("by"), ("evaluate", "gates", i, key), "is only for a gate with 'by'")
         aged = gate["metric"] == "data_age_days"
         need(timed or not aged, ("evaluate", "gates", i), "data_age_days needs data.time_column")
+    for name, environment in values["deploy"]["environments"].items():
+        found += [(("deploy", "environments", name, *path), message) for path, message in _unfit(environment)]
     return found
+
+
+def _unfit(environment: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
+    """Yield what the environment's target cannot do."""
+    target, replicas = environment["target"], environment["replicas"]
+    own = environment.get(target, {})
+    most = own.get("autoscaling", {}).get("max_replicas")
+    if most is not None and most < replicas:
+        yield (target, "autoscaling", "max_replicas"), f"is below replicas. Got {most} and {replicas}."
+    if target == "kubernetes":
+        for routing, key in (("gateway", "gateway"), ("nginx", "host")):
+            if own["routing"] == routing and not own[key]:
+                yield (target,), f"routing {routing} needs '{key}'"
+        if own["node_port"] and own["service_type"] != "NodePort":
+            yield (target, "node_port"), "is only for service_type: NodePort"
+    if target == "sagemaker":
+        if not own["role"]:
+            yield (target,), "'role' is missing; name the role that SageMaker takes to run the image"
+        if own["serverless"] and most is not None:
+            yield (target, "autoscaling", "max_replicas"), "is only for machines; a serverless variant scales by itself"
