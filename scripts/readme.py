@@ -32,6 +32,7 @@ def options() -> None:
     gate = schema["$defs"]["gate"]
     _options(gate, "evaluate.gates[].", schema)
     _options(schema["$defs"]["guard_rail"], "compare-variants.guard_rails[].", schema)
+    _options(schema["$defs"]["monitor_limit"], "monitor.limits[].", schema)
     _options(schema["$defs"]["environment"], "deploy.environments.NAME.", schema)
     print()
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ConfigError
+from model_ci.production.truth import classes
 
 if TYPE_CHECKING:
     import polars as pl
@@ -95,26 +96,19 @@ def _of_probabilities(measure: Measure, frame: "pl.DataFrame", truth: str) -> "p
     import polars as pl
 
     columns = [name for name in frame.columns if name.startswith("_probability_")]
-    classes = _classes(measure, frame, truth, len(columns))
-    if measure.name == "brier_score" and len(classes) != 2:
-        raise ConfigError(f"{measure.key}: brier_score is of two classes, there are {len(classes)}; use log_loss")
+    named = _classes(measure, frame, truth, len(columns))
+    if measure.name == "brier_score" and len(named) != 2:
+        raise ConfigError(f"{measure.key}: brier_score is of two classes, there are {len(named)}; use log_loss")
     answer = pl.col(truth).cast(pl.String)
     if measure.name == "brier_score":
-        return frame.select((pl.col(columns[1]) - (answer == classes[1]).cast(pl.Float64)) ** 2).to_series()
+        return frame.select((pl.col(columns[1]) - (answer == named[1]).cast(pl.Float64)) ** 2).to_series()
     chosen = pl.coalesce(
-        pl.when(answer == name).then(pl.col(column)) for name, column in zip(classes, columns, strict=True)
+        pl.when(answer == name).then(pl.col(column)) for name, column in zip(named, columns, strict=True)
     )
     return frame.select(-chosen.clip(_SMALLEST, 1).log()).to_series()
 
 
 def _classes(measure: Measure, frame: "pl.DataFrame", truth: str, many: int) -> Sequence[str]:
-    """Name the class of each probability, in the order of the model: sorted."""
     if not many:
         raise ConfigError(f"{measure.key}: the log has no probabilities; compare error instead")
-    seen = set(frame["_prediction"].drop_nulls()) | set(frame[truth].drop_nulls())
-    if len(seen) != many or len({type(s) for s in seen}) != 1:
-        found = ", ".join(map(repr, sorted(seen, key=str)[:10]))
-        raise ConfigError(
-            f"{measure.key}: the model has {many} classes, predictions and outcomes name {found}; compare error instead"
-        )
-    return [str(name) for name in sorted(seen)]
+    return [str(name) for name in classes(frame, truth, many, measure.key)]

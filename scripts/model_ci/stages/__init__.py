@@ -99,6 +99,12 @@ STAGES: Final = {
             outputs={"decision": "decision"},
         ),
         Stage(
+            name="monitor",
+            does="Watch a service by its demand, errors and latency, and by how good its predictions were.",
+            line="operation",
+            judges=True,
+        ),
+        Stage(
             name="record", does="Commit the run's record to the records branch.", writes=True, always=True, amends=True
         ),
     )

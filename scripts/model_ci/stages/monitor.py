@@ -1,0 +1,262 @@
+"""Monitor: how a service fares, by what it counts, and by what came of its predictions."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from model_ci import judgement
+from model_ci.config import Config, Gate, Monitor
+from model_ci.data import times
+from model_ci.data.finding import Finding
+from model_ci.errors import ConfigError
+from model_ci.gates.metrics import MEASURED
+from model_ci.monitoring import cloudwatch, limits, prometheus, quality, scrape
+from model_ci.monitoring.window import Spans, Window, written
+from model_ci.production import outcomes, predictions
+from model_ci.run import Result, Run
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from model_ci.gates.metrics import Metric
+    from model_ci.monitoring.quality import Span
+
+_RELATIVE = ("max_drop", "max_rise", "min_gain")
+
+
+def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+    """The settings; what the sources say is asked anew each time."""
+    return {"monitor section": config.values["monitor"]}
+
+
+def check(config: Config) -> None:
+    """Find what is not set or contradicts itself."""
+    wrong = [*_wrong(config.monitor)]
+    if wrong:
+        raise ConfigError(*wrong)
+    _end(config.monitor)
+    judgement.metrics(_judging(config))
+
+
+def run(config: Config, run: Run) -> Result:
+    """Look at every source and judge; the verdict is failed when a limit is broken, or what it needs is missing."""
+    check(config)
+    wanted = config.monitor
+    end = _end(wanted)
+    windows, found = _windows(wanted, end)
+    judged = [one for limit in wanted.limits for one in limits.judge(limit, windows, wanted.breaches)]
+    busiest = next((limit.max for limit in wanted.limits if limit.metric == "utilisation" and limit.max), None)
+    found += limits.findings(judged, windows, busiest)
+    spans, gates, told = _quality(config, end) if wanted.predictions else ([], [], [])
+    findings = [replace(f, level="warning") if f.rule in wanted.allow else f for f in (*found, *told)]
+    broken = [f for f in findings if f.level == "failure"]
+    held = [one for one in judged if one.state == "passed"] + [g for g in gates if g["state"] == "passed"]
+    verdict = "failed" if broken else "passed" if held else "done"
+    section = {
+        "why": _why(broken, len(held)),
+        "windows": [window.as_record() for window in windows],
+        "limits": [one.as_record() for one in judged],
+        "quality": spans,
+        "gates": gates,
+        "findings": [finding.as_record() for finding in findings],
+    }
+    return Result(section=section, verdict=verdict)
+
+
+def _why(broken: Sequence[Finding], held: int) -> str:
+    if broken:
+        return "; ".join(f"{finding.where}: {finding.what}" for finding in broken)
+    return f"all {held} limits hold" if held else "no limit is set, so nothing was judged"
+
+
+def _wrong(wanted: Monitor) -> Iterator[str]:
+    sources = wanted.endpoints or wanted.prometheus or wanted.cloudwatch
+    if not sources and not wanted.predictions:
+        yield "monitor: there is nothing to watch; set endpoints, prometheus, cloudwatch or predictions"
+    if wanted.limits and not sources:
+        yield "monitor.limits: no source tells them; set endpoints, prometheus or cloudwatch"
+    for i, limit in enumerate(wanted.limits):
+        if limit.min is not None and limit.max is not None and limit.min > limit.max:
+            yield f"monitor.limits[{i}]: min {limit.min:g} is above max {limit.max:g}; nothing can hold"
+    if wanted.breaches > wanted.windows:
+        yield f"monitor.breaches: {wanted.breaches} of {wanted.windows} windows can never break a limit; set it lower"
+    if wanted.endpoints and not wanted.gap_s and wanted.windows > 1:
+        yield "monitor.windows: endpoints without gap_s have one window, since their start; set gap_s"
+    if wanted.cloudwatch and times.seconds(wanted.window) % 60:
+        yield f"monitor.window: CloudWatch counts by the minute. Got {wanted.window!r}."
+    yield from _wrong_quality(wanted)
+
+
+def _wrong_quality(wanted: Monitor) -> Iterator[str]:
+    judged = wanted.quality
+    if judged.gates and not wanted.predictions:
+        yield "monitor.predictions: is not set, and quality.gates need it; name the folder of the prediction log"
+    if wanted.predictions and not wanted.outcomes:
+        yield "monitor.outcomes: is not set; name the table of what came of the predictions, by request_id"
+    if judged.breaches > judged.windows:
+        yield f"monitor.quality.breaches: {judged.breaches} of {judged.windows} windows can never fail; set it lower"
+    for i, gate in enumerate(judged.gates):
+        relative = [name for name in _RELATIVE if getattr(gate, name) is not None]
+        if relative:
+            yield f"monitor.quality.gates[{i}].{relative[0]}: there is no champion to compare with; use min or max"
+        if gate.metric in MEASURED:
+            yield f"monitor.quality.gates[{i}]: {gate.metric} is not of rows; set it in monitor.limits"
+
+
+def _end(wanted: Monitor) -> datetime:
+    if wanted.until is None:
+        return datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(wanted.until)
+    except ValueError:
+        raise ConfigError(
+            f"monitor.until: {wanted.until!r} is no time; write it in ISO 8601, as 2026-03-01T12:00:00"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _windows(wanted: Monitor, end: datetime) -> tuple[list[Window], list[Finding]]:
+    found: list[Window] = []
+    findings: list[Finding] = []
+    spans = Spans(end=end, seconds=times.seconds(wanted.window), count=wanted.windows)
+    if wanted.endpoints:
+        seen, findings = scrape.windows(
+            wanted.endpoints, windows=wanted.windows, gap_s=wanted.gap_s, variant=wanted.variant, threads=wanted.threads
+        )
+        found += seen
+    if wanted.prometheus:
+        variant = f'variant="{wanted.variant}"' if wanted.variant else ""
+        selector = ",".join(part for part in (wanted.selector, variant) if part)
+        found += prometheus.windows(wanted.prometheus, selector, spans, threads=wanted.threads)
+    if wanted.cloudwatch:
+        found += cloudwatch.windows(wanted.cloudwatch, wanted.variant, wanted.region, spans)
+    return found, findings
+
+
+def _quality(config: Config, end: datetime) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[Finding]]:
+    """Judge each span by the gates; return the spans, what became of each gate over them, and what is wrong."""
+    judged = config.monitor.quality
+    last = end - timedelta(seconds=times.seconds(judged.delay))
+    wanted = Spans(end=last, seconds=times.seconds(judged.window), count=judged.windows)
+    try:
+        frame, findings = _rows(config, wanted)
+    except ConfigError as error:
+        # A log or a label that is not there is what monitoring is to notice.
+        return [], [], [Finding(rule="missing", where="quality", what=problem) for problem in error.problems]
+    metrics = judgement.metrics(_judging(config))
+    known = quality.named(frame, config.data.target, config.model.task)
+    spans = quality.cut(frame, config.data.target, wanted)
+    records = [_span(config, span, metrics, known) for span in spans]
+    for span, record in zip(spans, records, strict=True):
+        if record["verdict"] == "too few":
+            what = f"{span.rows.height} of {span.predicted} predicted rows have an outcome, at least {judged.min_rows} are needed"
+            findings.append(Finding(rule="missing", where=f"quality {_named(span)}", what=what, count=span.rows.height))
+    gates = [*_over_time(records, judged.breaches)]
+    for gate in gates:
+        if gate["state"] == "failed":
+            findings.append(Finding(rule="quality", where=gate["name"], what=gate["reason"], count=gate["broken"]))
+    return records, gates, findings
+
+
+def _rows(config: Config, spans: Spans) -> "tuple[pl.DataFrame, list[Finding]]":
+    wanted = config.monitor
+    log = predictions.scan(str(wanted.predictions), config.root)
+    columns = sorted({name for gate in wanted.quality.gates for name in gate.columns})
+    absent = [name for name in columns if name not in log.columns]
+    if absent and log.rows:
+        there = ", ".join(log.columns)
+        raise ConfigError(*(f"monitor.quality.gates: by: no column {name!r} in the log; there are {there}" for name in absent))  # fmt: skip
+    rows = log.collect(columns, since=spans.each()[0][0], until=spans.end)
+    if wanted.variant:
+        import polars as pl
+
+        rows = rows.filter(pl.col("_variant") == wanted.variant)
+    came = outcomes.read(str(wanted.outcomes), config.root, [config.data.target])
+    joined = outcomes.join(log, rows, came)
+    # Rows without an outcome are counted span by span; late ones are no mistake.
+    told = [f for f in joined.findings if f.rule != "predictions-without-outcomes"]
+    return joined.frame, [*log.findings, *came.findings, *told]
+
+
+def _span(config: Config, span: "Span", wanted: "Mapping[str, Metric]", known: Sequence[object]) -> dict[str, Any]:
+    from model_ci.gates.comparison import Resampling
+
+    head = {
+        "begin": written(span.begin),
+        "end": written(span.end),
+        "predicted": span.predicted,
+        "rows": span.rows.height,
+    }
+    if span.rows.height < config.monitor.quality.min_rows:
+        return {**head, "verdict": "too few", "metrics": {}, "gates": []}
+    judging = _judging(config)
+    sure = judging.evaluate.uncertainty
+    said = quality.outputs(span.rows, config.data.target, known)
+    side = judgement.side(wanted, said, {})
+    judged = judgement.weigh(judging, span.rows.to_pandas(), wanted, side, None)
+    plan = Resampling(resamples=sure.resamples, seed=sure.seed)
+    bounds = {name: quality.interval(metric, said, plan, sure.confidence) for name, metric in wanted.items()}
+    metrics = {
+        name: {
+            "value": measured["challenger"],
+            "interval": list(b) if (b := bounds.get(name)) else None,
+            "problem": measured["problem"],
+        }
+        for name, measured in judged["metrics"].items()
+    }
+    gates = [_sure(gate, bounds.get(gate["metric"])) for gate in judged["gates"]]
+    return {
+        **head,
+        "verdict": "failed" if any(g["state"] == "failed" for g in gates) else "passed",
+        "metrics": metrics,
+        "gates": gates,
+    }
+
+
+def _sure(gate: dict[str, Any], bounds: tuple[float, float] | None) -> dict[str, Any]:
+    """Call a metric of all rows beyond its limit only when its bound is too; one without a value stays failed."""
+    if gate["by"] or bounds is None:
+        return gate
+    gate = {**gate, "interval": list(bounds)}
+    if gate["state"] != "failed" or gate["challenger"] is None:
+        return gate
+    beyond = bounds[1] < gate["limit"] if gate["condition"] == "min" else bounds[0] > gate["limit"]
+    return gate if beyond else {**gate, "state": "inconclusive", "reason": f"{gate['reason']}, but not surely"}
+
+
+def _over_time(records: Sequence[dict[str, Any]], breaches: int) -> Iterator[dict[str, Any]]:
+    """Count in how many spans each gate failed."""
+    judged = [record for record in records if record["gates"]]
+    for i, first in enumerate(judged[0]["gates"] if judged else ()):
+        gates = [record["gates"][i] for record in judged]
+        failed = [gate for gate in gates if gate["state"] == "failed"]
+        broken = len(failed) >= min(breaches, len(gates)) and bool(failed)
+        by = f" by {first['by']}" if first["by"] else ""
+        yield {
+            "name": f"{first['metric']}{by} {first['condition']} {first['limit']:g}",
+            "metric": first["metric"],
+            "by": first["by"],
+            "condition": first["condition"],
+            "limit": first["limit"],
+            "state": "failed" if broken else "passed",
+            "reason": f"{len(failed)} of {len(gates)} spans failed it"
+            + (f"; {failed[-1]['reason']}" if failed else ""),
+            "broken": len(failed),
+            "values": [gate["challenger"] for gate in gates],
+        }
+
+
+def _judging(config: Config) -> Config:
+    """Return the configuration that gates on production rows are judged by."""
+    judged = config.monitor.quality
+    sure = replace(config.evaluate.uncertainty, block_column=None, block_duration=None)
+    gates: Sequence[Gate] = judged.gates
+    evaluate = replace(
+        config.evaluate, metrics=judged.metrics, gates=gates, own_gates=(), min_rows=judged.min_rows, uncertainty=sure
+    )
+    return replace(config, evaluate=evaluate)
+
+
+def _named(span: "Span") -> str:
+    return f"{span.begin:%Y-%m-%d %H:%M} to {span.end:%Y-%m-%d %H:%M}"
