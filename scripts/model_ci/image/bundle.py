@@ -16,7 +16,7 @@ from model_ci.serving import engine
 from model_ci.serving.manifest import EXPLAIN, FOLDER, ONNX, ONNX_FILE, SKLEARN, VERSION, digest
 from model_ci.serving.refusal import Refusal
 from model_ci.serving.signature import TYPES, Column, Rows, Signature
-from model_ci.serving.sklearn_engine import SklearnEngine
+from model_ci.serving.sklearn_engine import ARRAY, TABLE, SklearnEngine
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,13 +92,14 @@ def create(  # noqa: PLR0913 - the last three have defaults
     if onnx is None and wanted == ONNX:
         raise ConfigError(f"build-image.engine: onnx cannot be had: {why}; write engine: auto or sklearn")
     name = SKLEARN if onnx is None else ONNX
+    given = _given(source, signature, reference, real)
     explained = _background(explain, signature, into) if explain else None
     files = _hashes(into)
     manifest: dict[str, Any] = {
         "schema_version": VERSION, "name": source.name, "version": source.version, "run_id": source.run_id,
         "task": source.task, "classes": [_plain(c) for c in source.classes], "features": signature.names,
         "signature": [{"name": c.name, "type": c.type, "required": c.required} for c in signature.columns],
-        "engine": name, "why": why, "onnx": onnx, "sklearn": _how(stated), "explain": explained,
+        "engine": name, "why": why, "onnx": onnx, "sklearn": {**_how(stated), "given": given}, "explain": explained,
         "probe": _probe(reference, real, signature, _SAME if onnx is None else tolerance),
         "files": files, "digest": digest(files),
     }  # fmt: skip
@@ -179,7 +180,8 @@ def _rows(frame: "pd.DataFrame", signature: Signature) -> Rows:
     """Return the rows that are by the signature, as a request would bring them; JSON has no word for infinity."""
     import numpy as np
 
-    frame = frame[~np.isinf(frame.select_dtypes("number")).any(axis=1)]
+    finite = ~np.isinf(frame.select_dtypes("number").to_numpy(dtype=float, na_value=np.nan)).any(axis=1)
+    frame = frame.iloc[np.flatnonzero(finite)]
     given = {name: [_sent(v) for v in frame[name].astype(object)] for name in signature.names if name in frame}
     count = len(frame)
     try:
@@ -227,6 +229,16 @@ def _onnx(  # noqa: PLR0913, PLR0917 - all that the comparison is made of
         return None, _told(found)
     (into / ONNX_FILE).write_bytes(graph)
     return {"parity": found.as_record()}, "it converts, and answers alike"
+
+
+def _given(source: Source, signature: Signature, reference: SklearnEngine, rows: Rows) -> str:
+    """Tell whether the pipeline may be asked with arrays: they cost less, where the answers are the same."""
+    try:
+        unrolled = SklearnEngine(source.estimator, signature, ARRAY)
+        same = parity.compare(unrolled, reference, rows, signature, _SAME).holds
+    except Exception:  # noqa: BLE001 - whatever it needs its table for
+        same = False
+    return ARRAY if same else TABLE
 
 
 def _told(found: parity.Parity) -> str:

@@ -27,9 +27,9 @@ def load(manifest: Manifest, signature: Signature, threads: int) -> Engine:
         from model_ci.serving.onnx_engine import OnnxEngine
 
         return OnnxEngine((manifest.root / ONNX_FILE).read_bytes(), signature, manifest.classes, threads)
-    from model_ci.serving.sklearn_engine import SklearnEngine
+    from model_ci.serving.sklearn_engine import SklearnEngine, open_estimator
 
-    return SklearnEngine.load(manifest, signature)
+    return SklearnEngine(open_estimator(manifest), signature, manifest["sklearn"]["given"])
 
 
 def ask(engine: Engine, rows: Rows) -> Predictions:

@@ -1,6 +1,7 @@
 """The process: uvicorn around the application, loading while it already answers, and ending without losing a request."""
 
 import asyncio
+import os
 import signal
 import sys
 import threading
@@ -21,6 +22,7 @@ def serve(settings: Settings) -> int:
     """Serve until SIGTERM; return the exit code. Raises StartError when the service must not start."""
     import uvicorn
 
+    os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
     service = Service(settings, Manifest.read(settings.manifest))
     log = _open_log(settings, service)
     app = App(service, log)

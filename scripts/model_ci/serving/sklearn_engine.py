@@ -5,6 +5,8 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from model_ci.serving.arrays import unroll
+from model_ci.serving.engine import matrix
 from model_ci.serving.manifest import FOLDER, Manifest
 from model_ci.serving.predictions import Predictions
 from model_ci.serving.refusal import StartError
@@ -12,7 +14,10 @@ from model_ci.serving.signature import NUMBERS, Rows, Signature
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
+TABLE, ARRAY = "table", "array"
+_NAN: Final = float("nan")
 # Their predict is the class of the highest probability, so that asking once is enough.
 _BY_PROBABILITY: Final = {
     "DecisionTreeClassifier", "ExtraTreeClassifier", "ExtraTreesClassifier", "HistGradientBoostingClassifier",
@@ -21,32 +26,30 @@ _BY_PROBABILITY: Final = {
 
 
 class SklearnEngine:
-    """An estimator that is asked with a table of the signature's columns."""
+    """An estimator that is asked with a table of the signature's columns, or with an array of them."""
 
-    def __init__(self, estimator: Any, signature: Signature) -> None:
+    def __init__(self, estimator: Any, signature: Signature, given: str = TABLE) -> None:
         self.estimator = estimator
         self._signature = signature
         self._kinds = [_dtype(column.type) for column in signature.columns]
+        self._texts = [kind == "text" for kind in self._kinds]
+        self._asked = unroll(estimator, self._texts) if given == ARRAY else estimator
+        self._given = self.array if given == ARRAY else self.table
         self._probabilities = hasattr(estimator, "predict_proba")
         self._classes = getattr(estimator, "classes_", None)
         self._once = self._probabilities and type(_last(estimator)).__name__ in _BY_PROBABILITY
-
-    @classmethod
-    def load(cls, manifest: Manifest, signature: Signature) -> "SklearnEngine":
-        """Open the estimator; raise StartError when its format is none that is known."""
-        return cls(open_estimator(manifest), signature)
 
     def predict(self, rows: Rows) -> Predictions:
         """Ask the estimator, once where that says all."""
         import numpy as np
 
-        table = self.table(rows)
+        given = self._given(rows)
         with warnings.catch_warnings(action="ignore"):
-            chances = np.asarray(self.estimator.predict_proba(table), dtype=float) if self._probabilities else None
+            chances = np.asarray(self._asked.predict_proba(given), dtype=float) if self._probabilities else None
             if self._once and chances is not None and self._classes is not None:
                 labels = self._classes[chances.argmax(axis=1)]
             else:
-                labels = np.asarray(self.estimator.predict(table)).ravel()
+                labels = np.asarray(self._asked.predict(given)).ravel()
         return Predictions(labels=labels, probabilities=chances)
 
     def table(self, rows: Rows) -> "pd.DataFrame":
@@ -58,6 +61,13 @@ class SklearnEngine:
             for name, kind, values in zip(self._signature.names, self._kinds, rows.values, strict=True)
         }
         return pd.DataFrame(columns, copy=False)
+
+    def array(self, rows: Rows) -> "NDArray[Any]":
+        """Return rows side by side; null is NaN, in columns of text as well, as it is in a table."""
+        if not any(self._texts):
+            return matrix(rows.values, "float64")
+        filled = [[_NAN if v is None else v for v in values] if None in values else values for values in rows.values]
+        return matrix(filled, object)
 
 
 def open_estimator(manifest: Manifest) -> Any:
