@@ -23,6 +23,7 @@ demo: .venv/.complete ## Run the pipeline on the example project, three months o
 	python example-project/demo.py
 
 test: setup ## Run all tests
+	.ci/setup engine || [ "$$MODEL_CI_REQUIRE_ALL" != 1 ]
 	python -m pytest -n 2
 
 lint: setup ## Check the code, the shell scripts, the workflows, the templates and the schemas
