@@ -15,6 +15,7 @@ _COMMANDS: Final = {
     "comment": "Put a run's report into the pull or merge request, as one comment that is kept up to date.",
     "notify": "Open an issue for each stage that said no, close it when it says yes again, and tell a chat.",
     "selftest": "Plant bad models and bad data before your gates, and show whether they are refused.",
+    "serve": "Serve a run's model, or the champion, on this machine.",
     "ui": "Open MLflow's pages on the model store.",
 }
 

@@ -37,6 +37,9 @@ def serve(settings: Settings) -> int:
     threading.Thread(target=process.load, name="load", daemon=True).start()
     try:
         made.run()
+    except SystemExit:  # uvicorn's way to say so
+        where = f"{settings.host}:{settings.port}"
+        raise StartError(f"{where}: cannot listen there; free the port, or set MODEL_CI_PORT to another") from None
     finally:
         if log:
             log.close()

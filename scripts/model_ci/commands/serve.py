@@ -1,0 +1,113 @@
+"""serve: a run's model, or the champion, behind the service's own routes on this machine."""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from model_ci import ci, model, registry
+from model_ci.commands import check_config
+from model_ci.config import Config
+from model_ci.errors import ConfigError
+from model_ci.run import Run, run_folders
+
+if TYPE_CHECKING:
+    from model_ci.data.table import Table
+    from model_ci.image.bundle import Explain, Source
+
+_ENGINES: Final = ("auto", "onnx", "sklearn")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `serve` takes."""
+    check_config.add_arguments(parser)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--run", default="", metavar="ID", help="the run whose model is served (the newest)")
+    which.add_argument("--champion", action="store_true", help="serve the registered champion instead")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=8080, help="port on this machine (%(default)s)")
+    parser.add_argument("--engine", choices=_ENGINES, default="auto", help="what runs the model (%(default)s)")
+    parser.add_argument("--explain", action="store_true", help="answer /explain as well")
+    parser.add_argument("--log", default="", metavar="FOLDER", help="write the prediction log there")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Make what an image would hold, and serve it until interrupted."""
+    from model_ci.data import table
+    from model_ci.image import bundle
+
+    config = check_config.load(arguments)
+    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    with tempfile.TemporaryDirectory(prefix="model-ci-serve-") as scratch:
+        folder = Path(scratch)
+        source = _champion(config, data, folder) if arguments.champion else _of_run(config, arguments.run)
+        explain = _explain(config, data) if arguments.explain else None
+        made = bundle.create(source, data.holdout, folder / "srv", wanted=arguments.engine, explain=explain)
+        said = made.manifest
+        print(f"{said['name']} of run {said['run_id'] or '-'} through {said['engine']}: {said['why']}", file=sys.stderr)
+        print(f"http://{arguments.host}:{arguments.port}/invocations, and /openapi.json for the rest", file=sys.stderr)
+        return _serve(arguments, made.folder)
+
+
+def _serve(arguments: argparse.Namespace, folder: Path) -> int:
+    from model_ci.serving import server
+    from model_ci.serving.refusal import StartError
+    from model_ci.serving.settings import Settings
+
+    log = Path(arguments.log) if arguments.log else None
+    settings = Settings(
+        manifest=folder / "manifest.json", host=arguments.host, port=arguments.port, prediction_log=log, drain_s=0
+    )
+    try:
+        return server.serve(settings)
+    except StartError as error:
+        raise ConfigError(*error.problems) from None
+
+
+def _of_run(config: Config, run_id: str) -> "Source":
+    from model_ci.image.bundle import Source
+
+    run = _run(config.root, run_id)
+    trained = run.require("train", wanted_by="serve")["model"]
+    folder = run.folder / trained["folder"]
+    loaded = model.Predictor.load(folder, trained["files"], trained["classes"], trained["features"])
+    return Source(
+        folder=folder, files=trained["files"], estimator=loaded.model, columns=loaded.columns, classes=loaded.classes,
+        name=config.model.name, task=config.model.task, run_id=run.id,
+    )  # fmt: skip
+
+
+def _run(root: Path, run_id: str) -> Run:
+    """Open the named run, or the newest that has trained."""
+    for folder in reversed(run_folders(root)):
+        if run_id in ("", folder.name) and (run := Run.open(folder)).section("train"):
+            return run
+    if run_id:
+        raise ConfigError(f"--run {run_id}: no such run with a train in {root}; leave --run out for the newest")
+    raise ConfigError("serve: there is no run with a train; run `model-ci run` first, or serve the --champion")
+
+
+def _champion(config: Config, data: "Table", scratch: Path) -> "Source":
+    from model_ci.image.bundle import Source
+
+    with registry.open_registry(config, config.root, in_ci=ci.context().in_ci) as store:
+        version = store.champion()
+        if version is None:
+            raise ConfigError(f"--champion: {config.model.name} has none in {store.where}; register one first")
+        folder = store.download(version, scratch / "champion")
+    classes = [] if config.model.task == "regression" else sorted(set(data.train[data.target].tolist()))
+    files = model.hash_files(folder)
+    loaded = model.Predictor.load(folder, files, classes, data.features)
+    return Source(
+        folder=folder, files=files, estimator=loaded.model, columns=loaded.columns, classes=loaded.classes,
+        name=config.model.name, task=config.model.task, run_id=version.run_id, version=version.number,
+    )  # fmt: skip
+
+
+def _explain(config: Config, data: "Table") -> "Explain":
+    from model_ci.explanation import explainer
+    from model_ci.image.bundle import Explain
+
+    background = explainer.draw(data.train, explainer.BACKGROUND_ROWS, config.explain.seed)
+    return Explain(background=background, seed=config.explain.seed, tolerance=config.explain.tolerance)
