@@ -1,5 +1,6 @@
 """The registry does the same on a server, in a folder and on a branch."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from tests.registry.places import Place, a_model, a_new_database, a_place, a_server  # noqa: F401 - fixtures
 
 from model_ci.errors import ConfigError, ServiceError
-from model_ci.registry import Registered, Version
+from model_ci.registry import Attachment, Registered, Version
 
 
 def test_an_empty_registry_has_nobody(place: Place) -> None:
@@ -116,6 +117,48 @@ def test_a_version_of_another_tool_is_refused(place: Place, tmp_path: Path) -> N
         foreign = replace(store.champion(), tags={})
         with pytest.raises(ServiceError, match="has no list of files"):
             store.download(foreign, tmp_path / "fetched")
+
+
+@pytest.fixture
+def explained(tmp_path: Path) -> Attachment:
+    """A folder that travels with a model."""
+    folder = tmp_path / "explain"
+    (folder / "figures").mkdir(parents=True)
+    (folder / "figures" / "importance.svg").write_text("<svg/>")
+    (folder / "importance.json").write_text("{}")
+    files = [f for f in folder.rglob("*") if f.is_file()]
+    return Attachment(
+        folder=folder,
+        files={f.relative_to(folder).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest() for f in files},
+    )
+
+
+def test_what_is_attached_travels_with_the_version(place: Place, explained: Attachment, tmp_path: Path) -> None:
+    with place.open() as store:
+        store.register(replace(place.submission("run-1"), attached={"explain": explained}), lambda champion: True)
+    with place.open() as store:
+        champion = store.champion()
+        folder = store.attachment(champion, "explain", tmp_path / "fetched")
+        assert store.attachment(champion, "profile", tmp_path / "none") is None
+    content = {f.relative_to(folder).as_posix(): f.read_text() for f in folder.rglob("*") if f.is_file()}
+    assert content == {"figures/importance.svg": "<svg/>", "importance.json": "{}"}
+
+
+def test_an_altered_attachment_is_refused(place: Place, explained: Attachment, tmp_path: Path) -> None:
+    with place.open() as store:
+        store.register(replace(place.submission("run-1"), attached={"explain": explained}), lambda champion: True)
+    place.alter("importance.json", lambda file: file.write_text("[]"))
+    with place.open() as store, pytest.raises(ServiceError, match=r"explain of version 1 .* importance\.json: has the"):
+        store.attachment(store.champion(), "explain", tmp_path / "fetched")
+    assert not (tmp_path / "fetched").exists()
+
+
+def test_an_attachment_that_is_not_as_recorded_is_not_registered(place: Place, explained: Attachment) -> None:
+    (explained.folder / "importance.json").write_text("[]")
+    with place.open() as store, pytest.raises(ConfigError, match="make the run's explain again"):
+        store.register(replace(place.submission("run-1"), attached={"explain": explained}), lambda champion: True)
+    with place.open() as store:
+        assert store.versions() == []
 
 
 def test_a_model_that_is_not_the_judged_one_is_not_registered(place: Place, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,16 +22,18 @@ from model_ci.registry.registration import as_version, holder
 from model_ci.registry.server import ServerStore
 from model_ci.registry.store import FOLDER, Store, T, kind_of
 from model_ci.registry.version import (
+    ATTACHED_TAG,
     CHALLENGER,
     CHAMPION,
     FILES_TAG,
     PREVIOUS,
+    Attachment,
     Registered,
     Submission,
     Version,
 )
 
-__all__ = ["Registered", "Registry", "Submission", "Version", "open_registry", "peek", "ui_command"]
+__all__ = ["Attachment", "Registered", "Registry", "Submission", "Version", "open_registry", "peek", "ui_command"]
 
 
 @contextmanager
@@ -95,15 +97,34 @@ class Registry:
             raise ServiceError(
                 f"{self.where}: version {version.number} of {self.name} has no list of files, so it cannot be trusted; register a model with model-ci and make it the champion"
             ) from None
+        return self._fetched(
+            version, "the model", expected, into, lambda client, to: _fetch(client, self.name, version, to)
+        )
+
+    def attachment(self, version: Version, name: str, into: Path) -> Path | None:
+        """Copy what travels with the version under `name`, such as explain, to `into`; None when it has none.
+
+        What is not, byte for byte, as it was registered is refused, and nothing is left in `into`.
+        """
+        expected = json.loads(version.tags.get(ATTACHED_TAG, "{}")).get(name)
+        if expected is None:
+            return None
+        return self._fetched(
+            version, name, expected, into, lambda client, to: _fetch_attached(client, self.name, version, name, to)
+        )
+
+    def _fetched(
+        self, version: Version, what: str, expected: Mapping[str, str], into: Path, fetch: Callable[[Any, Path], Path]
+    ) -> Path:
         into.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=into.parent, prefix=".download-") as folder:
-            got = self._read(lambda client: _fetch(client, self.name, version, Path(folder)))
+            got = self._read(lambda client: fetch(client, Path(folder)))
             if got is None:
                 raise ServiceError(f"{self.where}: is empty; version {version.number} of {self.name} is not there")
             keep_only(got, expected)
             found = list(differences(got, expected))
             if found:
-                about = f"{self.where}: version {version.number} of {self.name}"
+                about = f"{self.where}: {what} of version {version.number} of {self.name}"
                 raise ServiceError(*(f"{about}: {text}; it was altered, register the model again" for text in found))
             shutil.rmtree(into, ignore_errors=True)
             got.rename(into)
@@ -134,3 +155,8 @@ def _fetch(client: Any, name: str, version: Version, folder: Path) -> Path:
 
     uri = client.get_model_version_download_uri(name, version.number)
     return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=client.tracking_uri))
+
+
+def _fetch_attached(client: Any, model: str, version: Version, name: str, folder: Path) -> Path:
+    run = client.get_model_version(model, version.number).run_id
+    return Path(client.download_artifacts(run, f"{registration.ATTACHED}/{name}", str(folder)))

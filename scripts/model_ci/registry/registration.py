@@ -11,6 +11,7 @@ from model_ci.registry.client import is_code
 from model_ci.registry.files import differences
 from model_ci.registry.store import Access
 from model_ci.registry.version import (
+    ATTACHED_TAG,
     CHALLENGER,
     CHAMPION,
     DECISION_TAG,
@@ -22,6 +23,7 @@ from model_ci.registry.version import (
     Version,
 )
 
+ATTACHED: Final = "model_ci"  # the folder among the artifacts of MLflow's run
 PROMOTED: Final = "promoted"
 CHALLENGES: Final = "challenger"
 _T = TypeVar("_T")
@@ -30,11 +32,15 @@ _BATCH: Final = 100
 
 def prepare(access: Access, submission: Submission) -> None:
     """Log the run, the model and its lineage: what takes long and is nobody else's concern."""
-    found = list(differences(submission.folder, submission.files))
+    found = [
+        f"{submission.folder}: {text}; train again, this is not the model that was judged"
+        for text in differences(submission.folder, submission.files)
+    ]
+    for name, attached in submission.attached.items():
+        altered = differences(attached.folder, attached.files)
+        found += [f"{attached.folder}: {text}; make the run's {name} again" for text in altered]
     if found:
-        raise ConfigError(
-            *(f"{submission.folder}: {text}; train again, this is not the model that was judged" for text in found)
-        )
+        raise ConfigError(*found)
     if find(access.client, submission) is None:
         _logged_model(access.client, _run(access, submission), submission)
 
@@ -122,12 +128,21 @@ def _create(access: Access, submission: Submission) -> Version:
         model.artifact_location if local else f"models:/{model.model_id}",
         run_id=run.info.run_id,
         model_id=model.model_id,
-        tags=_tags(submission) | {FILES_TAG: json.dumps(dict(submission.files), sort_keys=True)},
+        tags=_tags(submission) | _vouched(submission),
         await_creation_for=0,
     )
     link = json.dumps([{"name": name, "version": int(made.version)}])
     client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": link})
     return as_version(client.get_model_version(name, made.version))
+
+
+def _vouched(submission: Submission) -> dict[str, str]:
+    """Return the tags by which files are known again when they are fetched."""
+    attached = {name: dict(each.files) for name, each in submission.attached.items()}
+    return {
+        FILES_TAG: json.dumps(dict(submission.files), sort_keys=True),
+        ATTACHED_TAG: json.dumps(attached, sort_keys=True),
+    }
 
 
 def _run(access: Access, submission: Submission) -> Any:
@@ -142,6 +157,8 @@ def _run(access: Access, submission: Submission) -> Any:
     _log_parameters(client, run, submission.parameters)
     _log_dataset(client, run, submission)
     _log_metrics(client, run, submission)
+    for name, attached in submission.attached.items():
+        client.log_artifacts(run.info.run_id, str(attached.folder), f"{ATTACHED}/{name}")
     return run
 
 

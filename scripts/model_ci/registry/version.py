@@ -11,6 +11,7 @@ PREVIOUS: Final = "previous"
 
 RUN_TAG: Final = "model_ci.run_id"
 FILES_TAG: Final = "model_ci.files"
+ATTACHED_TAG: Final = "model_ci.attached"
 DECISION_TAG: Final = "model_ci.decision"
 
 
@@ -25,10 +26,18 @@ class Version:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Attachment:
+    """A folder that travels with a model, such as its explanation, and the sha256 of each file by relative path."""
+
+    folder: Path
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Submission:
     """A model to register: its folder, the sha256 of each of its files by relative path, and where it comes from.
 
-    `dataset` is the data it learnt from: name, digest, source, and whatever else is to be seen beside them.
+    `attached` travels with it, by name. `dataset` is the data it learnt from: name, digest, source, and whatever else is to be seen beside them.
     """
 
     name: str
@@ -38,6 +47,7 @@ class Submission:
     parameters: Mapping[str, object] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    attached: Mapping[str, Attachment] = field(default_factory=dict)
     dataset: Mapping[str, Any] | None = None
 
 

@@ -1,5 +1,6 @@
 """Register: the judged model becomes a version in the registry, and the champion if it still deserves it."""
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from model_ci.errors import ConfigError
 from model_ci.run import Result, Run
 
 if TYPE_CHECKING:
-    from model_ci.registry import Registry, Submission, Version
+    from model_ci.registry import Attachment, Registry, Submission, Version
 
 
 def inputs(config: Config, run: Run) -> Mapping[str, Any]:
@@ -85,7 +86,9 @@ def _submission(config: Config, run: Run) -> "Submission":
             "model_ci.data": data["sha256"],
             "model_ci.task": config.model.task,
             "model_ci.verdict": judged["verdict"],
+            "model_ci.parameters": json.dumps(trained["parameters"], sort_keys=True),
         },
+        attached=_attached(run),
         dataset={
             "name": data["location"],
             "digest": data["sha256"][:32],
@@ -93,3 +96,11 @@ def _submission(config: Config, run: Run) -> "Submission":
             "rows": data["rows"],
         },
     )
+
+
+def _attached(run: Run) -> "dict[str, Attachment]":
+    """Return what travels with the model besides its own files: what another stage left of it in the run."""
+    explained = run.section("explain")
+    if explained is None:
+        return {}
+    return {"explain": registry.Attachment(folder=run.folder / explained["folder"], files=explained["files"])}
