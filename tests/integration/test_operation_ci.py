@@ -18,7 +18,7 @@ jobs:
     outputs:
       decision: ${{ steps.compare.outputs.decision }}
       verdict: ${{ steps.compare.outputs.verdict }}
-      runs: ${{ steps.compare.outputs.run-id }} ${{ steps.record.outputs.run-id }}
+      runs: ${{ steps.compare.outputs.run-id }} ${{ steps.monitor.outputs.run-id }} ${{ steps.record.outputs.run-id }}
     steps:
       - uses: actions/checkout@v7
       - id: compare
@@ -28,6 +28,15 @@ jobs:
             compare-variants.predictions=requests.csv
             compare-variants.metric=revenue
             compare-variants.better=higher
+      - id: monitor
+        uses: acme/model-ci/actions/monitor@v1
+        with:
+          run: ${{ steps.compare.outputs.run-id }}
+          set: |
+            monitor.predictions=log.jsonl
+            monitor.outcomes=labels.csv
+            monitor.until=2026-03-02
+            monitor.quality.gates=[{metric: accuracy, min: 0.8}]
       - id: record
         uses: acme/model-ci/actions/record@v1
         with: {run: "${{ steps.compare.outputs.run-id }}"}
@@ -35,13 +44,21 @@ jobs:
 
 
 def tried(tree: Path) -> Path:
-    """Leave a test whose treatment earns more."""
-    lines = ["time,variant,revenue"]
+    """Leave a test whose treatment earns more, and predictions that are right in nine of ten rows."""
+    lines, logged, labels = ["time,variant,revenue"], [], ["request_id,sold"]
     for i in range(800):
         treated = i * 7919 % 2
         lines.append(
             f"2026-03-01T{i // 60:02d}:{i % 60:02d}:00,{('champion', 'challenger')[treated]},{i % 11 + 4 * treated}"
         )
+        line = {
+            "time": f"2026-03-01T{i // 60:02d}:{i % 60:02d}:00+00:00", "request_id": f"r{i}", "variant": "champion",
+            "columns": ["size"], "inputs": [[i]], "outputs": [i % 2],
+        }  # fmt: skip
+        logged.append(json.dumps(line))
+        labels.append(f"r{i},{(i + (i % 10 == 0)) % 2}")
+    (tree / "log.jsonl").write_text("\n".join(logged) + "\n")
+    (tree / "labels.csv").write_text("\n".join(labels) + "\n")
     (tree / "requests.csv").write_text("\n".join(lines) + "\n")
     return tree
 
@@ -57,6 +74,7 @@ def test_github_compares_variants_on_a_schedule(github: GitHub, consumer: Callab
     record = newest_record(outcome.origin)
     assert record["line"] == "operation"
     assert record["stages"]["compare-variants"]["decision"] == "promote"
+    assert record["stages"]["monitor"]["quality"][0]["metrics"]["accuracy"]["value"] == 0.9
 
 
 def test_gitlab_compares_variants_on_a_schedule(gitlab: GitLab, consumer: Callable[..., Path], toolkit: str) -> None:
@@ -73,3 +91,18 @@ def test_gitlab_compares_variants_on_a_schedule(gitlab: GitLab, consumer: Callab
     assert job.dotenv["VERDICT"] == "failed"
     assert job.artifacts is not None
     assert list(job.artifacts.glob(".model-ci/runs/*/run.json"))
+
+
+def test_gitlab_watches_a_service_on_a_schedule(gitlab: GitLab, consumer: Callable[..., Path], toolkit: str) -> None:
+    settings = (
+        "monitor.predictions=log.jsonl\nmonitor.outcomes=labels.csv\nmonitor.until=2026-03-02\n"
+        "monitor.quality.gates=[{metric: accuracy, min: 0.95}]"
+    )
+    template = {"project": "acme/model-ci", "ref": "v1", "file": "gitlab/monitor.gitlab-ci.yml"}
+    included = [template | {"inputs": {"toolkit": toolkit, "set": settings}}]
+    tree = tried(consumer(pipeline=json.dumps({"stages": ["monitor"], "include": included})))
+    outcome = gitlab.run(tree, "schedule")
+    job = outcome.jobs["monitor"]
+    assert (outcome.exit, job.status) == (1, "failed"), outcome.told
+    assert job.dotenv["VERDICT"] == "failed"
+    assert "accuracy min 0.95" in job.log

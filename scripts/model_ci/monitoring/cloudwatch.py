@@ -7,7 +7,7 @@ endpoint took to launch, `utilisation` that of the instances' processors.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from model_ci.errors import ConfigError, ServiceError
@@ -32,14 +32,15 @@ _QUERIES: Final[Mapping[str, tuple[str, str, str]]] = {
 
 
 def windows(endpoint: str, variant: str | None, region: str | None, spans: Spans) -> list[Window]:
-    """Ask for a window of each span, of whole minutes, the last of which ends with the last whole minute.
+    """Ask for a window of each span, moved back to where CloudWatch's own of that length end: an hour's at full hours.
 
     Raises ConfigError for an endpoint that there is not, ServiceError when AWS refuses or gives no answer.
     """
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
-    spans = replace(spans, end=spans.end.replace(second=0, microsecond=0))
+    whole = int(spans.end.timestamp()) // spans.seconds * spans.seconds
+    spans = replace(spans, end=datetime.fromtimestamp(whole, UTC))
     try:
         described = boto3.client("sagemaker", region_name=region).describe_endpoint(EndpointName=endpoint)
         variants = [v for v in described.get("ProductionVariants", []) if variant in (None, v["VariantName"])]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from model_ci.gates.metrics import Metric
     from model_ci.monitoring.quality import Span
 
+_DAY_S = 86400
 _RELATIVE = ("max_drop", "max_rise", "min_gain")
 
 
@@ -83,8 +84,8 @@ def _wrong(wanted: Monitor) -> Iterator[str]:
         yield f"monitor.breaches: {wanted.breaches} of {wanted.windows} windows can never break a limit; set it lower"
     if wanted.endpoints and not wanted.gap_s and wanted.windows > 1:
         yield "monitor.windows: endpoints without gap_s have one window, since their start; set gap_s"
-    if wanted.cloudwatch and times.seconds(wanted.window) % 60:
-        yield f"monitor.window: CloudWatch counts by the minute. Got {wanted.window!r}."
+    if wanted.cloudwatch and (times.seconds(wanted.window) % 60 or times.seconds(wanted.window) > _DAY_S):
+        yield f"monitor.window: CloudWatch counts by whole minutes up to 1d. Got {wanted.window!r}."
     yield from _wrong_quality(wanted)
 
 
