@@ -31,7 +31,7 @@ FLOORS = [
 ALSO = {("serving/explain.py", "explanation")}
 HEAVY = {
     "mlflow", "sklearn", "pandas", "polars", "numpy", "pandera", "pyarrow", "skops", "dvc", "rich", "scipy", "shap",
-    "matplotlib", "orjson", "uvicorn", "skl2onnx", "onnx", "onnxruntime", "prometheus_client", "boto3", "docker",
+    "matplotlib", "orjson", "uvicorn", "skl2onnx", "onnx", "onnxruntime", "prometheus_client", "boto3", "docker", "kubernetes",
 }  # fmt: skip
 
 
