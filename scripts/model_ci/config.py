@@ -122,6 +122,53 @@ class Register:  # noqa: D101
 
 
 @dataclass(frozen=True, kw_only=True)
+class DriftWindows:  # noqa: D101
+    needed: int
+    of: int
+    every: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointDrift:  # noqa: D101
+    rows: int
+    min_auc: float
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckDrift:  # noqa: D101
+    rows: str | None
+    reference: str | None
+    version: str
+    environment: str | None
+    rules: str
+    numbers: str | None
+    categories: str | None
+    threshold: float | None
+    thresholds: Mapping[str, float]
+    nulls: float
+    level: float
+    min_rows: int
+    inconclusive: str
+    max_share: float
+    fail_on: Sequence[str]
+    prediction: str | None
+    probability: str | None
+    time_column: str | None
+    since: str | None
+    until: str | None
+    last: str | None
+    windows: DriftWindows
+    seasonal: str | None
+    joint: JointDrift
+    allow: Sequence[str]
+    engine: str
+    dask_address: str | None
+    evidently_report: bool
+    report_rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class GuardRail:  # noqa: D101
     metric: str
     better: str | None = None
@@ -334,6 +381,7 @@ class Config:
     evaluate: Evaluate
     explain: Explain
     register: Register
+    check_drift: CheckDrift
     compare_variants: CompareVariants
     deploy: Deploy
     promote: Promote
