@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from model_ci.report.content import SILENT
 from model_ci.stages import STAGES
 
 PACKAGE = Path(__file__).parents[2] / "scripts" / "model_ci"
@@ -106,3 +107,8 @@ def test_what_is_not_needed_is_not_imported(arguments: list[str], project: objec
 def test_one_module_a_stage() -> None:
     found = {f.stem.replace("_", "-") for f in (PACKAGE / "stages").glob("*.py")} - {"--init--"}
     assert found == set(STAGES)
+
+
+def test_every_stage_has_its_say_in_a_report() -> None:
+    found = {f.stem.replace("_", "-") for f in (PACKAGE / "report" / "sections").glob("*.py")} - {"--init--"}
+    assert found == set(STAGES) - set(SILENT)

@@ -6,8 +6,8 @@ import pytest
 from tests.forge.records import gate, record
 
 from model_ci import report
+from model_ci.report.blocks import Block, Heading, Paragraph, Table
 from model_ci.report.comment import marker, render
-from model_ci.report.content import Block, Heading, Paragraph, Table
 
 LINK = "https://github.com/acme/shop/actions/runs/9"
 HOSTILE = (

@@ -10,7 +10,7 @@ from tests.forge.records import gate, record
 
 from model_ci import report
 from model_ci.report.bars import draw
-from model_ci.report.content import Bar
+from model_ci.report.blocks import Bar
 
 HOSTILE = "</style></title><script>alert(1)</script><img src=x onerror=alert(1)>\" ' javascript:alert(1) \x00\u202e"
 

@@ -8,8 +8,9 @@ from typing import Final
 from model_ci import ci, selftest
 from model_ci.commands import check_config
 from model_ci.errors import ConfigError, Exit
-from model_ci.report.content import Block, Heading, Paragraph, Table, describe_gate
+from model_ci.report.blocks import Block, Heading, Paragraph, Table
 from model_ci.report.markdown import render as markdown
+from model_ci.report.sections.evaluate import describe_gate
 from model_ci.report.text import render as text
 from model_ci.run import Run, run_folders
 from model_ci.selftest import Findings

@@ -4,7 +4,7 @@ import math
 from html import escape
 from typing import Final
 
-from model_ci.report.content import Bar, number
+from model_ci.report.blocks import Bar, number
 
 _WIDTH: Final = 160
 _HEIGHT: Final = 24

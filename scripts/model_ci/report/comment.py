@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
-from model_ci.report.content import Block, Heading, Table
+from model_ci.report.blocks import Block, Heading, Table
 from model_ci.report.markdown import render_block
 
 _CELL: Final = 300

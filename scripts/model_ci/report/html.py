@@ -8,7 +8,7 @@ from html import escape
 from typing import Final
 
 from model_ci.report.bars import draw
-from model_ci.report.content import Block, Heading, Paragraph, Table
+from model_ci.report.blocks import Block, Heading, Paragraph, Table
 
 _SIGNS: Final = {"passed": "✓", "failed": "✕", "not judged": "?"}
 _STATES: Final = {

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from model_ci.report.content import Block, Heading, Paragraph, Table
+from model_ci.report.blocks import Block, Heading, Paragraph, Table
 
 _SIGNS: Final = {"passed": "✅", "failed": "❌", "not judged": "⚪", "no champion": "⚪", "inconclusive": "❔"}
 _BREAKS: Final = re.compile(r"\s*[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+\s*")

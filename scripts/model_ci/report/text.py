@@ -4,7 +4,7 @@ import io
 from collections.abc import Sequence
 from typing import Final
 
-from model_ci.report.content import Block, Heading, Paragraph, Table
+from model_ci.report.blocks import Block, Heading, Paragraph, Table
 
 _COLORS: Final = {"passed": "bold green", "failed": "bold red", "not judged": "bold"}
 

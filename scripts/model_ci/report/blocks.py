@@ -1,0 +1,78 @@
+"""What a report is made of, whatever it is rendered as, and how figures stand in it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heading:
+    """The verdict in one line; `state` is passed, failed or not judged."""
+
+    state: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paragraph:
+    """A sentence or two; what is `essential` stands even where there is little room."""
+
+    text: str
+    essential: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """A value to be drawn against its limit, with its bounds where it has any."""
+
+    value: float
+    bounds: Sequence[float] | None
+    limit: float
+    above: bool  # whether the good side of the limit is above it
+    difference: bool  # whether it is one, so that nothing stands for no change
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows of text below a title; `folded` is detail that a reader opens when wanted.
+
+    `bars` are what a page draws, one a row or none; what is `essential` stands even where there is little room.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    folded: bool = False
+    essential: bool = False
+    bars: Sequence[Bar | None] = ()
+
+
+Block = Heading | Paragraph | Table
+
+
+def number(value: float | None) -> str:
+    """Write a number so that figures of one table can be compared."""
+    if value is None:
+        return "-"
+    if isinstance(value, int) or (abs(value) >= 1000 and value == int(value)):
+        return f"{int(value):,}"
+    return f"{value:.4f}" if 0.001 <= abs(value) < 1000 or value == 0 else f"{value:.4g}"
+
+
+def describe_finding(finding: Any) -> str:
+    """Return what check-data found, in a sentence."""
+    if not isinstance(finding, Mapping):
+        return str(finding)
+    return ": ".join(str(finding[key]) for key in ("where", "what", "message", "detail") if finding.get(key))
+
+
+def percent(share: float | None) -> str:
+    """Write a share, a dash for one that is not known."""
+    return "-" if share is None else f"{share:.1%}"
+
+
+def sentence(text: str) -> str:
+    """Make a sentence of a reason."""
+    return text[:1].upper() + text[1:] + "."

@@ -1,0 +1,18 @@
+"""What was found in the data."""
+
+from collections.abc import Iterator
+
+from model_ci.report.blocks import Block, Paragraph, Record, Table, describe_finding
+
+
+def blocks(section: Record) -> Iterator[Block]:
+    """Tell of each finding."""
+    problems = section.get("findings", [])
+    for problem in problems if section["verdict"] != "failed" else ():
+        yield Paragraph(text=f"Data: {describe_finding(problem)}")
+    if section["verdict"] == "failed":
+        yield Paragraph(
+            text=f"The data broke its contract: {len(problems)} {'finding' if len(problems) == 1 else 'findings'}."
+        )
+        rows = [[describe_finding(problem)] for problem in problems]
+        yield Table(title="Data", columns=["finding"], rows=rows)

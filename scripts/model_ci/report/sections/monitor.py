@@ -1,0 +1,50 @@
+"""How the service fares."""
+
+from collections.abc import Iterator
+
+from model_ci.report.blocks import Block, Paragraph, Record, Table, describe_finding, number
+
+
+def blocks(section: Record) -> Iterator[Block]:
+    """Say how the service fares: what broke a limit or is missing, then the figures."""
+    yield Paragraph(text=f"Service: {section['why']}.", essential=True)
+    for finding in section["findings"]:
+        if finding["level"] == "warning":
+            yield Paragraph(text=f"Service: {describe_finding(finding)}")
+    limits = [_limit(limit) for limit in section["limits"]] + [_over_spans(gate) for gate in section["gates"]]
+    if limits:
+        columns = ["what", "limit", "oldest to newest", "result"]
+        yield Table(title="Limits of the service", columns=columns, rows=limits, essential=True)
+    if newest := {window["source"]: window["figures"] for window in section["windows"]}:
+        names = dict.fromkeys(n for figures in newest.values() for n, value in figures.items() if value is not None)
+        rows = [[name, *(number(figures[name]) for figures in newest.values())] for name in names]
+        yield Table(title="Service, newest window", columns=["figure", *newest], rows=rows, folded=True)
+    if section["quality"]:
+        yield Table(
+            title="Quality over time",
+            columns=["from", "to", "predicted", "known", "metrics", "result"],
+            rows=[_span(span) for span in section["quality"]],
+            folded=True,
+        )
+
+
+def _limit(limit: Record) -> list[str]:
+    named = f"{limit['metric']} ({limit['source']})" if limit["source"] else limit["metric"]
+    values = ", ".join(number(value) for value in limit["values"]) or "-"
+    return [named, f"{limit['condition']} {limit['limit']:g}", values, f"{limit['state']}: {limit['reason']}"]
+
+
+def _over_spans(gate: Record) -> list[str]:
+    named = f"{gate['metric']} by {gate['by']}" if gate["by"] else gate["metric"]
+    values = ", ".join(number(value) for value in gate["values"])
+    return [named, f"{gate['condition']} {gate['limit']:g}", values, f"{gate['state']}: {gate['reason']}"]
+
+
+def _span(span: Record) -> list[str]:
+    measured = [
+        f"{name} {number(m['value'])}"
+        + (f" [{number(m['interval'][0])}, {number(m['interval'][1])}]" if m["interval"] else "")
+        for name, m in span["metrics"].items()
+    ]
+    dates = [span[key][:16].replace("T", " ") for key in ("begin", "end")]
+    return [*dates, number(span["predicted"]), number(span["rows"]), ", ".join(measured) or "-", span["verdict"]]
