@@ -239,3 +239,26 @@ def test_an_outcome_named_as_an_input_is_a_mistake(tmp_path: Path) -> None:
     log = predictions.scan("log", tmp_path)
     with pytest.raises(ConfigError, match="'size' is an input of the model too"):
         outcomes.join(log, log.collect(), outcomes.read("o.jsonl", tmp_path, ["size"]))
+
+
+def test_what_the_service_itself_logs_is_read(tmp_path: Path) -> None:
+    import numpy as np
+
+    from model_ci.serving.log import Entry, PredictionLog
+    from model_ci.serving.predictions import Predictions
+    from model_ci.serving.signature import Rows
+
+    service = PredictionLog(tmp_path / "log", ["size", "kind"], ("champion", "3"), 1.0, 10.0)
+    service.start()
+    for i in range(3):
+        answers = Predictions(labels=np.array([0, 1]), probabilities=[[0.75, 0.25], [0.5, 0.5]])
+        rows = Rows(count=2, values=[[1.5, float("nan")], ["a", None]])
+        service.add(
+            Entry(time=START.timestamp() + i, request_id=f"r{i}", user="u", route="/invocations", rows=rows, answers=answers, duration_s=0.002)
+        )  # fmt: skip
+    service.close()
+    log = predictions.scan("log", tmp_path, classes=["no", "yes"])
+    assert (log.requests, log.rows, log.findings) == (3, 6, ())
+    assert log.collect().row(1) == (
+        None, None, START, "r0", 1, "champion", "3", "u", 1, 0.5, 0.5, 2.0
+    )  # fmt: skip
