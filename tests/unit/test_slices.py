@@ -12,8 +12,9 @@ from model_ci.config import Gate
 from model_ci.errors import ConfigError
 from model_ci.gates import gate as gates
 from model_ci.gates import sliced
-from model_ci.gates.comparison import Resampling
+from model_ci.gates.comparison import Difference, Resampling, differences
 from model_ci.gates.fairness import FAIRNESS
+from model_ci.gates.gap import widest
 from model_ci.gates.metrics import resolve
 from model_ci.gates.outputs import Outputs, Scores
 from model_ci.gates.sliced import Sides
@@ -174,7 +175,33 @@ def test_a_slice_is_resampled_with_the_holdout_and_as_a_loop_would(name: str) ->
     weights = np.concatenate(list(plan.weights(1000))).astype(int)
     for part, judged in zip(parts("ab"), outcome.slices, strict=True):
         drawn = [metric.function(POOR.drawn(np.repeat(part.rows, w[part.rows]))) for w in weights]
-        assert judged.interval == pytest.approx(tuple(np.quantile(drawn, [0.1, 0.9])))
+        expected = Difference(value=0.0, resampled=np.array(drawn), drawn_from=500).interval(0.9)
+        assert judged.interval == pytest.approx(expected)
+        assert expected[0] < np.quantile(drawn, 0.1) < np.quantile(drawn, 0.9) < expected[1]  # few rows: wider
+
+
+def test_a_slice_of_all_rows_is_judged_as_all_rows_are() -> None:
+    metric = resolve("accuracy", "binary", lambda name: print)
+    whole = [Slice(name="all", rows=np.arange(40))]
+    few, many = (Outputs(**{k: v[:40] for k, v in vars(o).items()}) for o in (GOOD, EQUAL))
+    for blocks in (None, np.repeat(np.arange(20), 2)):
+        plan = Resampling(resamples=300, seed=1, blocks=blocks)
+        sides = Sides(challenger=few, champion=many, first=False, plan=plan, confidence=0.95)
+        gate = Gate(metric="accuracy", by="group", max_drop=0.0, min_rows=2)
+        (outcome,) = sliced.judge(gate, metric, whole, sides)
+        found = differences({"accuracy": metric}, few, many, plan)["accuracy"]
+        assert outcome.interval == found.interval(0.95)
+        assert outcome.chance == found.chance_above(-1e-12)
+        assert found.drawn_from == plan.units(np.arange(40)) == (20 if blocks is not None else 40)
+
+
+def test_a_gap_between_few_rows_is_less_sure_than_one_between_many() -> None:
+    drawn = np.random.default_rng(0).normal([0.0, 1.0], 0.5, (500, 2))
+    few, many = (widest(np.array([0.0, 1.0]), drawn, [n, n], 0.1, 0.95) for n in (8, 8000))
+    assert few.interval is not None
+    assert many.interval is not None
+    assert few.interval[0] < many.interval[0] < many.interval[1] < few.interval[1]
+    assert (few.chance or 0) > (many.chance or 1)
 
 
 def test_a_slice_of_one_class_has_no_area_and_does_not_pass() -> None:

@@ -33,6 +33,10 @@ class Resampling:
         """Return how many blocks there are."""
         return None if self.blocks is None else int(self.blocks.max()) + 1
 
+    def units(self, rows: "NDArray[Any]") -> int:
+        """Return how many are drawn independently of one another among some rows: the rows, or the blocks that they are of."""
+        return len(rows) if self.blocks is None else len(set(self.blocks[rows].tolist()))
+
     def weights(self, rows: int) -> "Iterator[NDArray[Any]]":
         """Yield (resamples, rows) of how often each row was drawn, some resamples at a time."""
         import numpy as np

@@ -23,11 +23,15 @@ FAIRNESS: Final[Mapping[str, Mapping[str, int | None]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """One rate of every slice, on the holdout (slices,) and on each resample (resamples, slices)."""
+    """One rate of every slice, on the holdout (slices,) and on each resample (resamples, slices).
+
+    `units` is how many independent rows, or blocks, each slice's rate is over.
+    """
 
     name: str
     values: "NDArray[Any]"
     drawn: "NDArray[Any]"
+    units: Sequence[int]
 
 
 def problem(metric: str, outputs: Outputs, slices: Sequence[Slice]) -> str | None:
@@ -63,6 +67,11 @@ def values(metric: str, outputs: Outputs, slices: Sequence[Slice]) -> dict[str, 
         sensitive_features=np.repeat(np.arange(len(slices)), [len(s.rows) for s in slices]),
     )
     return {name: frame.by_group[name].sort_index().to_numpy(dtype=float) for name in FAIRNESS[metric]}
+
+
+def counted(truth: int | None, outputs: Outputs, part: Slice) -> "NDArray[Any]":
+    """Return the rows of a slice that a rate is over."""
+    return part.rows if truth is None else part.rows[outputs.truth[part.rows] == truth]
 
 
 def of_resamples(truth: int | None, outputs: Outputs, slices: Sequence[Slice], weights: "NDArray[Any]") -> Any:

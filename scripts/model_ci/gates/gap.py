@@ -1,9 +1,10 @@
 """The gap between slices: the greatest difference between two, and whether chance explains that it is so large."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from model_ci.gates.comparison import FEWEST, normal_tail
+from model_ci.gates.comparison import FEWEST, Difference, narrowed, normal_tail
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,8 +23,8 @@ class Gap:
     chance: float | None
 
 
-def widest(values: "NDArray[Any]", drawn: "NDArray[Any]", limit: float, confidence: float) -> Gap:
-    """Return the gap of values (slices,) that were resampled as `drawn` (resamples, slices).
+def widest(values: "NDArray[Any]", drawn: "NDArray[Any]", units: Sequence[int], limit: float, confidence: float) -> Gap:
+    """Return the gap of values (slices,) that were resampled as `drawn` (resamples, slices), each from so many `units`.
 
     The greatest of many differences is great by chance alone, so every pair is tested, and the p-value is for all
     of them (Bonferroni). The bounds are those of the difference between the two slices that are named.
@@ -36,20 +37,21 @@ def widest(values: "NDArray[Any]", drawn: "NDArray[Any]", limit: float, confiden
     if len(values) < 2 or usable.mean() < FEWEST:
         return gap
     drawn = drawn[usable]
-    between = np.quantile(drawn[:, high] - drawn[:, low], [1 - confidence, confidence])
-    interval = (float(between[0]), float(between[1]))
-    return replace(gap, interval=interval, chance=_chance(values, drawn, limit))
+    between = Difference(
+        value=gap.value, resampled=drawn[:, high] - drawn[:, low], drawn_from=min(units[low], units[high])
+    )
+    return replace(gap, interval=between.interval(confidence), chance=_chance(values, drawn, units, limit))
 
 
-def _chance(values: "NDArray[Any]", drawn: "NDArray[Any]", limit: float) -> float:
+def _chance(values: "NDArray[Any]", drawn: "NDArray[Any]", units: Sequence[int], limit: float) -> float:
     import numpy as np
 
     covariance = np.cov(drawn, rowvar=False)
-    variances = np.diag(covariance)
-    pairs = np.argwhere(values[:, None] - values[None, :] > limit)
-    chances = [
-        normal_tail(values[i] - values[j] - limit, max(variances[i] + variances[j] - 2 * covariance[i, j], 0) ** 0.5)
-        for i, j in pairs
-    ]
+
+    def of_pair(i: int, j: int) -> float:
+        spread = max(covariance[i, i] + covariance[j, j] - 2 * covariance[i, j], 0) ** 0.5
+        return narrowed(normal_tail(values[i] - values[j] - limit, spread), min(units[i], units[j]))
+
+    chances = [of_pair(i, j) for i, j in np.argwhere(values[:, None] - values[None, :] > limit)]
     many = len(values) * (len(values) - 1)  # either of a pair may be the lower one
     return min(1.0, many * min(chances, default=1.0))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.config import Gate
 from model_ci.gates import condition, fairness
-from model_ci.gates.comparison import FEWEST, Difference, Resampling, chance_above, ready
+from model_ci.gates.comparison import FEWEST, Difference, Resampling, ready
 from model_ci.gates.condition import ABSOLUTE, RELATIVE, ROUNDING, Comparisons, Outcome
 from model_ci.gates.fairness import FAIRNESS, Rate
 from model_ci.gates.gap import widest
@@ -96,13 +96,17 @@ def _margin(outcome: Outcome) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class _Reading:
-    """One slice, measured: the values of both models, the challenger's on each resample, and the differences."""
+    """One slice, measured: the values of both models, the challenger's on each resample, and the differences.
+
+    `units` is how many independent rows, or blocks, the slice has.
+    """
 
     part: Slice
     challenger: Scores
     champion: Scores | None
     drawn: "NDArray[Any]"
     compared: Comparisons | None
+    units: int
 
 
 def _read(gate: Gate, metric: Metric, slices: Sequence[Slice], sides: Sides) -> list[_Reading]:
@@ -115,12 +119,13 @@ def _read(gate: Gate, metric: Metric, slices: Sequence[Slice], sides: Sides) -> 
     for i, part in enumerate(slices):
         scores = _measured(metric, mine[i])
         against = None if sides.first else _measured(metric, theirs[i])
-        compared = None
+        compared, units = None, sides.plan.units(part.rows)
         if relative and against is not None:
-            found = _difference(metric.name, scores, against, drawn[0][:, i] - drawn[1][:, i])
+            found = _difference(metric.name, scores, against, drawn[0][:, i] - drawn[1][:, i], units)
             compared = Comparisons(differences=found, rows=len(part.rows), confidence=sides.confidence)
+        mine_drawn = drawn[0][:, i]
         readings.append(
-            _Reading(part=part, challenger=scores, champion=against, drawn=drawn[0][:, i], compared=compared)
+            _Reading(part=part, challenger=scores, champion=against, drawn=mine_drawn, compared=compared, units=units)
         )
     return readings
 
@@ -155,35 +160,35 @@ def _resample(functions: Sequence[Weighted], slices: Sequence[Slice], sides: Sid
     )
 
 
-def _difference(name: str, mine: Scores, theirs: Scores, drawn: "NDArray[Any]") -> Mapping[str, Difference]:
+def _difference(name: str, mine: Scores, theirs: Scores, drawn: "NDArray[Any]", units: int) -> Mapping[str, Difference]:
     import numpy as np
 
     value, against = mine.values.get(name), theirs.values.get(name)
     finite = drawn[np.isfinite(drawn)]
     if value is None or against is None or len(finite) < FEWEST * len(drawn):
         return {}
-    return {name: Difference(value=value - against, resampled=finite)}
+    return {name: Difference(value=value - against, resampled=finite, drawn_from=units)}
 
 
 def _in_slice(start: Outcome, reading: _Reading, confidence: float) -> Outcome:
     outcome = condition.judged(start, reading.challenger, reading.champion, reading.compared)
     outcome = replace(outcome, slice=reading.part.name, rows=len(reading.part.rows))
     if outcome.condition in ABSOLUTE and outcome.challenger is not None:
-        return _bounded(outcome, reading.drawn, confidence)
+        return _bounded(outcome, reading.drawn, reading.units, confidence)
     return outcome
 
 
-def _bounded(outcome: Outcome, drawn: "NDArray[Any]", confidence: float) -> Outcome:
+def _bounded(outcome: Outcome, drawn: "NDArray[Any]", units: int, confidence: float) -> Outcome:
     """Add the bounds of the slice's own value, and the chance that its true value keeps the limit."""
     import numpy as np
 
     finite = drawn[np.isfinite(drawn)]
     if len(finite) < FEWEST * len(drawn):
         return replace(outcome, state="failed", reason="too few resamples have a value; what is not sure does not pass")
-    low, high = np.quantile(finite, [1 - confidence, confidence])
+    value = Difference(value=float(outcome.challenger or 0), resampled=finite, drawn_from=units)
     sign = 1 if outcome.condition == "min" else -1
-    chance = chance_above(sign * finite, sign * float(outcome.limit or 0) - ROUNDING)
-    return replace(outcome, interval=(float(low), float(high)), chance=chance)
+    chance = value.chance_above(sign * float(outcome.limit or 0) - ROUNDING, sign)
+    return replace(outcome, interval=value.interval(confidence), chance=chance)
 
 
 def _gap(start: Outcome, readings: Sequence[_Reading], confidence: float, small: Sequence[Outcome]) -> Outcome:
@@ -200,6 +205,7 @@ def _gap(start: Outcome, readings: Sequence[_Reading], confidence: float, small:
         name=start.metric,
         values=np.array([s.challenger for s in shown], dtype=float),
         drawn=np.stack([r.drawn for r in readings], axis=1),
+        units=[r.units for r in readings],
     )
     return _of_rates(start, [rate], [r.part for r in readings], confidence)
 
@@ -217,7 +223,7 @@ def _of_rates(start: Outcome, rates: Sequence[Rate], parts: Sequence[Slice], con
         reason = f"{parts[0].name} is the only slice with enough rows, so that there is nothing to compare it with"
         return replace(start, reason=reason)
     limit = float(start.limit or 0)
-    gaps = [widest(rate.values, rate.drawn, limit + ROUNDING, confidence) for rate in rates]
+    gaps = [widest(rate.values, rate.drawn, rate.units, limit + ROUNDING, confidence) for rate in rates]
     rate, gap = max(zip(rates, gaps, strict=True), key=lambda both: both[1].value)
     of = f" in {rate.name}" if len(rates) > 1 else ""
     holds = gap.value <= limit + ROUNDING
@@ -249,7 +255,13 @@ def _rates(metric: str, outputs: Outputs | None, parts: Sequence[Slice], sides: 
     for weights in sides.plan.weights(len(outputs.truth)):
         for name, truth in FAIRNESS[metric].items():
             drawn[name].append(fairness.of_resamples(truth, outputs, parts, weights))
-    return [Rate(name=name, values=values[name], drawn=np.concatenate(drawn[name])) for name in values]
+    units = {
+        name: [sides.plan.units(fairness.counted(truth, outputs, part)) for part in parts]
+        for name, truth in FAIRNESS[metric].items()
+    }
+    return [
+        Rate(name=name, values=values[name], drawn=np.concatenate(drawn[name]), units=units[name]) for name in values
+    ]
 
 
 def _fair_by(
@@ -276,7 +288,8 @@ def _fair_by(
     against, drawn_against = _widest_of(theirs)
     champion = Scores(values={name: against}, reasons={})
     rows = sum(len(part.rows) for part in parts)
-    found = _difference(name, scores, champion, drawn - drawn_against)
+    fewest = min(min(rate.units) for rate in mine)
+    found = _difference(name, scores, champion, drawn - drawn_against, fewest)
     return condition.judged(
         start, scores, champion, Comparisons(differences=found, rows=rows, confidence=sides.confidence)
     )
