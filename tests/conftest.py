@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-pytest_plugins = ["tests.ci.fixtures", "tests.docker_engine"]
+pytest_plugins = ["tests.ci.fixtures", "tests.serving.fixtures", "tests.docker_engine"]
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Test", "GIT_AUTHOR_EMAIL": "test@example.invalid",
     "GIT_COMMITTER_NAME": "Test", "GIT_COMMITTER_EMAIL": "test@example.invalid",

@@ -81,18 +81,22 @@ def create(  # noqa: PLR0913 - the last three have defaults
     `wanted` is auto, onnx or sklearn. Raises ConfigError when the files are not as recorded, when the flavour is not
     scikit-learn's, or when ONNX is wanted and the model does not convert or answers differently.
     """
+    from threadpoolctl import threadpool_limits
+
     stated = _stated(source.folder)
     _copy(source, into / FOLDER)
     signature = Signature(_columns(stated, rows[list(source.columns)]))
     real = _rows(rows[list(source.columns)].head(PARITY_ROWS), signature)
     reference = SklearnEngine(source.estimator, signature)
-    onnx, why = None, "engine: sklearn is asked for"
-    if wanted != SKLEARN:
-        onnx, why = _onnx(source, signature, reference, real, into, tolerance)
+    with threadpool_limits(1):  # a row is too little to share, and sums come out the same
+        onnx, why = None, "engine: sklearn is asked for"
+        if wanted != SKLEARN:
+            onnx, why = _onnx(source, signature, reference, real, into, tolerance)
+        given = _given(source, signature, reference, real)
+        probe = _probe(reference, real, signature, _SAME if onnx is None else tolerance)
     if onnx is None and wanted == ONNX:
         raise ConfigError(f"build-image.engine: onnx cannot be had: {why}; write engine: auto or sklearn")
     name = SKLEARN if onnx is None else ONNX
-    given = _given(source, signature, reference, real)
     explained = _background(explain, signature, into) if explain else None
     files = _hashes(into)
     manifest: dict[str, Any] = {
@@ -100,8 +104,7 @@ def create(  # noqa: PLR0913 - the last three have defaults
         "task": source.task, "classes": [_plain(c) for c in source.classes], "features": signature.names,
         "signature": [{"name": c.name, "type": c.type, "required": c.required} for c in signature.columns],
         "engine": name, "why": why, "onnx": onnx, "sklearn": {**_how(stated), "given": given}, "explain": explained,
-        "probe": _probe(reference, real, signature, _SAME if onnx is None else tolerance),
-        "files": files, "digest": digest(files),
+        "probe": probe, "files": files, "digest": digest(files),
     }  # fmt: skip
     write_atomically(into / MANIFEST, json.dumps(manifest, indent=1, allow_nan=False).encode() + b"\n")
     _copy_code(into / CODE, explains=explain is not None)

@@ -37,14 +37,26 @@ def _converted(estimator: Any, columns: Sequence[Column]) -> Any:
     from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
 
     register()
-    kinds = [
-        (c.name, StringTensorType([None, 1]) if c.type == "string" else DoubleTensorType([None, 1])) for c in columns
-    ]
+    kinds: list[tuple[str, Any]] = [(NUMBERS_INPUT, DoubleTensorType([None, len(columns)]))]
+    if _by_name(estimator):
+        kinds = [
+            (c.name, StringTensorType([None, 1]) if c.type == "string" else DoubleTensorType([None, 1]))
+            for c in columns
+        ]
+    elif any(c.type == "string" for c in columns):
+        raise UnconvertibleError("its first step is no ColumnTransformer, and there is text")
     options = {"zipmap": False} if hasattr(estimator, "classes_") else None
     with warnings.catch_warnings(action="ignore"):
         return convert_sklearn(
             estimator, initial_types=kinds, options=options, target_opset={"": _OPSET, _ML: _OPSET_ML, DOMAIN: 1}
         )
+
+
+def _by_name(estimator: Any) -> bool:
+    """Tell whether an estimator takes its columns apart, by their names."""
+    inner = getattr(estimator, "best_estimator_", estimator)
+    steps = getattr(inner, "steps", None)
+    return hasattr(steps[0][1] if steps else inner, "transformers_")
 
 
 def _raise_versions(made: Any) -> None:
@@ -66,6 +78,10 @@ def _pack(made: Any, columns: Sequence[Column]) -> None:
     from onnx import TensorProto, helper
 
     graph = made.graph
+    for output in graph.output:
+        output.type.Clear()  # skl2onnx says float where the graph computes doubles; ONNX Runtime finds out by itself
+    if [i.name for i in graph.input] == [NUMBERS_INPUT]:
+        return
     names = dict(zip([c.name for c in columns], [i.name for i in graph.input], strict=True))
     nodes, inputs = [], []
     for packed, kind, text in ((TEXTS, TensorProto.STRING, True), (NUMBERS_INPUT, TensorProto.DOUBLE, False)):

@@ -9,7 +9,7 @@ from model_ci.serving.predictions import Predictions
 from model_ci.serving.refusal import Refusal
 from model_ci.serving.signature import Column, Rows, Signature
 
-_NUMBERS: Final = (0.0, -1.0, 0.1, 3.5, 2.0**24 + 1, 1e300, float("inf"))
+_NUMBERS: Final = (0.0, -1.0, 0.1, 3.5, 2.0**24 + 1, 1e300)
 _WHOLE: Final = (0, -1, 2**24 + 1, 2**31 - 1)
 _LARGE: Final = 2**53 + 1  # no double
 _TEXTS: Final = ("", "never seen in training", " ", "ü✈")
@@ -84,8 +84,10 @@ def _values(kind: str) -> Sequence[Any]:
     match kind:
         case "string":
             return (None, *_TEXTS)
-        case "double" | "float":
+        case "double":
             return (None, *_NUMBERS)
+        case "float":
+            return (None, *_NUMBERS[:-1])
         case "long":
             return (*_WHOLE, _LARGE)
         case "integer":

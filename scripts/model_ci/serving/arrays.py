@@ -56,16 +56,17 @@ class Columns:
     def __init__(self, fitted: Any, texts: Sequence[bool]) -> None:
         if fitted.sparse_output_:
             raise NotUnrolledError("its columns are sparse")
-        self._parts = []
+        self._parts: list[tuple[Any, list[int], bool]] = []
         for name, step, _ in fitted.transformers_:
             places = list(fitted._transformer_to_input_indices[name])
             if step == "drop" or not places:
                 continue
+            if type(step).__name__ == "OrdinalEncoder" and step.handle_unknown == "use_encoded_value":
+                self._parts.append((Codes(step), places, True))
+                continue
             kinds = {texts[place] for place in places}
             if len(kinds) > 1:
                 raise NotUnrolledError(f"{name} takes text and numbers together")
-            if type(step).__name__ == "OrdinalEncoder" and step.handle_unknown == "use_encoded_value":
-                step = Codes(step)
             untouched = step == "passthrough" or (hasattr(step, "func") and step.func is None)
             self._parts.append((None if untouched else step, places, kinds.pop()))
 

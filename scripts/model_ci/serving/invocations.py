@@ -1,5 +1,6 @@
 """MLflow's protocol: four ways to write rows down, and one answer."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
@@ -27,17 +28,19 @@ def rows(body: Mapping[str, Any], signature: Signature, limit: int) -> Rows:
 def _split(given: Any) -> tuple[Mapping[str, Sequence[Any]], int]:
     if type(given) is not dict or type(given.get("columns")) is not list or type(given.get("data")) is not list:
         raise Refusal(400, "format", "dataframe_split must be a mapping with the lists 'columns' and 'data'")
-    return _matrix(given["data"], given["columns"], "dataframe_split.data")
+    return _matrix(given["data"], given["columns"])
 
 
-def _matrix(data: Sequence[Any], names: Sequence[Any], where: str) -> tuple[Mapping[str, Sequence[Any]], int]:
+def _matrix(data: Sequence[Any], names: Sequence[Any]) -> tuple[Mapping[str, Sequence[Any]], int]:
     """Turn a list of rows, each a list, into columns."""
     wide = len(names)
     if not all(type(name) is str for name in names):
         raise Refusal(400, "format", "the names of the columns must be text")
     if len(set(names)) != wide:
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = [repr(name)[:60] for name, times in Counter(names).most_common(10) if times > 1]
         raise Refusal(400, "format", f"the column {', '.join(twice)} is there more than once; send it once")
+    if not data:
+        return {}, 0
     wrong = [
         Problem(row=row, reason=f"must be a list of {wide} values, one for each column. Got {_size(values)}.")
         for row, values in enumerate(data)
@@ -58,7 +61,7 @@ def _any(given: Any, where: str, signature: Signature) -> tuple[Mapping[str, Seq
     if kinds == {dict} or not given:
         return _records(given)
     if kinds == {list} and where != "dataframe_records":
-        return _matrix(given, signature.names, where)
+        return _matrix(given, signature.names)
     if where != "dataframe_records" and len(signature.names) == 1 and not kinds & {dict, list}:
         return {signature.names[0]: given}, len(given)
     row = next(i for i, value in enumerate(given) if type(value) is not dict)

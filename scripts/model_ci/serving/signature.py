@@ -1,9 +1,11 @@
 """The signature: which columns a model takes, of which types, and whether what a caller sends is that.
 
-Types are MLflow's. A value is taken where nothing of it is lost: 5 for a double, 5.0 or "5" for a long, but not 5.5.
+Types are MLflow's. A value is taken where nothing of it is lost: 5 for a double, 5.0 or "5" for a long, but not 5.5, and
+no infinity, which some models take for a number and others refuse.
 """
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +16,8 @@ from model_ci.serving.refusal import Problem, Refusal
 TYPES: Final = ("string", "long", "integer", "double", "float", "boolean", "datetime")
 NUMBERS: Final = ("long", "integer", "double", "float", "boolean")
 _RANGES: Final = {"long": (-(2**63), 2**63 - 1), "integer": (-(2**31), 2**31 - 1)}
+_LARGEST: Final = {"double": sys.float_info.max, "float": 3.4028234663852886e38}
+_INFINITE: Final = math.inf
 _NONE: Final = type(None)
 _LONGEST: Final = 60  # of a value in a message
 
@@ -94,30 +98,32 @@ def _text(values: Sequence[Any], column: Column, problems: list[Problem]) -> Seq
 
 def _double(values: Sequence[Any], column: Column, problems: list[Problem]) -> Sequence[Any]:
     kinds = set(map(type, values))
-    if kinds <= {float, _NONE}:
-        return values
-    if kinds <= {float, int, bool, _NONE}:
+    if kinds <= {float, int, bool, _NONE} and column.type == "double":
         try:
-            return [None if value is None else float(value) for value in values]
+            found = values if kinds <= {float, _NONE} else [None if v is None else float(v) for v in values]
+            if _INFINITE not in found and -_INFINITE not in found:
+                return found
         except OverflowError:
             pass
-    found = []
+    checked: list[float | None] = []
     for row, value in enumerate(values):
         try:
-            found.append(None if value is None else _as_float(value))
+            checked.append(None if value is None else _as_float(value, _LARGEST[column.type]))
         except (ValueError, OverflowError):
-            problems.append(
-                Problem(column=column.name, row=row, reason=f"must be a number or null. Got {_shown(value)}.")
-            )
-    return found
+            reason = f"must be a finite number or null. Got {_shown(value)}."
+            problems.append(Problem(column=column.name, row=row, reason=reason))
+    return checked
 
 
-def _as_float(value: Any) -> float:
+def _as_float(value: Any, largest: float) -> float:
     if type(value) is str and ("_" in value or len(value) > _LONGEST):
         raise ValueError
     if not isinstance(value, (int, float, str)):
         raise ValueError  # noqa: TRY004 - told to the caller as one kind of problem
-    return float(value)
+    number = float(value)
+    if abs(number) > largest:
+        raise OverflowError
+    return number
 
 
 def _long(values: Sequence[Any], column: Column, problems: list[Problem]) -> Sequence[Any]:

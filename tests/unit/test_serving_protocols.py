@@ -1,0 +1,136 @@
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from model_ci.serving import body, inference, invocations
+from model_ci.serving.refusal import Refusal
+from model_ci.serving.signature import Column, Signature
+
+SIGNATURE = Signature([Column(name="a", type="double", required=True), Column(name="b", type="string", required=True)])
+ROWS = [[1.0, 2.0], ["x", "y"]]
+
+
+def read(sent: Mapping[str, Any]) -> list[list[Any]]:
+    return [list(values) for values in invocations.rows(sent, SIGNATURE, 10).values]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"dataframe_split": {"columns": ["a", "b"], "data": [[1.0, "x"], [2.0, "y"]]}},
+        {"dataframe_split": {"columns": ["b", "c", "a"], "index": [7, 8], "data": [["x", 0, 1.0], ["y", 0, 2.0]]}},
+        {"dataframe_records": [{"a": 1.0, "b": "x"}, {"b": "y", "a": 2.0, "c": 0}]},
+        {"instances": [{"a": 1.0, "b": "x"}, {"a": 2.0, "b": "y"}]},
+        {"inputs": [{"a": 1.0, "b": "x"}, {"a": 2.0, "b": "y"}], "params": {"p": 1}},
+        {"inputs": {"a": [1.0, 2.0], "b": ["x", "y"]}},
+        {"inputs": {"a": [[1.0], [2.0]], "b": [["x"], ["y"]]}},
+        {"inputs": [[1.0, "x"], [2.0, "y"]]},
+        {"instances": {"a": [1.0, 2.0], "b": ["x", "y"]}},
+    ],
+)
+def test_the_same_rows_in_each_of_mlflows_forms(sent: Mapping[str, Any]) -> None:
+    assert read(sent) == ROWS
+
+
+def test_one_row_may_be_sent_as_plain_values() -> None:
+    assert read({"inputs": {"a": 1.0, "b": "x"}}) == [[1.0], ["x"]]
+
+
+def test_a_record_without_a_key_has_null_there() -> None:
+    assert read({"dataframe_records": [{"a": 1.0}, {"a": 2.0, "b": "y"}]}) == [[1.0, 2.0], [None, "y"]]
+
+
+@pytest.mark.parametrize(
+    ("status", "sent"),
+    [
+        (400, {}),
+        (400, {"inputs": [], "instances": []}),
+        (400, {"dataframe_split": []}),
+        (400, {"dataframe_split": {"data": [[1.0, "x"]]}}),
+        (400, {"dataframe_split": {"columns": ["a", "a"], "data": [[1.0, 2.0]]}}),
+        (400, {"dataframe_split": {"columns": [1, 2], "data": [[1.0, 2.0]]}}),
+        (400, {"dataframe_records": {"a": [1.0], "b": ["x"]}}),
+        (400, {"inputs": {"a": [1.0, 2.0], "b": ["x"]}}),
+        (400, {"inputs": 5}),
+        (422, {"dataframe_records": []}),
+        (422, {"inputs": {}}),
+        (422, {"dataframe_split": {"columns": ["a", "b"], "data": []}}),
+        (422, {"dataframe_split": {"columns": ["a", "b"], "data": [[1.0]]}}),
+        (422, {"dataframe_split": {"columns": ["a", "b"], "data": [5]}}),
+        (422, {"dataframe_records": [{"a": 1.0, "b": "x"}, 5]}),
+        (422, {"inputs": [1.0, 2.0]}),
+        (413, {"inputs": [{"a": 1.0, "b": "x"}] * 11}),
+    ],
+)
+def test_another_form_is_refused(status: int, sent: Mapping[str, Any]) -> None:
+    with pytest.raises(Refusal) as refused:
+        read(sent)
+    assert refused.value.status == status
+
+
+def tensors(**changes: Any) -> dict[str, Any]:
+    a = {"name": "a", "shape": [2], "datatype": "FP64", "data": [1.0, 2.0]}
+    b = {"name": "b", "shape": [2, 1], "datatype": "BYTES", "data": ["x", "y"]}
+    return {"inputs": [{**a, **changes}, b]}
+
+
+def test_tensors_are_columns() -> None:
+    found = inference.rows(tensors(), SIGNATURE, 10)
+    assert [list(values) for values in found.values] == ROWS
+
+
+def test_one_tensor_may_hold_all_columns() -> None:
+    numbers = Signature([Column(name=n, type="double", required=True) for n in "ab"])
+    for data in ([1.0, 2.0, 3.0, 4.0], [[1.0, 2.0], [3.0, 4.0]]):
+        sent = {"inputs": [{"name": "all", "shape": [2, 2], "datatype": "FP32", "data": data}]}
+        assert [list(v) for v in inference.rows(sent, numbers, 10).values] == [[1.0, 3.0], [2.0, 4.0]]
+
+
+@pytest.mark.parametrize(
+    ("status", "sent"),
+    [
+        (400, {}),
+        (400, {"inputs": []}),
+        (400, {"inputs": [5]}),
+        (400, tensors(name=5)),
+        (400, tensors(name="b")),
+        (400, tensors(datatype="TEXT")),
+        (400, tensors(shape=[])),
+        (400, tensors(shape=[2, 1, 1])),
+        (400, tensors(shape=[-1])),
+        (400, tensors(shape=[3])),
+        (400, tensors(data=[1.0])),
+        (400, tensors(data={"a": 1})),
+        (422, tensors(data=[1.0, "x"])),
+        (422, tensors(name="c")),
+        (422, {"inputs": [{"name": "a", "shape": [0], "datatype": "FP64", "data": []}]}),
+        (413, {"inputs": [{"name": "a", "shape": [11], "datatype": "FP64", "data": [1.0] * 11}]}),
+    ],
+)
+def test_other_tensors_are_refused(status: int, sent: Mapping[str, Any]) -> None:
+    with pytest.raises(Refusal) as refused:
+        inference.rows(sent, SIGNATURE, 10)
+    assert refused.value.status == status
+
+
+def test_only_the_outputs_that_are_wanted() -> None:
+    offered = inference.offered("binary", probabilities=True)
+    assert inference.wanted({}, offered) == ("predict", "predict_proba")
+    assert inference.wanted({"outputs": [{"name": "predict"}]}, offered) == ["predict"]
+    for wrong in ([{"name": "other"}], ["predict"], "predict", [{}]):
+        with pytest.raises(Refusal):
+            inference.wanted({"outputs": wrong}, offered)
+
+
+@pytest.mark.parametrize("sent", [b"", b"[1]", b"5", b"{", b'{"a": 1,}', b"\xff", b"[" * 100_000, b'{"a": NaN'])
+def test_what_is_no_json_mapping_is_refused(sent: bytes) -> None:
+    with pytest.raises(Refusal) as refused:
+        body.read(sent)
+    assert refused.value.status == 400
+
+
+def test_not_a_number_is_read_as_pythons_own_writer_writes_it() -> None:
+    found = body.read(b'{"a": [NaN, Infinity, -Infinity]}')["a"]
+    assert found[0] != found[0]
+    assert found[1:] == [float("inf"), -float("inf")]
