@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from model_ci import model
 from model_ci.image import bundle
@@ -27,9 +28,9 @@ def flights() -> tuple[Any, pd.DataFrame]:
     spec.loader.exec_module(module)
     train = pd.concat([month(1), month(2)])
     estimator = module.build(max_iter=30, learning_rate=0.1, max_leaf_nodes=15)
-    return estimator.fit(train.drop(columns=[TARGET, "scheduled"]), train[TARGET]), month(3).drop(
-        columns=[TARGET, "scheduled"]
-    )
+    with threadpool_limits(1):  # threads that wait for each other on a busy machine take a hundred times as long
+        estimator.fit(train.drop(columns=[TARGET, "scheduled"]), train[TARGET])
+    return estimator, month(3).drop(columns=[TARGET, "scheduled"])
 
 
 def month(number: int) -> pd.DataFrame:
@@ -67,7 +68,8 @@ def make(
 ) -> bundle.Bundle:
     """Save a fitted estimator as `train` does and make its bundle."""
     saved = into / "saved"
-    model.save(estimator, saved, rows, code)
+    with threadpool_limits(1):
+        model.save(estimator, saved, rows, code)
     files = model.hash_files(saved)
     classes = [] if task == "regression" else list(estimator.classes_)
     loaded = model.Predictor.load(saved, files, classes, list(rows.columns))

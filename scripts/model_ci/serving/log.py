@@ -20,6 +20,7 @@ from model_ci.serving.signature import Rows
 FILES: Final = "predictions-*.jsonl"
 QUEUED_ROWS: Final = 50_000  # what a kill may cost, and how much memory a stuck disk
 _PERIOD_S: Final = 0.1
+_BATCH: Final = 2**20  # bytes, about, of one write
 _PARTS: Final = 8  # files within the bound on disk
 
 
@@ -87,7 +88,7 @@ class PredictionLog:
     def _flush(self) -> None:
         while self._queue:
             lines, rows, requests, size = [], 0, 0, 0
-            while self._queue and size < 2**20:
+            while self._queue and size < min(self._limit / _PARTS, _BATCH):
                 entry = self._queue.popleft()
                 line = self._line(entry)
                 lines.append(line)
@@ -121,7 +122,7 @@ class PredictionLog:
             self._file = None
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         host = re.sub(r"[^A-Za-z0-9_.]", "_", socket.gethostname())
-        name = f"predictions-{now}-{host}-{os.getpid()}-{self._number}.jsonl"
+        name = f"predictions-{now}-{host}-{os.getpid()}-{self._number:06}.jsonl"  # sorts by time
         self._number += 1
         self._file = _File(self.folder / name)
 
