@@ -1,7 +1,10 @@
 """Kubernetes: a Deployment a variant, or a KServe InferenceService, by server-side apply on whatever the cluster offers."""
 
+import time
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import Final
 
 from model_ci.config import Config, Environment
 from model_ci.errors import ConfigError
@@ -15,6 +18,8 @@ from model_ci.targets.kubernetes.ownership import differences
 from model_ci.targets.kubernetes.rollout import Rollout
 from model_ci.targets.kubernetes.split import counts, shares
 from model_ci.targets.kubernetes.state import State, key
+
+_REACHED_WITHIN_S: Final = 60.0
 
 
 def open(  # noqa: A001 - each target has it
@@ -56,6 +61,8 @@ class KubernetesTarget:
             say(remark)
         before = State.read(self.cluster, self.names)
         Rollout(self.cluster, self.names, self.settings, self._manifests(), self.trial).go(wanted, before, say)
+        if ("Service", self.names.base) not in before.objects:
+            self._until_reached(say)
 
     def address(self) -> str | None:
         """Return where callers find the service, where the configuration or the load balancer tells."""
@@ -79,6 +86,16 @@ class KubernetesTarget:
     def render(self, wanted: Deployment) -> Mapping[str, str]:
         """Return each object as a file of its own, for a cluster of today; no cluster is asked."""
         return files(Manifests(self.names, self.settings, Offer.newest()).all(wanted))
+
+    def _until_reached(self, say: Callable[[str], None]) -> None:
+        """Wait until a new address answers: the nodes and the balancer learn of it a moment after the API server."""
+        address = self.address()
+        deadline = time.monotonic() + min(_REACHED_WITHIN_S, self.settings.timeout_s)
+        while address and not _answers(address):
+            if time.monotonic() > deadline:
+                say(f"{address} does not answer yet, though the pods are ready")
+                return
+            time.sleep(0.5)
 
     def _manifests(self) -> Manifests:
         return Manifests(self.names, self.settings, self.cluster.offer)
@@ -126,6 +143,14 @@ class KubernetesTarget:
                     f"kubernetes: the cluster has no {group}; install it, or choose another routing or output "
                     f"in deploy.environments.{self.environment}.kubernetes"
                 )
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/readyz", timeout=5) as answer:  # noqa: S310 - the schema has it http
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def _said(manifest: Manifest) -> Manifest:

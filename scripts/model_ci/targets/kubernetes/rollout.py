@@ -13,7 +13,7 @@ from model_ci.config import Environment
 from model_ci.errors import ServiceError
 from model_ci.targets import names as calling
 from model_ci.targets.deployment import Deployment, RolloutError, Trial, Variant
-from model_ci.targets.kubernetes import health, pod, trial
+from model_ci.targets.kubernetes import health, trial
 from model_ci.targets.kubernetes.api import Cluster, Manifest, values
 from model_ci.targets.kubernetes.manifests import Manifests
 from model_ci.targets.kubernetes.names import VARIANT, Names, described
@@ -39,8 +39,10 @@ class Rollout:
         routing = self.manifests.routing(wanted)
         surplus = [each for its, each in before.objects.items() if its not in {key(m) for m in (*workloads, *routing)}]
         touched: list[Manifest] = []
+        for manifest in (*workloads, *routing):
+            self.cluster.apply(manifest, dry_run=True)  # what the cluster would refuse, before anything changes
         try:
-            self._try(wanted, before, say)
+            self._try(wanted, workloads, before, say)
             for each in surplus:
                 if each["kind"] == "HorizontalPodAutoscaler":  # it would work against the new numbers
                     self._remove(each, touched)
@@ -59,22 +61,30 @@ class Rollout:
             say(f"removes {each['kind']} {each['metadata']['name']}")
             self.cluster.delete(each)
 
-    def _try(self, wanted: Deployment, before: State, say: Callable[[str], None]) -> None:
+    def _try(
+        self, wanted: Deployment, workloads: Sequence[Manifest], before: State, say: Callable[[str], None]
+    ) -> None:
         """Try what is new or has new settings."""
+        named = {each["metadata"]["name"]: each for each in workloads if each["kind"] == "Deployment"}
         tried = set()
         for variant in wanted.variants:
-            fresh = variant.digest not in tried and self._changes(variant, before)
-            if self.tries and fresh:
+            manifest = named.get(self.names.variant(variant.name))
+            if self.tries and variant.digest not in tried and self._starts_pods(variant, manifest, before):
                 tried.add(variant.digest)
                 say(f"tries {variant.name}, {calling.version(variant)}")
                 trial.hold(self.cluster, self.names, self.settings, variant, self.tries)
 
-    def _changes(self, variant: Variant, before: State) -> bool:
-        live = before.objects.get(("Deployment", self.names.variant(variant.name)))
-        if live is None:
+    def _starts_pods(self, variant: Variant, manifest: Manifest | None, before: State) -> bool:
+        """Tell whether there will be pods unlike those that answer now."""
+        live = before.objects.get(key(manifest)) if manifest else None
+        if (
+            manifest is None
+            or live is None
+            or not any(health.ready(each) and _of(each, variant) for each in before.pods)
+        ):
             return True
-        up = any(health.ready(each) and _of(each, variant) for each in before.pods)
-        return not up or applied(live)["spec"].get("template") != pod.template(self.names, variant, self.settings)
+        then = self.cluster.apply(manifest, dry_run=True)
+        return bool(then["spec"]["template"] != live["spec"]["template"])
 
     def _apply(self, manifests: Sequence[Manifest], touched: list[Manifest]) -> None:
         for manifest in manifests:
