@@ -107,6 +107,13 @@ def test_a_line_inside_that_is_no_request_is_damage(tmp_path: Path, line: str) -
     assert log.collect().height == 2
 
 
+def test_damage_and_a_torn_end_are_two_things(tmp_path: Path) -> None:
+    file = write(tmp_path / "log", [request(0), [], {}, request(1), request(2)])
+    file.write_text(file.read_text()[:-30])
+    damaged, torn = predictions.scan("log", tmp_path).findings
+    assert (damaged.rule, damaged.count, torn.rule, torn.count) == ("damaged", 2, "torn", 1)
+
+
 def test_a_last_line_that_was_finished_but_is_no_request_is_damage(tmp_path: Path) -> None:
     file = write(tmp_path / "log", [request(0)])
     file.write_text(file.read_text() + "{}\n")
@@ -114,7 +121,7 @@ def test_a_last_line_that_was_finished_but_is_no_request_is_damage(tmp_path: Pat
 
 
 def test_a_request_id_that_stands_twice_is_told(tmp_path: Path) -> None:
-    write(tmp_path / "log", [request(0), request(1), request(2, request_id="r0")])
+    write(tmp_path / "log", [request(0), request(1), request(2)])
     write(tmp_path / "log", [request(3, request_id="r0")], "predictions-20260302T000000Z-b-1-0.jsonl")
     (finding,) = predictions.scan("log", tmp_path).findings
     assert (finding.rule, finding.count, finding.examples) == ("duplicate-requests", 1, ["r0"])
