@@ -1,5 +1,6 @@
 """Challenger and champion on the same rows, judged by the gates."""
 
+import json
 import statistics
 import tempfile
 import time
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from model_ci.data.table import Table
     from model_ci.registry import Registry, Version
 
+ORIGIN_TAG: Final = "model_ci.origin"
 _LATENCY_CALLS: Final = 30
 _FEWEST_BLOCKS: Final = 20
 
@@ -113,7 +115,38 @@ def judge(config: Config, run: Run, data: "Table", store: "Registry", champion: 
     challenger = ask(config, run, data, wanted)
     against = _ask_champion(config, champion, store, data, wanted) if champion else None
     section = weigh(config, data.holdout, wanted, challenger, against)
-    return section | {"champion": {"version": champion.number, "run_id": champion.run_id} if champion else None}
+    return section | {
+        "champion": {"version": champion.number, "run_id": champion.run_id} if champion else None,
+        "changed": _changed(origin(run), champion) if champion else None,
+    }
+
+
+def origin(run: Run) -> dict[str, Any]:
+    """Return what the run's model was made of, by name: code, data and parameters; a later model is told from it."""
+    trained, code = run.require("train", wanted_by="evaluate"), run.record["code"]
+    data = trained["data"]
+    return {
+        "code": f"{code['commit'] or 'no commit'}{' with uncommitted changes' if code['dirty'] else ''}",
+        "trained by": trained["how"],
+        "data": data["location"],
+        "data version": data["sha256"][:16],
+        "data rows": data["rows"],
+        "seed": trained["seed"],
+        **{f"parameter {name}": value for name, value in trained["parameters"].items()},
+    }
+
+
+def _changed(mine: Mapping[str, Any], champion: "Version") -> list[dict[str, Any]] | None:
+    """Return in what the two were made differently; None when nobody wrote down what the champion was made of."""
+    try:
+        theirs = json.loads(champion.tags[ORIGIN_TAG])
+    except (KeyError, ValueError):
+        return None
+    names = [*mine, *(name for name in theirs if name not in mine)]
+    pairs = {name: (theirs.get(name), mine.get(name)) for name in names}
+    return [
+        {"what": name, "champion": before, "challenger": now} for name, (before, now) in pairs.items() if before != now
+    ]
 
 
 def ask(config: Config, run: Run, data: "Table", wanted: Mapping[str, Metric]) -> Side:

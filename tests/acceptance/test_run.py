@@ -297,3 +297,13 @@ def test_a_run_that_other_gates_judged_is_not_registered(project: Any, command: 
     assert answer.code == 2
     assert "register: the section evaluate changed since run" in answer.err
     assert champion(project) is None
+
+
+def test_what_was_made_differently_stands_in_the_report(project: Any, command: Command) -> None:
+    assert command(project.root, "run").code == 0
+    assert project.record()["stages"]["evaluate"]["changed"] is None
+    answer = command(project.root, "run", "--set", "train.parameters.C=0.5")
+    found = {change["what"]: change for change in project.record()["stages"]["evaluate"]["changed"]}
+    assert found["parameter C"] == {"what": "parameter C", "champion": 1.0, "challenger": 0.5}
+    assert not {"data version", "code"} & set(found)
+    assert "Made differently" in answer.out

@@ -35,6 +35,17 @@ class Bar:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """Shares of rows before and now, to be drawn over one another: in equal cells from `begin` to `end`, or by label."""
+
+    reference: Sequence[float]
+    window: Sequence[float]
+    labels: Sequence[str] | None
+    begin: float | None
+    end: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """Rows of text below a title; `folded` is detail that a reader opens when wanted.
 
@@ -46,10 +57,21 @@ class Table:
     rows: Sequence[Sequence[str]]
     folded: bool = False
     essential: bool = False
-    bars: Sequence[Bar | None] = ()
+    bars: Sequence[Bar | Distribution | None] = ()
 
 
-Block = Heading | Paragraph | Table
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """Horizontal bars of one value each, from 0 on; what else is drawn beside them is `before`, where it is known."""
+
+    title: str
+    labels: Sequence[str]
+    values: Sequence[float]
+    before: Sequence[float | None] = ()
+    shares: bool = False  # so that they are written in percent
+
+
+Block = Heading | Paragraph | Table | Chart
 
 
 def number(value: float | None) -> str:

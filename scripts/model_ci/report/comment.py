@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
-from model_ci.report.blocks import Block, Heading, Table
+from model_ci.report.blocks import Block, Chart, Heading, Paragraph, Table
 from model_ci.report.markdown import render_block
 
 _CELL: Final = 300
@@ -52,7 +52,7 @@ def _fit(blocks: Sequence[Block], room: int) -> tuple[list[str], str]:
 
 
 def _is_essential(block: Block) -> bool:
-    return isinstance(block, Heading) or block.essential
+    return isinstance(block, Heading) or (isinstance(block, Paragraph | Table) and block.essential)
 
 
 def _essential(block: Block, room: int) -> tuple[str, bool]:
@@ -110,10 +110,12 @@ def _part(table: Table, rows: int) -> str:
 def _name(block: Block, *, cut: bool) -> str:
     if isinstance(block, Table):
         return f"the rest of {block.title}" if cut else block.title
-    return ""
+    return block.title if isinstance(block, Chart) else ""
 
 
 def _clip(block: Block) -> Block:
+    if isinstance(block, Chart):
+        return replace(block, title=_shorten(block.title, _CELL))
     if not isinstance(block, Table):
         return replace(block, text=_shorten(block.text, _TEXT))
     rows = [[_shorten(cell, _CELL) for cell in row] for row in block.rows]

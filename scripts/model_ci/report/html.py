@@ -4,11 +4,13 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from typing import Final
 
-from model_ci.report.bars import draw
-from model_ci.report.blocks import Block, Heading, Paragraph, Table
+from model_ci.report import bars, distributions
+from model_ci.report.blocks import Bar, Block, Chart, Distribution, Heading, Paragraph, Table
+from model_ci.report.chart import svg
 
 _SIGNS: Final = {"passed": "✓", "failed": "✕", "not judged": "?"}
 _STATES: Final = {
@@ -16,14 +18,17 @@ _STATES: Final = {
     "failed": "no",
     "inconclusive": "unsure",
     "no champion": "none",
+    "drifted": "no",
     "not judged": "none",
 }
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1f2328; --soft: #59636e; --line: #d1d9e0; --paper: #ffffff; --raised: #f6f8fa;
-  --yes: #1a7f37; --no: #d1242f; --unsure: #9a6700; --allowed: #1a7f3722; }
+  --yes: #1a7f37; --no: #d1242f; --unsure: #9a6700; --allowed: #1a7f3722;
+  --bar: #0969da; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6edf3; --soft: #9198a1; --line: #3d444d; --paper: #0d1117; --raised: #151b23;
-    --yes: #3fb950; --no: #f85149; --unsure: #d29922; --allowed: #3fb95033; }
+    --yes: #3fb950; --no: #f85149; --unsure: #d29922; --allowed: #3fb95033;
+    --bar: #4493f8; }
 }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 70rem; color: var(--ink); background: var(--paper);
@@ -37,6 +42,7 @@ h2, summary { margin: 1.75rem 0 .5rem; font-size: 1.125rem; font-weight: 600; }
 summary { cursor: pointer; }
 details + details > summary { margin-top: .75rem; }
 p { margin: 0 0 .75rem; max-width: 46rem; }
+section + p, details + p { margin-top: 1.75rem; }
 table { width: 100%; border-collapse: collapse; font-size: .9375rem; }
 th { text-align: left; white-space: nowrap; color: var(--soft); font-weight: 600; border-bottom: 1px solid var(--line); }
 th, td { padding: .5rem .75rem .5rem 0; vertical-align: top; font-variant-numeric: tabular-nums; }
@@ -52,6 +58,11 @@ svg { display: block; width: 10rem; height: 1.5rem; }
 .bounds { stroke: currentColor; stroke-width: 2; } .value { fill: currentColor; }
 svg.yes { color: var(--yes); } svg.no { color: var(--no); } svg.unsure { color: var(--unsure); }
 svg.none { color: var(--soft); }
+svg.chart { width: 100%; max-width: 40rem; height: auto; } .chart text { fill: var(--ink); font-size: 12px; }
+.chart .bar { fill: var(--bar); } .chart .before { stroke: var(--ink); stroke-width: 2; }
+svg.distribution { width: 12.5rem; height: 3rem; overflow: visible; }
+.distribution .before { fill: var(--soft); opacity: .3; }
+.distribution .now { fill: none; stroke: currentColor; stroke-width: 2; vector-effect: non-scaling-stroke; }
 .legend { color: var(--soft); font-size: .875rem; margin-top: .5rem; }
 @media (max-width: 56rem) {
   body { padding: 1.25rem 1rem 3rem; }
@@ -99,6 +110,10 @@ def _block(block: Block) -> str:
             if block.folded:
                 return f"<details><summary>{title}</summary>\n{table}\n</details>"
             return f"<section><h2>{title}</h2>\n{table}\n</section>"
+        case Chart():
+            drawn = svg(replace(block, title=_clean(block.title), labels=[*map(_clean, block.labels)]))
+            legend = '<p class="legend">Upright line: the champion.</p>' if any(block.before) else ""
+            return f"<section><h2>{_text(block.title)}</h2>\n{drawn}\n{legend}</section>" if drawn else ""
 
 
 def _table(table: Table) -> str:
@@ -108,10 +123,20 @@ def _table(table: Table) -> str:
         columns.insert(-1, "")
     head = "".join(f'<th scope="col">{_text(name)}</th>' for name in columns)
     rows = "\n".join(_row(table, i, columns, drawn) for i in range(len(table.rows)))
-    legend = '<p class="legend">Shaded: allowed. Thick line: the limit. Dot and line: the value and its bounds.</p>'
+    legend = f'<p class="legend">{_legend(table)}</p>'
     if not any(table.columns):
         return f'<table class="facts"><tbody>\n{rows}\n</tbody></table>'
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>{legend if drawn else ''}"
+
+
+def _legend(table: Table) -> str:
+    if any(isinstance(bar, Distribution) for bar in table.bars):
+        return "Shaded: before. Line: now."
+    return "Shaded: allowed. Thick line: the limit. Dot and line: the value and its bounds."
+
+
+def _draw(bar: Bar | Distribution, state: str) -> str:
+    return bars.draw(bar, state) if isinstance(bar, Bar) else distributions.draw(bar, state)
 
 
 def _row(table: Table, number: int, columns: Sequence[str], drawn: bool) -> str:
@@ -119,7 +144,7 @@ def _row(table: Table, number: int, columns: Sequence[str], drawn: bool) -> str:
     cells = [_cell(text) for text in row]
     if drawn:
         bar = table.bars[number]
-        cells.insert(-1, draw(bar, _state(row[-1])) if bar else "")
+        cells.insert(-1, _draw(bar, _state(row[-1])) if bar else "")
     labelled = zip(columns, cells, strict=True)
     return f"<tr>{''.join(_labelled(name, cell) for name, cell in labelled)}</tr>"
 
@@ -143,5 +168,10 @@ def _state(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Escape for text and quoted attributes; characters that no page may hold, or that turn its direction, are dropped."""
-    return escape(re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", "", text))
+    """Escape for text and quoted attributes."""
+    return escape(_clean(text))
+
+
+def _clean(text: str) -> str:
+    """Drop characters that no page may hold, or that turn its direction."""
+    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", "", text)

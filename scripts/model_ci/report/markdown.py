@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from model_ci.report.blocks import Block, Heading, Paragraph, Table
+from model_ci.report.blocks import Block, Chart, Heading, Paragraph, Table
+from model_ci.report.chart import mermaid
 
 _SIGNS: Final = {"passed": "✅", "failed": "❌", "not judged": "⚪", "no champion": "⚪", "inconclusive": "❔"}
 _BREAKS: Final = re.compile(r"\s*[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+\s*")
@@ -15,7 +16,7 @@ _LIST_OR_COMMAND: Final = re.compile(r"^(\d{1,9}(?=[.)])|)([-+=/:.)])")
 
 def render(blocks: Sequence[Block]) -> str:
     """Return the blocks as Markdown; whatever the values hold, they stay text."""
-    return "\n\n".join(render_block(block) for block in blocks) + "\n"
+    return "\n\n".join(filter(None, map(render_block, blocks))) + "\n"
 
 
 def render_block(block: Block, *, inert: bool = False) -> str:
@@ -28,6 +29,13 @@ def render_block(block: Block, *, inert: bool = False) -> str:
             return _LIST_OR_COMMAND.sub(r"\1\\\2", escape(block.text, inert=inert).lstrip())
         case Table():
             return _table(block, inert)
+        case Chart():
+            drawn = mermaid(block)
+            return (
+                f"<details><summary>{escape(block.title, inert=inert)}</summary>\n\n{drawn}\n\n</details>"
+                if drawn
+                else ""
+            )
 
 
 def escape(text: str, *, inert: bool = False) -> str:

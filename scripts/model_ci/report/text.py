@@ -4,17 +4,18 @@ import io
 from collections.abc import Sequence
 from typing import Final
 
-from model_ci.report.blocks import Block, Heading, Paragraph, Table
+from model_ci.report.blocks import Block, Chart, Heading, Paragraph, Table
 
 _COLORS: Final = {"passed": "bold green", "failed": "bold red", "not judged": "bold"}
 
 
 def render(blocks: Sequence[Block], *, color: bool, width: int) -> str:
-    """Return the blocks as text: with rich's tables where a person looks, else plain aligned columns."""
-    return _rich(blocks, width) if color else "\n\n".join(_plain(block) for block in blocks) + "\n"
+    """Return the blocks as text: with rich's tables where a person looks, else plain aligned columns; no charts."""
+    shown = [block for block in blocks if not isinstance(block, Chart)]
+    return _rich(shown, width) if color else "\n\n".join(_plain(block) for block in shown) + "\n"
 
 
-def _plain(block: Block) -> str:
+def _plain(block: Heading | Paragraph | Table) -> str:
     match block:
         case Heading():
             return block.text
@@ -27,13 +28,13 @@ def _plain(block: Block) -> str:
             return "\n".join([block.title, *(f"  {line}" for line in lines)])
 
 
-def _rich(blocks: Sequence[Block], width: int) -> str:
+def _rich(blocks: Sequence[Heading | Paragraph | Table], width: int) -> str:
     from rich import box
     from rich.console import Console, RenderableType
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    def renderable(block: Block) -> RenderableType:
+    def renderable(block: Heading | Paragraph | Table) -> RenderableType:
         match block:
             case Heading():
                 return Text(block.text, style=_COLORS[block.state])

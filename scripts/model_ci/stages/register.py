@@ -86,7 +86,7 @@ def _submission(config: Config, run: Run) -> "Submission":
             "model_ci.data": data["sha256"],
             "model_ci.task": config.model.task,
             "model_ci.verdict": judged["verdict"],
-            "model_ci.parameters": json.dumps(trained["parameters"], sort_keys=True),
+            judgement.ORIGIN_TAG: json.dumps(judgement.origin(run), default=str),
         },
         attached=_attached(run),
         dataset={
@@ -100,7 +100,9 @@ def _submission(config: Config, run: Run) -> "Submission":
 
 def _attached(run: Run) -> "dict[str, Attachment]":
     """Return what travels with the model besides its own files: what another stage left of it in the run."""
-    explained = run.section("explain")
-    if explained is None:
-        return {}
-    return {"explain": registry.Attachment(folder=run.folder / explained["folder"], files=explained["files"])}
+    left = {"explain": run.section("explain"), "profile": (run.section("train") or {}).get("profile")}
+    return {
+        name: registry.Attachment(folder=run.folder / found["folder"], files=found["files"])
+        for name, found in left.items()
+        if found
+    }

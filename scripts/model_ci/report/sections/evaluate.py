@@ -1,6 +1,7 @@
 """The gates and what they compared, with slices and the other metrics."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from model_ci.report.blocks import Bar, Block, Paragraph, Record, Table, number, sentence
 
@@ -23,6 +24,7 @@ def blocks(section: Record) -> Iterator[Block]:
         essential=True,
     )
     yield from (_slices(gate) for gate in section["gates"] if gate["slices"] and gate["state"] != "no champion")
+    yield from _changed(section["changed"])
     gated = {gate["metric"] for gate in section["gates"]}
     others = {name: m for name, m in section["metrics"].items() if name not in gated}
     if others:
@@ -30,6 +32,18 @@ def blocks(section: Record) -> Iterator[Block]:
             [name, number(m["champion"]), number(m["challenger"]), m["problem"] or ""] for name, m in others.items()
         ]
         yield Table(title="Other metrics", columns=["metric", "champion", "challenger", ""], rows=rows)
+
+
+def _changed(changes: Sequence[Record] | None) -> Iterator[Block]:
+    if changes:
+        rows = [[change["what"], _made_of(change["champion"]), _made_of(change["challenger"])] for change in changes]
+        yield Table(title="Made differently", columns=["", "champion", "challenger"], rows=rows)
+    elif changes is not None:
+        yield Paragraph(text="It was made of the same code, data and parameters as the champion.")
+
+
+def _made_of(value: Any) -> str:
+    return "-" if value is None else number(value) if isinstance(value, int) and value >= 1000 else str(value)
 
 
 def _slices(gate: Record) -> Table:

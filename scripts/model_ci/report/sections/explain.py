@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from model_ci.report.blocks import Block, Paragraph, Record, Table, number, percent, sentence
+from model_ci.report.blocks import Block, Chart, Paragraph, Record, Table, number, percent, sentence
 
 _COLUMNS: Final = 10
 
@@ -38,6 +38,14 @@ def blocks(section: Record) -> Iterator[Block]:
         columns=["column", "share", "champion", "change"],
         rows=[_column(column, shifts.get(column["name"])) for column in section["columns"][:_COLUMNS]],
         folded=True,
+    )
+    top = [column for column in section["columns"][:_COLUMNS] if column["share"] is not None]
+    yield Chart(
+        title="Share of each column in what the model says",
+        labels=[column["name"] for column in top],
+        values=[column["share"] for column in top],
+        before=[shifts[column["name"]]["champion_share"] if column["name"] in shifts else None for column in top],
+        shares=True,
     )
 
 

@@ -1,0 +1,48 @@
+"""The image: whether it may be used, where it is, and what it is made of."""
+
+from collections.abc import Iterator
+
+from model_ci.report.blocks import Block, Paragraph, Record, Table, number, sentence
+
+
+def blocks(section: Record) -> Iterator[Block]:
+    """Say whether the image is good and where it is, then what was measured."""
+    yield Paragraph(text=f"Image: {sentence(section['why'])}", essential=section["verdict"] != "passed")
+    if section["pushed"]:
+        yield Paragraph(text=f"Pushed as {section['reference']}, tags {', '.join(section['tags'])}.")
+    else:
+        refused = section["verdict"] == "failed"
+        yield Paragraph(
+            text=f"Nothing was pushed{'' if refused else ', no repository is set'}: {section['reference']}."
+        )
+    if section["smoke"] and not section["smoke"]["read_only"]:
+        yield Paragraph(text="It was tried without an engine: below a root of its own, but one that can be written.")
+    if section["gates"]:
+        rows = [[g["gate"], number(g["value"]), f"{g['limit']:g}", g["state"]] for g in section["gates"]]
+        yield Table(title="Limits of the image", columns=["limit", "found", "allowed", "result"], rows=rows)
+    yield Table(title="Image", columns=["", ""], rows=list(_facts(section)), folded=True)
+
+
+def _facts(section: Record) -> Iterator[list[str]]:
+    smoke, parity, base = section["smoke"] or {}, section["parity"], section["base"]
+    yield ["size", f"{number(section['size_mb'])} MiB"]
+    if "cold_start_s" in smoke:
+        yield ["start to first prediction", f"{smoke['cold_start_s']:.2f} s"]
+    if "latency_ms_p95" in smoke:
+        yield ["one row", f"{smoke['latency_ms_p50']:.2f} ms, 95 of 100 within {smoke['latency_ms_p95']:.2f} ms"]
+    if parity:
+        miss = (
+            "labels differ"
+            if parity["max_abs_difference"] is None
+            else f"off by at most {parity['max_abs_difference']:.3g}"
+        )
+        how = "to the bit" if parity["exact"] else miss
+        yield ["answers as the model", f"{how}, {parity['rows']} rows, tolerance {parity['tolerance']:g}"]
+    yield ["engine", f"{section['engine']['name']}: {section['engine']['why']}"]
+    yield ["base", f"{base['reference']} ({base['digest']}), Python {base['python']}, {base['architecture']}"]
+    yield ["built by", f"{section['builder']} {section['builder_version']}"]
+    if section["sbom"]:
+        found = ", ".join(f"{count} {kind}" for kind, count in section["sbom"]["components"].items())
+        yield ["packages", f"{section['sbom']['format']}: {found}"]
+    signed = section["signature"]
+    yield ["signature", f"by {signed['by']}" if signed else "none"]
