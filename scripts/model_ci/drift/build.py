@@ -34,7 +34,7 @@ def probability(name: Any) -> str:
     return f"(probability of {name})"
 
 
-def build(rows: "pd.DataFrame", answers: "Mapping[str, NDArray[Any]]", asked: Asked) -> Profile:
+def build(rows: "pd.DataFrame", answers: "Mapping[str, Sequence[Any] | NDArray[Any]]", asked: Asked) -> Profile:
     """Count the rows, and what the model answered of rows that it did not learn from.
 
     Columns whose values are neither numbers, text, booleans nor times are left out.
@@ -55,17 +55,17 @@ def build(rows: "pd.DataFrame", answers: "Mapping[str, NDArray[Any]]", asked: As
         span=span,
         season=asked.season,
         seasons=_seasons(columns, arrays, ticks, asked.season),
-        made=asked.made,
+        made={**asked.made, "clock": None if ticks is None else family(_array(rows[str(asked.time)]).type)},
     )
 
 
-def _answers(answers: "Mapping[str, NDArray[Any]]", asked: Asked) -> tuple[list[Column], Counted]:
+def _answers(answers: "Mapping[str, Sequence[Any] | NDArray[Any]]", asked: Asked) -> tuple[list[Column], Counted]:
     import pyarrow as pa
 
     columns, arrays = [], []
     for name, values in answers.items():
         role = "prediction" if name == PREDICTION else "probability"
-        array = pa.array(values.tolist())
+        array = pa.array(list(values))
         found = column(name, role, array, categories=role == "prediction" and bool(asked.classes))
         if found is not None:
             columns.append(found)
@@ -119,5 +119,5 @@ def _array(values: "pd.Series[Any]") -> "pa.Array":
     try:
         array = pa.array(values, from_pandas=True)
     except pa.ArrowException:
-        array = pa.array([None if v is None or v != v else str(v) for v in values])
+        array = pa.array([None if absent else str(v) for v, absent in zip(values, values.isna(), strict=True)])
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array

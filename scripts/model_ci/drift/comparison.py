@@ -33,7 +33,7 @@ class Difference:
 
 
 def compare(reference: Sketch, window: Sketch, numbers: str, categories: str) -> Difference:
-    """Compare two sketches of one column by the method for its kind; raises ValueError for two kinds."""
+    """Compare two sketches of one column by the method for its kind; raises TypeError for two kinds."""
     if isinstance(reference, Numbers) and isinstance(window, Numbers):
         score, p_value, facts = _numbers(reference, window, numbers)
         method = numbers
@@ -41,7 +41,7 @@ def compare(reference: Sketch, window: Sketch, numbers: str, categories: str) ->
         score, p_value, facts = _categories(reference, window, categories)
         method = categories
     else:
-        raise ValueError("numbers and categories cannot be compared")
+        raise TypeError("numbers and categories cannot be compared")
     absent = [_absent(s) for s in (reference, window)]
     sizes = [s.rows + a for s, a in zip((reference, window), absent, strict=True)]
     told = all(sizes) and any(absent)
@@ -180,8 +180,9 @@ def _drawn_numbers(reference: Numbers, window: Numbers, bins: "Array") -> dict[s
     """Return both distributions in cells of equal width over where nearly all rows of either are."""
     import numpy as np
 
-    low, high = min(_quantile(s, 0.005) for s in (reference, window)), max(
-        _quantile(s, 0.995) for s in (reference, window)
+    low, high = (
+        min(_quantile(s, 0.005) for s in (reference, window)),
+        max(_quantile(s, 0.995) for s in (reference, window)),
     )
     places = reference.grid.middles(bins)
     width = (high - low) / _DRAWN or 1.0

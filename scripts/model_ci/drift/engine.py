@@ -6,7 +6,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any, Protocol
 
 from model_ci.drift.profile import Column, Counted, by_group, of_season
-from model_ci.drift.sketch import as_floats
+from model_ci.drift.sketch import as_floats, family
 from model_ci.errors import ConfigError, ServiceError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Work:
     until: float | None = None
     every: float | None = None  # length of a group, in the units of the time
     season: str | None = None
+    by_season: bool = False  # let the groups be the seasons themselves
 
     @property
     def read(self) -> list[str]:
@@ -49,8 +50,11 @@ class Tally:
     seasons: dict[int, dict[int, int]]
     first: float | None = None
     last: float | None = None
-    timeless: int = 0
     backwards: int = 0  # rows that are older than the one before them
+
+    def whole(self) -> Counted:
+        """Return the counts of all windows together."""
+        return reduce(Counted.merge, self.windows.values())
 
     def merge(self, other: "Tally") -> "Tally":
         """Return the counts of both."""
@@ -69,7 +73,6 @@ class Tally:
             seasons=seasons,
             first=min(firsts, default=None),
             last=max(lasts, default=None),
-            timeless=self.timeless + other.timeless,
             backwards=self.backwards + other.backwards,
         )
 
@@ -89,9 +92,15 @@ def count(part: Part, work: Work) -> Tally:
     return found
 
 
+def within(batch: "pa.RecordBatch", work: Work) -> "pa.RecordBatch":
+    """Return those rows of a batch that are of the time that counts."""
+    ticks = _ticks(batch, work)
+    return batch if ticks is None else _inside(batch, ticks, work)[0]
+
+
 def _add(found: Tally, batch: "pa.RecordBatch", work: Work) -> None:
-    ticks = _ticks(batch, work, found)
-    if ticks is not None and (work.since is not None or work.until is not None):
+    ticks = _ticks(batch, work)
+    if ticks is not None:
         batch, ticks = _inside(batch, ticks, work)
     if not batch.num_rows:
         return
@@ -102,10 +111,13 @@ def _add(found: Tally, batch: "pa.RecordBatch", work: Work) -> None:
     found.first = lowest if found.first is None else min(found.first, lowest)
     found.backwards += int((ticks[1:] < ticks[:-1]).sum()) + int(found.last is not None and ticks[0] < found.last)
     found.last = highest if found.last is None else max(found.last, highest)
-    if work.every is None:
+    if work.by_season and work.season:
+        groups = of_season(ticks.astype("int64"), work.season)
+    elif work.every is not None:
+        groups = (ticks // work.every).astype("int64")
+    else:
         _window(found, 0, batch, ticks, work)
         return
-    groups = (ticks // work.every).astype("int64")
     for key, rows in by_group(batch, groups):
         _window(found, key, rows, ticks[groups == key], work)
 
@@ -123,25 +135,42 @@ def _window(found: Tally, key: int, batch: "pa.RecordBatch", ticks: "NDArray[Any
             mine[name] = mine.get(name, 0) + number
 
 
-def _ticks(batch: "pa.RecordBatch", work: Work, found: Tally) -> "NDArray[np.float64] | None":
+def _ticks(batch: "pa.RecordBatch", work: Work) -> "NDArray[np.float64] | None":
     import numpy as np
 
     if work.time is None or batch.schema.get_field_index(work.time) < 0:
         return None
     column = batch.column(batch.schema.get_field_index(work.time))
+    if family(column.type) == "text":
+        column = _parsed(column, work.time)
     ticks = as_floats(column)
     timeless = batch.num_rows - int(np.isfinite(ticks).sum())
     if timeless:
-        found.timeless += timeless
         raise ConfigError(
             f"{work.time}: {timeless} rows have no time; add it, take the rows out, or name another check-drift.time_column"
         )
     return ticks
 
 
+def _parsed(column: "pa.Array", name: str) -> "pa.Array":
+    """Read times that are written as text, in ISO 8601."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
+        try:
+            return column.cast(pa.string()).cast(kind)
+        except pa.ArrowException:
+            continue
+    raise ConfigError(f"{name}: holds text that is no time; write ISO 8601, such as 2013-07-01T12:00:00")
+
+
 def _inside(
     batch: "pa.RecordBatch", ticks: "NDArray[np.float64]", work: Work
 ) -> "tuple[pa.RecordBatch, NDArray[np.float64]]":
+    if work.since is None and work.until is None:
+        return batch, ticks
     import numpy as np
     import pyarrow as pa
 
@@ -156,16 +185,17 @@ def _inside(
 def _on_dask(parts: Sequence[Part], work: Work, address: str | None) -> Tally:
     """Count each part on a worker, and add up what comes back, in the parts' order."""
     try:
-        from distributed import Client, LocalCluster
+        import distributed
     except ImportError:
         raise ConfigError(
             "check-drift.engine: dask is not installed; pip install 'model-ci[dask]', or set engine: local"
         ) from None
+    library: Any = distributed
     try:
         if address:
-            with Client(address, timeout=30) as client:
+            with library.Client(address, timeout=30) as client:
                 return _gather(client, parts, work)
-        with LocalCluster(dashboard_address=None) as cluster, Client(cluster) as client:
+        with library.LocalCluster(dashboard_address=None) as cluster, library.Client(cluster) as client:
             return _gather(client, parts, work)
     except (OSError, TimeoutError) as error:
         raise ServiceError(

@@ -43,10 +43,7 @@ def score(
     method = method or default(reference, window, numbers=numbers)
     limit = threshold if threshold is not None else 0.05 if method in _TESTS else 0.1
     value = _value(method, reference, window, numbers=numbers)
-    if method == "ks":
-        drifted = value <= limit
-    else:
-        drifted = value < limit if method in _TESTS else value >= limit
+    drifted = value >= limit if method not in _TESTS else value < limit or (method == "ks" and value == limit)
     return Score(method=method, value=value, threshold=limit, drifted=drifted)
 
 

@@ -265,7 +265,8 @@ def as_floats(column: "pa.Array") -> "NDArray[np.float64]":
         column = column.cast(pa.timestamp("us", getattr(column.type, "tz", None))).cast(pa.int64())
     elif pa.types.is_decimal(column.type) or pa.types.is_boolean(column.type) or pa.types.is_null(column.type):
         column = column.cast(pa.float64())
-    return column.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+    found: NDArray[np.float64] = column.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+    return found
 
 
 def text(value: Any) -> str:
@@ -279,8 +280,6 @@ def text(value: Any) -> str:
 
 def _scaled(part: Sketch, factor: float) -> Sketch:
     if isinstance(part, Numbers):
-        return replace(
-            part, counts=part.counts * factor, nulls=part.nulls * factor, infinite=part.infinite * factor
-        )
+        return replace(part, counts=part.counts * factor, nulls=part.nulls * factor, infinite=part.infinite * factor)
     counts: Any = {name: count * factor for name, count in part.counts.items()}
     return replace(part, counts=Counter(counts), nulls=part.nulls * factor, rest=part.rest * factor)

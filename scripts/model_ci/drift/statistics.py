@@ -120,7 +120,7 @@ def kolmogorov_tail(distance: float, one: float, other: float) -> float:
     if x < 1:
         parts = (math.exp(-((2 * k - 1) ** 2) * math.pi**2 / (8 * x * x)) for k in range(1, 6))
         return 1 - math.sqrt(2 * math.pi) / x * sum(parts)
-    return min(2 * sum((-1) ** (k - 1) * math.exp(-2 * k * k * x * x) for k in range(1, 20)), 1.0)
+    return min(2 * sum((1 if k % 2 else -1) * math.exp(-2 * k * k * x * x) for k in range(1, 20)), 1.0)
 
 
 def adjusted(p_values: Sequence[float]) -> list[float]:

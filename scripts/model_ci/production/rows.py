@@ -112,7 +112,8 @@ class QueryPart:
                 config={"threads": 1, "memory_limit": "256MB"},
             ) as connection:
                 connection.execute("SET file_search_path = ?", [self.root])
-                yield from connection.execute(self.query).to_arrow_reader(BATCH_ROWS)
+                reader: Any = connection.execute(self.query).to_arrow_reader(BATCH_ROWS)
+                yield from reader
         except duckdb.Error as error:
             raise ConfigError(f"sql: {str(error).splitlines()[0]}; correct the query, or the database") from None
 
@@ -193,7 +194,9 @@ def _files(location: str, root: Path) -> list[Path] | None:
     files = sorted(Path(name) for name in glob.glob(str(wanted), recursive=True) if Path(name).is_file())  # noqa: PTH207
     files = [file for file in files if file.suffix != ".dvc"]
     if not files:
-        raise ConfigError(f"{location}: no such file in {root}; name files, a glob, a folder of prediction logs, or sql:")
+        raise ConfigError(
+            f"{location}: no such file in {root}; name files, a glob, a folder of prediction logs, or sql:"
+        )
     return files
 
 
@@ -238,7 +241,9 @@ def _table(location: str, files: Sequence[Path]) -> Rows:
         for name, dtype in _types(file, form).items():
             types.setdefault(name, dtype)
             if _differ(types[name], dtype):
-                raise ConfigError(f"{location}: {name}: is {types[name]} in one file and {dtype} in {file.name}; write it alike")
+                raise ConfigError(
+                    f"{location}: {name}: is {types[name]} in one file and {dtype} in {file.name}; write it alike"
+                )
     return Rows(location=location, types=types, parts=tuple(parts))
 
 
@@ -301,7 +306,9 @@ def _query(location: str, root: Path) -> Rows:
     if not query.strip():
         raise ConfigError("sql: names no query; write sql:SELECT ..., or sql+DATABASE SELECT ...")
     if database and "://" not in database and not (root / database).is_file():
-        raise ConfigError(f"sql: {database}: no such DuckDB file in {root}; correct the path, or write SQLAlchemy's URL")
+        raise ConfigError(
+            f"sql: {database}: no such DuckDB file in {root}; correct the path, or write SQLAlchemy's URL"
+        )
     part = QueryPart(query=query.strip(), database=database, root=str(root))
     types: dict[str, Any] = {}
     for batch in part.batches():
@@ -319,12 +326,14 @@ def _fetched(location: str, root: Path, classes: Sequence[str]) -> Rows:
     kept = tempfile.TemporaryDirectory(prefix="model-ci-rows-")
     where = _safe(location)
     try:
-        got = fsspec.open_local(f"simplecache::{location}", simplecache={"cache_storage": kept.name, "same_names": True})
+        got = fsspec.open_local(
+            f"simplecache::{location}", simplecache={"cache_storage": kept.name, "same_names": True}
+        )
     except (ImportError, ValueError) as error:
         raise ConfigError(f"{where}: {_first(error)}; install what reads it, or correct the URL") from None
     except FileNotFoundError:
         raise ConfigError(f"{where}: nothing is there; correct the URL") from None
-    except Exception as error:  # each file system has errors of its own
+    except Exception as error:  # noqa: BLE001 - each file system has errors of its own
         raise ServiceError(f"{where}: cannot be fetched: {_first(error)}; see that it is up and lets you in") from None
     files = sorted(Path(name) for name in ([got] if isinstance(got, str) else got))
     if not files:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from model_ci import entrypoint, git, model
 from model_ci.config import Config
 from model_ci.data import source
+from model_ci.drift import profile
 from model_ci.errors import ConfigError, UserCodeError
 from model_ci.run import Result, Run
 
@@ -28,6 +29,7 @@ def inputs(config: Config, run: Run) -> Mapping[str, Any]:
         "train section": config.values["train"],
         "code": _code(config),
         "task": config.model.task,
+        "season": config.check_drift.seasonal,
     }
 
 
@@ -58,6 +60,9 @@ def run(config: Config, run: Run) -> Result:
             "classes": classes,
             "probe_sha256": model.probe(predictor, data.holdout),
         }
+    with run.new_folder(profile.FOLDER) as folder:
+        (folder / profile.FILE).write_bytes(_profile(config, data, predictor, run).to_bytes())
+        profiled = {"folder": profile.FOLDER, "files": model.hash_files(folder)}
     section = {
         "data": {**data.version.as_record(), **data.as_record()},
         "how": config.train.entrypoint or config.train.command,
@@ -66,6 +71,7 @@ def run(config: Config, run: Run) -> Result:
         "seed": config.train.seed,
         "threads": config.train.threads,
         "model": described,
+        "profile": profiled,
     }
     return Result(section=section)
 
@@ -150,6 +156,30 @@ def _by_command(config: Config, data: "Table", folder: Path, classes: list[Any])
             'for example by mlflow.sklearn.save_model(model, os.environ["MODEL_CI_MODEL_DIR"])'
         )
     return model.Predictor.load(folder, model.hash_files(folder), classes, data.features)
+
+
+def _profile(config: Config, data: "Table", predictor: model.Predictor, run: Run) -> profile.Profile:
+    """Count the training rows, and the model's answers on rows that it did not learn from."""
+    from model_ci.drift import build
+
+    rows = data.holdout.iloc[:: -(-len(data.holdout) // build.ANSWERED_ROWS)]
+    said = predictor.outputs(rows, data.target, config.model.task)
+    classes = [] if config.model.task == "regression" else list(predictor.classes)
+    answers: dict[str, Any] = {build.PREDICTION: said.labels}
+    if classes:
+        named = [*map(str, classes), None]
+        answers[build.PREDICTION] = [named[int(label)] for label in said.labels]
+        if said.probabilities is not None:
+            answers |= {build.probability(name): said.probabilities[:, i] for i, name in enumerate(named[:-1])}
+    asked = build.Asked(
+        features=data.features,
+        target=data.target,
+        classes=classes,
+        time=config.data.time_column,
+        season=config.check_drift.seasonal,
+        made={"run_id": run.id, "data_sha256": data.version.sha256, "classes": [str(c) for c in classes]},
+    )
+    return build.build(data.train, answers, asked)
 
 
 def _hand_over(config: Config, rows: "pd.DataFrame", folder: Path) -> dict[str, Path]:
