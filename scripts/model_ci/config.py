@@ -20,10 +20,23 @@ class Model:  # noqa: D101 - the schema describes each section and key
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sample:  # noqa: D101
+    rows: int | None
+    by: str
+    half_life: str | None
+    max_distance: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Window:  # noqa: D101
     kind: str
     last: int | str | None
     start: str | None
+    signal: str
+    block: int | str | None
+    confidence: float
+    min_rows: int
+    sample: Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +67,23 @@ class CheckData:  # noqa: D101
 
 
 @dataclass(frozen=True, kw_only=True)
+class WarmStart:  # noqa: D101
+    add: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Online:  # noqa: D101
+    chunk_rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Train:  # noqa: D101
     entrypoint: str | None
     command: str | None
+    mode: str
+    fall_back: bool
+    warm_start: WarmStart
+    online: Online
     parameters: Mapping[str, Any]
     seed: int
     threads: int
@@ -169,6 +196,43 @@ class CheckDrift:  # noqa: D101
 
 
 @dataclass(frozen=True, kw_only=True)
+class Login:  # noqa: D101
+    user: str
+    password: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:  # noqa: D101
+    key: str | None
+    public_key: str | None
+    keyless: bool
+    identity: str | None
+    issuer: str | None
+    transparency_log: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildImage:  # noqa: D101
+    in_run: bool
+    repository: str | None
+    base: str | None
+    builder: str
+    engine: str
+    explain: bool
+    tolerance: float
+    requests: int
+    timeout_s: float
+    max_size_mb: float | None
+    max_cold_start_s: float | None
+    max_latency_ms: float | None
+    allow_untried: bool
+    tags: Sequence[str]
+    sbom: bool
+    login: Login
+    signature: Signature
+
+
+@dataclass(frozen=True, kw_only=True)
 class GuardRail:  # noqa: D101
     metric: str
     better: str | None = None
@@ -198,6 +262,7 @@ class CompareVariants:  # noqa: D101
     stop_after: int | str | None
     allow: Sequence[str]
     act: bool
+    environment: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -381,6 +446,7 @@ class Config:
     evaluate: Evaluate
     explain: Explain
     register: Register
+    build_image: BuildImage
     check_drift: CheckDrift
     compare_variants: CompareVariants
     deploy: Deploy
@@ -490,7 +556,8 @@ def _contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
         need(window["last"] is not None, here, "kind fixed needs 'last': a number of rows or a duration such as 30d")
     if window["kind"] == "expanding":
         need(window["start"], here, "kind expanding needs 'start': the first time that counts")
-    need(window["last"] is None or window["kind"] == "fixed", (*here, "last"), "is only for kind: fixed")
+    need(window["last"] is None or window["kind"] in ("fixed", "dynamic"), (*here, "last"), "is only for kind: fixed or dynamic")
+    found += [((*here, *path), message) for path, message in _unfit_window(window, timed=timed)]
     need(window["start"] is None or window["kind"] == "expanding", (*here, "start"), "is only for kind: expanding")
     by_time = window["kind"] != "all" or holdout["by"] == "time" or data["until"]
     need(timed or not by_time, ("data",), "'time_column' is missing; windows, holdouts and 'until' by time need it")
@@ -510,6 +577,8 @@ def _contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
             ("data", "exclude", i),
             f"{name!r} is {taken.get(name)} and never a feature; leave it out",
         )
+    online_command = values["train"].get("command") and values["train"]["mode"] == "online"
+    need(not online_command, ("train", "mode"), "online needs an entry point; a command is given all rows at once")
     unsure, there = values["evaluate"]["uncertainty"], ("evaluate", "uncertainty")
     by_column, by_duration = unsure["block_column"], unsure["block_duration"]
     need(not (by_column and by_duration), there, "needs one of block_column and block_duration, not both")
@@ -528,6 +597,19 @@ def _contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
     for name, environment in values["deploy"]["environments"].items():
         found += [(("deploy", "environments", name, *path), message) for path, message in _unfit(environment)]
     return found
+
+
+def _unfit_window(window: Mapping[str, Any], *, timed: bool) -> Iterator[tuple[Path_, str]]:
+    """Yield what a window's sample cannot be."""
+    sample = window["sample"]
+    if sample["by"] == "decayed" and not sample["half_life"]:
+        yield ("sample",), "by decayed needs 'half_life': the age at which a row is half as likely"
+    if sample["by"] == "decayed" and not timed:
+        yield ("sample",), "by decayed needs data.time_column"
+    if sample["half_life"] and sample["by"] != "decayed":
+        yield ("sample", "half_life"), "is only for by: decayed"
+    if sample["rows"] is None and (sample["max_distance"] or sample["half_life"]):
+        yield ("sample",), "needs 'rows': how many are learnt from"
 
 
 def _unfit(environment: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:

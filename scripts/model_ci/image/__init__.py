@@ -1,1 +1,19 @@
-"""The serving image: what goes into it, and how it is built."""
+"""The serving image: what goes into it, how it is built, tried, pushed and signed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from model_ci.config import Config
+
+
+def verify(config: Config, reference: str) -> Sequence[Mapping[str, Any]]:
+    """Check that whom `build-image.signature` names has signed an image; `reference` is its repository and digest.
+
+    Returns what the signatures say. Raises image.signature.UnsignedError where there is none that is valid, ConfigError
+    when nobody is named, ServiceError when the registry cannot be asked.
+    """
+    from model_ci.image import repository, signature
+
+    name = repository.Name.parse(reference, "image")
+    login = repository.login(name, config.build_image)
+    return signature.verify(reference, config.build_image.signature, config.root, login)

@@ -67,7 +67,7 @@ STAGES: Final = {
     stage.name: stage
     for stage in (
         Stage(name="check-data", does="Check the data against its contract and fix its version.", judges=True),
-        Stage(name="train", does="Fit the model.", leaves=("model",)),
+        Stage(name="train", does="Fit the model.", leaves=("model", "profile")),
         Stage(
             name="evaluate",
             does="Judge the model against its gates and the champion.",
@@ -91,6 +91,25 @@ STAGES: Final = {
             outputs={"model-version": "version", "champion-version": "champion"},
         ),
         Stage(
+            name="build-image",
+            does="Build the image that serves the model, try it, and push it.",
+            needs=("train",),
+            judges=True,
+            writes=True,
+            optional=True,
+            leaves=("image",),
+            outputs={"image": "reference", "image-digest": "digest"},
+        ),
+        Stage(
+            name="deploy",
+            does="Bring the image to an environment, wholly or with a share of the requests.",
+            needs=("build-image",),
+            judges=True,
+            writes=True,
+            optional=True,
+            outputs={"address": "address"},
+        ),
+        Stage(
             name="compare-variants",
             does="Decide whether the variant that is tried is promoted, rolled back, or kept running.",
             line="operation",
@@ -99,10 +118,34 @@ STAGES: Final = {
             outputs={"decision": "decision"},
         ),
         Stage(
+            name="check-drift",
+            does="Compare today's rows with those that the model learnt from.",
+            line="operation",
+            judges=True,
+            leaves=("drift",),
+            outputs={"drift-state": "state"},
+        ),
+        Stage(
             name="monitor",
             does="Watch a service by its demand, errors and latency, and by how good its predictions were.",
             line="operation",
             judges=True,
+        ),
+        Stage(
+            name="promote",
+            does="Make what serves elsewhere, or the challenger, the champion, in traffic and registry together.",
+            line="operation",
+            judges=True,
+            writes=True,
+            outputs={"address": "address"},
+        ),
+        Stage(
+            name="rollback",
+            does="Let an environment serve again what it served before.",
+            line="operation",
+            judges=True,
+            writes=True,
+            outputs={"address": "address"},
         ),
         Stage(
             name="record", does="Commit the run's record to the records branch.", writes=True, always=True, amends=True

@@ -1,0 +1,96 @@
+"""What makes images: one small protocol, for Docker's engine and for buildah, which needs none."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from model_ci.errors import ConfigError
+from model_ci.image.context import Base
+from model_ci.image.repository import Login, Name
+
+TRIAL: Final = "model-ci.trial"  # the label of a container that is only tried
+ARCHITECTURES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+# How a service is tried: as locked up as it will be.
+ASK_PYTHON: Final = ("-c", "import platform, sys; print('%d.%d' % sys.version_info[:2], platform.machine())")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """An image as it lies here: its id, its size in MiB, unpacked."""
+
+    id: str
+    size_mb: float
+    layers: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A service on trial: where it listens, how it is locked up, what it printed."""
+
+    host: str
+    port: int
+    isolation: str
+    read_only: bool
+
+
+class Builder(Protocol):
+    """A way to make, try and push an image; everything raises ServiceError when it cannot."""
+
+    name: str
+
+    def version(self) -> str:
+        """Return the builder's version."""
+        ...
+
+    def base(self, reference: str) -> Base:
+        """Fetch the base image where it is not here, and look at it."""
+        ...
+
+    def build(self, context: Path, tag: str, cache: str | None) -> Image:
+        """Build the context's Containerfile; `cache` is an earlier image whose layers may be used."""
+        ...
+
+    def trial(self, image: Image, run_id: str, environment: Mapping[str, str]) -> AbstractContextManager[Trial]:
+        """Run the image, locked up; it is gone after the block."""
+        ...
+
+    def last_words(self) -> str:
+        """Return the end of what the service on trial printed, in one line."""
+        ...
+
+    def push(self, image: Image, name: Name, tag: str, login: Login | None) -> str:
+        """Push under a tag and return the digest."""
+        ...
+
+    def scan(self, image: Image, folder: Path) -> str:
+        """Return what syft is to read, made in `folder` where it must be."""
+        ...
+
+
+def open_builder(wanted: str) -> Builder:
+    """Return the builder that is asked for; `auto` is Docker where an engine answers, else buildah.
+
+    Raises ConfigError when there is neither.
+    """
+    import shutil
+
+    from model_ci.image.buildah import Buildah
+    from model_ci.image.docker import Docker, engine
+
+    if wanted in ("auto", "docker"):
+        found, why = engine()
+        if found is not None:
+            return Docker(found)
+        if wanted == "docker":
+            raise ConfigError(
+                f"build-image.builder: docker: no engine answers: {why}; start it, or write builder: buildah"
+            )
+    if not shutil.which("buildah"):
+        raise ConfigError(
+            f"build-image.builder: {wanted}: "
+            + ("there is no buildah; install it, or write builder: docker" if wanted == "buildah" else
+               "there is neither a Docker engine nor buildah; start or install one of them")
+        )  # fmt: skip
+    return Buildah()
