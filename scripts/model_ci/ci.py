@@ -1,5 +1,6 @@
 """The platform: the only reader of GITHUB_* and CI_*; outputs, annotations and summaries go out through here."""
 
+import base64
 import json
 import os
 import secrets
@@ -37,7 +38,6 @@ class Context:
     run_url: str | None = None
     actor: str | None = None
     checkout: Path | None = None
-    environment: str | None = None  # the platform's protected environment that the job runs in, where it says so
 
     @property
     def in_ci(self) -> bool:
@@ -103,8 +103,29 @@ def _gitlab(env: Mapping[str, str]) -> Context:
         run_url=env.get("CI_PIPELINE_URL"),
         actor=env.get("GITLAB_USER_LOGIN"),
         checkout=_folder(env.get("CI_PROJECT_DIR")),
-        environment=env.get("CI_ENVIRONMENT_NAME") or None,
     )
+
+
+def protected_environment(environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return the environment, with its approvals, that the platform lets this job run in; None where it says of none.
+
+    GitHub says so in the token that it signs for the job, which needs `permissions: id-token: write`.
+    """
+    import urllib.request  # takes longer than most commands
+
+    if environment.get("GITLAB_CI") == "true":
+        return environment.get("CI_ENVIRONMENT_NAME") or None
+    url, token = (environment.get(f"ACTIONS_ID_TOKEN_REQUEST_{name}") for name in ("URL", "TOKEN"))
+    if environment.get("GITHUB_ACTIONS") != "true" or not url or not token:
+        return None
+    try:
+        request = urllib.request.Request(f"{url}&audience=model-ci", headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - of the platform itself
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            claims = json.loads(answer.read())["value"].split(".")[1]
+        told = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return None
+    return told.get("environment") if isinstance(told, dict) else None
 
 
 def _folder(name: str | None) -> Path | None:

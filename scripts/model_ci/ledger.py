@@ -48,7 +48,14 @@ class Entry:
 
 
 def new(  # noqa: PLR0913 - one argument a field
-    action: str, wanted: Deployment, previous: Deployment | None, *, run_id: str, reason: str | None, where: ci.Context
+    action: str,
+    wanted: Deployment,
+    previous: Deployment | None,
+    *,
+    run_id: str,
+    reason: str | None,
+    where: ci.Context,
+    approval: str | None = None,
 ) -> Entry:
     """Make an entry of now."""
     return Entry(
@@ -61,7 +68,7 @@ def new(  # noqa: PLR0913 - one argument a field
         run_id=run_id,
         reason=reason,
         ci_url=where.run_url,
-        approval=where.environment,
+        approval=approval,
     )
 
 

@@ -97,7 +97,8 @@ def expected(name: str, value: str) -> list[str]:
         return [name, f"--config={value}", f"--run={value}"]
     if name == "notify":
         return [name, f"--config={value}", f"--run={value}", f"--verdict={value}"]
-    flags = ["config", *(["stages"] if name == "run" else []), "set", "run", "reason", "on-verdict"]
+    own = {"deploy": ["environment", "weight"], "promote": ["to", "from", "version"], "rollback": ["environment"]}
+    flags = ["config", *(["stages"] if name == "run" else []), "set", *own.get(name, []), "run", "reason", "on-verdict"]
     return [name, *(f"--{flag}={value}" for flag in flags)]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from model_ci import ci, pipeline, report
-from model_ci.commands import check_config, decision
+from model_ci.commands import check_config, decision, deployment
 from model_ci.commands.progress import show_progress
 from model_ci.config import Config
 from model_ci.errors import Exit, ModelCIError
@@ -38,6 +38,8 @@ def add_stage_arguments(parser: argparse.ArgumentParser, stage: str) -> None:
         )
     if stage == "explain":
         decision.add_arguments(parser)
+    if stage in deployment.PLANS:
+        deployment.add_arguments(parser, stage)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +75,8 @@ def _main(arguments: argparse.Namespace, context: ci.Context) -> int:
         return _learn(config)
     if arguments.row or arguments.rows_file:
         return decision.main(arguments)
+    if getattr(arguments, "plan", False) or getattr(arguments, "render", ""):
+        return deployment.main(arguments, config)
     names = [name.strip() for name in arguments.stages.split(",") if name.strip()] or whole(config)
     order = pipeline.Order(
         stages=names, run_id=arguments.run or None, force=arguments.force, reason=arguments.reason or None

@@ -142,6 +142,20 @@ class Registry:
                 lambda access: registration.register(access, self._store.kind, submission, decide),
             )
 
+    def promote(self, number: str) -> tuple[str, str | None]:
+        """Make a version the champion, forward or back; return its number and that of the one before it.
+
+        Nothing moves when it is the champion already. Raises ConfigError when there is no such version.
+        """
+        with translated(self.where):
+            return self._store.change(
+                lambda access: None, lambda access: registration.promote(access, self.name, number)
+            )
+
+    def version(self, number: str) -> Version | None:
+        """Return a version by its number, None when there is none."""
+        return next((version for version in self.versions() if version.number == number), None)
+
     def _holder(self, alias: str) -> Version | None:
         return self._read(lambda client: holder(client, self.name, alias))
 

@@ -72,6 +72,23 @@ def register(
     )
 
 
+def promote(access: Access, name: str, number: str) -> tuple[str, str | None]:
+    """Make a version the champion, and the one that was it `previous`; return both.
+
+    What an interrupted call left is completed: `previous` is set first, `champion` goes from one to the other in one step.
+    """
+    client = access.client
+    try:
+        version = as_version(client.get_model_version(name, number))
+    except Exception as error:
+        if is_code(error, "RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise ConfigError(f"registry: {name} has no version {number}; register it first") from None
+        raise
+    _promote(access, name, version, lambda champion: True)
+    previous = holder(client, name, PREVIOUS)
+    return version.number, previous.number if previous else None
+
+
 def find(client: Any, submission: Submission) -> Version | None:
     """Return the version that this run has already registered."""
     found = client.search_model_versions(f"name = '{submission.name}' and tags.`{RUN_TAG}` = '{submission.run_id}'")

@@ -11,6 +11,7 @@ from model_ci.targets.deployment import (
     Answer,
     Ask,
     Deployment,
+    Reads,
     Renders,
     RolloutError,
     Target,
@@ -19,7 +20,7 @@ from model_ci.targets.deployment import (
 )
 
 __all__ = [
-    "CHALLENGER", "CHAMPION", "Answer", "Ask", "Deployment", "Renders", "RolloutError", "Target", "Trial", "Variant",
+    "CHALLENGER", "CHAMPION", "Answer", "Ask", "Deployment", "Reads", "Renders", "RolloutError", "Target", "Trial", "Variant",
     "open_target", "settings",
 ]  # fmt: skip
 

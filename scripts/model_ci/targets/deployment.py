@@ -58,11 +58,12 @@ class Deployment:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a service said over HTTP, and how long it took."""
+    """What a service said over HTTP, how long it took, and which variant it says it is."""
 
     status: int
     body: bytes
     seconds: float
+    variant: str | None = None
 
 
 # Sends a body (None: a GET) to a path of the service.
@@ -99,3 +100,11 @@ class Renders(Protocol):
 
     def render(self, wanted: Deployment) -> Mapping[str, str]:
         """Return the text of each file by its name."""
+
+
+@runtime_checkable
+class Reads(Protocol):
+    """A target that can look into an image."""
+
+    def manifest(self, variant: Variant) -> bytes | None:
+        """Return the manifest inside a variant's image, None when there is none."""

@@ -159,12 +159,32 @@ class Engine:
         """Run a command in a container and return what it prints; raise ServiceError when it fails."""
         with translated(f"asking {container.name}"):
             made = self.client.api.exec_create(container.id, list(command), environment=environment)["Id"]
-            printed, complained = self.client.api.exec_start(made, demux=True)
+            printed, complained = self._output(made)
             code = self.client.api.exec_inspect(made)["ExitCode"]
         if code:
-            said = (complained or printed or b"").decode(errors="replace").strip()
+            said = (complained or printed).decode(errors="replace").strip()
             raise ServiceError(f"docker: {container.name}: {command[0]} failed ({code}): {said}; see `docker logs`")
-        return (printed or b"").decode()
+        return printed.decode()
+
+    def _output(self, execution: str) -> tuple[bytes, bytes]:
+        """Start an execution, wait for its end, and return what it prints and what it complains.
+
+        The library's own way loses the beginning now and then: it reads the socket beside a buffer that has read ahead.
+        """
+        api = self.client.api
+        answer = api.post(
+            f"{api.base_url}/v{api.api_version}/exec/{execution}/start",
+            json={"Detach": False, "Tty": False},
+            timeout=_LONGEST_S,
+        )
+        api._raise_for_status(answer)  # turns it into the library's own errors
+        streams = {1: b"", 2: b""}
+        rest = answer.content
+        while rest:
+            kind, size = rest[0], int.from_bytes(rest[4:8], "big")
+            streams[kind] = streams.get(kind, b"") + rest[8 : 8 + size]
+            rest = rest[8 + size :]
+        return streams[1], streams[2]
 
     def ask(self, container: Container, path: str, body: bytes | None, timeout_s: float) -> Answer:
         """Send a request to the service in a container; status 0 when it does not answer."""
@@ -186,6 +206,17 @@ class Engine:
             with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
                 content = archive.extractfile(archive.getmembers()[0])
                 return content.read() if content else None
+
+    def file_of_image(self, image: str, path: str) -> bytes | None:
+        """Return a file of an image, None when it has none there; nothing is started."""
+        self.require(image)
+        with translated(f"reading {path} of {image}"):
+            made = self.client.api.create_container(image, command=["nothing"], labels={**self.labels, ROLE: "reader"})
+        container = _read(self.client.api.inspect_container(made["Id"]))
+        try:
+            return self.file(container, path)
+        finally:
+            self.remove(container)
 
     def last_words(self, container: Container) -> str:
         """Return the end of what a container printed, in one line."""

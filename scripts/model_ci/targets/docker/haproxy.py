@@ -44,7 +44,7 @@ defaults
   timeout http-keep-alive 75s
   timeout server 75s
   timeout check 2s
-  default-server check inter 500ms fall 2 rise 1 resolvers engine init-addr libc,none
+  default-server check inter 500ms fall 2 rise 1 observe layer4 error-limit 2 on-error mark-down resolvers engine init-addr libc,none
 
 resolvers engine
   nameserver engine 127.0.0.11:53

@@ -100,14 +100,14 @@ class Rollout:
     def _until_ready(self, new: Sequence[Replica]) -> None:
         """Wait until each replica says that it is ready, and the balancer finds it so."""
         deadline = time.monotonic() + self.settings.timeout_s
-        waiting, status = list(new), 0
+        waiting, said = list(new), ""
         while waiting:
             self._require_alive(waiting)
             for replica in list(waiting):
-                status = self._asking(replica)("/readyz", None).status
-                if status == 200:
+                said = self._ready(replica)
+                if not said:
                     waiting.remove(replica)
-            self._in_time(deadline, waiting, f"/readyz answers {status or 'nothing'}")
+            self._in_time(deadline, waiting, said)
         running = {c.id: c for c in self.engine.containers()}
         for backend in dict.fromkeys(replica.variant.name for replica in new):
             mine = [replica for replica in new if replica.variant.name == backend]
@@ -115,6 +115,14 @@ class Rollout:
         while late := [r for r in new if r.alias not in self._up()]:
             self._require_alive(late)
             self._in_time(deadline, late, "the balancer gets no answer from it")
+
+    def _ready(self, replica: Replica) -> str:
+        """Return why a replica is not ready yet; nothing when it is."""
+        try:
+            status = self._asking(replica)("/readyz", None).status
+        except ServiceError as error:
+            return str(error)  # perhaps it just ended
+        return "" if status == 200 else f"/readyz answers {status or 'nothing'}"
 
     def _up(self) -> set[str]:
         return {server.alias for server in self.balancer.servers() if server.up}

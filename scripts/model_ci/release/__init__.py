@@ -1,0 +1,1 @@
+"""What deploy, promote and rollback share: the policy, the trial of a version, and the change itself."""

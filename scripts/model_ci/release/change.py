@@ -1,0 +1,166 @@
+"""A change of what serves: looked at, allowed, made, tried, written down, and taken back when it will not do.
+
+The order is the one in which an interruption does least: first the traffic, which a service answers at every step, then
+the registry's aliases, then the ledger. Each step finds out whether it is done already, so the same order completes it.
+"""
+
+import getpass
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from model_ci import ci, ledger
+from model_ci.config import Config
+from model_ci.ledger import Entry
+from model_ci.release import policy, smoke
+from model_ci.release.policy import Rule
+from model_ci.release.smoke import Probe
+from model_ci.run import Run
+from model_ci.targets import Deployment, RolloutError, Target, Variant, open_target, settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What is to serve: `subject` is the variant that it is about, `passed` whether it passed its gates."""
+
+    action: str
+    deployment: Deployment
+    subject: Variant
+    passed: bool | None
+    aliases: Callable[[], Mapping[str, str | None]] | None = None  # moves those of the registry
+
+
+@dataclass(kw_only=True)
+class Change:
+    """A change on its way; `steps` is what was done, in words."""
+
+    config: Config
+    environment: str
+    run: Run
+    probes: dict[str, Probe] = field(default_factory=dict)  # by digest
+    steps: list[str] = field(default_factory=list)
+
+    def target(self) -> Target:
+        """Open the environment's target; new versions are tried there by the probes."""
+        return open_target(self.config, self.environment, smoke.trial(self.probes, self.config.deploy.smoke))
+
+    def judge(self, wish: Wish) -> list[Rule]:
+        """Judge by the environment's policy."""
+        where = ci.context()
+        branch = where.branch if where.in_ci else self.run.record["code"]["branch"]
+        claim = policy.Claim(variant=wish.subject, passed=wish.passed, branch=branch, where=where)
+        return policy.judge(self.config, self.environment, claim)
+
+    def make(self, wish: Callable[[Deployment | None], Wish]) -> dict[str, Any]:
+        """Make it, alone in the environment; return the section, with `failed` where it was refused or taken back."""
+        target = self.target()
+        with target.lock(_owner(self.run)):
+            before = target.current()
+            wanted = wish(before)
+            entries = ledger.read(self.config, self.environment)
+            rules = self.judge(wanted)
+            section = self._section(wanted, before, target, rules)
+            if refused := [f"{rule.rule}: {rule.why}" for rule in rules if not rule.holds]:
+                return section | {"failed": True, "why": f"the policy forbids it: {'; '.join(refused)}"}
+            section["plan"] = list(target.plan(wanted.deployment))
+            try:
+                section["smoke"] = self._bring(target, wanted, before)
+            except RolloutError as error:
+                return section | {
+                    "failed": True, "why": str(error), "rolled_back": True, "steps": self.steps,
+                    "address": target.address(),
+                }  # fmt: skip
+            return section | self._settle(wanted, before, entries) | {"address": target.address()}
+
+    def _section(self, wish: Wish, before: Deployment | None, target: Target, rules: list[Rule]) -> dict[str, Any]:
+        where = ci.context()
+        return {
+            "why": "",
+            "failed": False,
+            "environment": self.environment,
+            "target": settings(self.config, self.environment).target,
+            "address": target.address(),
+            "action": wish.action,
+            "actor": where.actor or _person(),
+            "version": wish.subject.version,
+            "digest": wish.subject.digest,
+            "weight": wish.subject.weight,
+            "deployment": wish.deployment.as_record(),
+            "previous": before.as_record() if before else None,
+            "policy": [rule.as_record() for rule in rules],
+            "plan": [],
+            "steps": [],
+            "smoke": None,
+            "rolled_back": False,
+            "aliases": None,
+            "ledger": None,
+        }
+
+    def _bring(self, target: Target, wish: Wish, before: Deployment | None) -> dict[str, Any]:
+        """Apply and ask the service where its users do; restore what ran before when it will not do."""
+        target.apply(wish.deployment, self.steps.append)
+        address = target.address()
+        if address is None:
+            return {"asked": None, **smoke.Findings().as_record()}
+        ask = smoke.over_http(address, self.config.deploy.smoke.timeout_s)
+        served = wish.deployment.variant(wish.subject.name) or wish.deployment.variants[0]
+        try:
+            found = smoke.through(ask, served, self.probes.get(served.digest), self.config.deploy.smoke)
+        except RolloutError:
+            self.steps.append("restores what served before")
+            if before:
+                target.apply(before, self.steps.append)
+            else:
+                target.remove()
+            raise
+        return {"asked": address, **found.as_record()}
+
+    def _settle(self, wish: Wish, before: Deployment | None, entries: list[Entry]) -> dict[str, Any]:
+        """Move the aliases and write the ledger, each unless that is done."""
+        moved = dict(wish.aliases()) if wish.aliases else None
+        last = entries[-1].deployment if entries else None
+        changed = before != wish.deployment or last != wish.deployment
+        written: dict[str, Any] | None = None
+        if changed:
+            previous = before if before != wish.deployment else last
+            commit = ledger.append(self.config, self._entry(wish, previous))
+            written = {"branch": self.config.record.branch, "commit": commit.sha, "pushed": commit.pushed}
+        return {"why": _told(wish, changed=changed), "steps": self.steps, "aliases": moved, "ledger": written}
+
+    def _entry(self, wish: Wish, previous: Deployment | None) -> Entry:
+        reason = self.run.record["trigger"]["reason"]
+        approval = settings(self.config, self.environment).policy.approval
+        entry = ledger.new(
+            wish.action, wish.deployment, previous,
+            run_id=self.run.id, reason=reason, where=ci.context(), approval=approval,
+        )  # fmt: skip
+        return entry if entry.actor else replace(entry, actor=_person())
+
+
+def action(before: Deployment | None, wanted: Deployment) -> str:
+    """Name what a deployment is: only other weights, or other images."""
+
+    def images(deployment: Deployment) -> dict[str, str]:
+        return {variant.name: variant.digest for variant in deployment.variants}
+
+    return "weights" if before and before != wanted and images(before) == images(wanted) else "deploy"
+
+
+def _told(wish: Wish, *, changed: bool) -> str:
+    shares = ", ".join(
+        f"{'version ' + v.version if v.version else v.digest[7:19]} {v.weight} %" for v in wish.deployment.variants
+    )
+    return f"{wish.deployment.environment} {'serves' if changed else 'served already'} {shares}"
+
+
+def _owner(run: Run) -> str:
+    where = ci.context()
+    return f"{where.actor or _person()} ({where.run_url or f'run {run.id}'})"
+
+
+def _person() -> str:
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (OSError, KeyError):
+        return socket.gethostname()
