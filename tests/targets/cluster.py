@@ -19,8 +19,7 @@ import pytest
 import yaml
 
 from model_ci import config as configuration
-from model_ci.targets import CHALLENGER, CHAMPION, Deployment, Trial, Variant
-from model_ci.targets import kubernetes
+from model_ci.targets import CHALLENGER, CHAMPION, Deployment, Trial, Variant, kubernetes
 from model_ci.targets.kubernetes.api import Cluster
 
 NODE = os.environ.get("MODEL_CI_K8S_NODE", "model-ci-k8s")
