@@ -173,7 +173,9 @@ def whole(tests: int) -> bool:
         frame = pl.DataFrame({"unit": np.arange(len(treated)), "treated": treated, **columns})
         for end in range(2 * BATCH, frame.height + 1, 2 * BATCH):
             seen = frame.head(end)
-            exposures = Exposures(frame=seen, assigned=seen["treated"], unit="user", first=None, last=None, findings=())
+            exposures = Exposures(
+                frame=seen, assigned=seen["treated"], unit="user", first=None, last=None, findings=(), versions={}
+            )
             decision = decide(exposures, plan, ended=False)["decision"]
             if decision != "keep running":
                 said[decision] = said.get(decision, 0) + 1

@@ -247,3 +247,99 @@ def test_what_never_varies_and_what_is_no_number_decides_nothing(project: Any, c
     answer = command(project.root, "compare-variants")
     assert answer.code == 3
     assert "are NaN or infinite" in section(project)["why"]
+
+
+class StandIn:
+    """What stands in for a target, and for the stages that change it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
+        from model_ci.run import Result
+        from model_ci.stages import promote, rollback
+        from model_ci.targets import Deployment, Variant
+
+        names = {"champion": "3"} | ({"challenger": version} if version else {})
+        variants = tuple(
+            Variant(name=name, image=f"shop:{v}", digest=f"sha256:{v * 64}", version=v, run_id=None, weight=100 // len(names), replicas=1)
+            for name, v in names.items()
+        )  # fmt: skip
+        deployment = Deployment(environment="production", variants=variants)
+        self.asked: list[Any] = []
+        self.verdict = "done"
+        monkeypatch.setattr("model_ci.targets.open_target", lambda *_: self)
+        self.current = lambda: deployment
+
+        def act(config: Any, run: Any) -> Result:
+            self.asked.append(config)
+            return Result(section={"why": "as asked"}, verdict=self.verdict)
+
+        monkeypatch.setattr(promote, "run", act)
+        monkeypatch.setattr(rollback, "run", act)
+
+
+@pytest.fixture
+def acting(tried: Any) -> Any:
+    """Let the stage act in an environment."""
+    docker = {"target": "docker", "replicas": 1}
+    tried.configure(deploy={"environments": {"production": docker}}, compare_variants={"act": True, "environment": "production"})  # fmt: skip
+    return tried
+
+
+@pytest.mark.parametrize(("better", "decision"), [(0.15, "promote"), (-0.15, "roll back")])
+def test_a_decision_is_carried_out_on_a_stand_in_for_the_target(
+    acting: Any, command: Command, monkeypatch: pytest.MonkeyPatch, better: float, decision: str
+) -> None:
+    target = StandIn(monkeypatch, version="4")
+    run_test(acting.root, better=better)
+    answer = command(acting.root, "compare-variants")
+    assert answer.code == {"promote": 0, "roll back": 3}[decision], answer.text
+    told = {"environment": "production", "carried_out": True, "verdict": "done", "why": "as asked"}
+    assert section(acting)["act"] == told
+    (asked,) = target.asked
+    if decision == "promote":
+        assert (asked.promote.to, asked.promote.source, asked.promote.version) == ("production", "production", "4")
+    else:
+        assert asked.rollback.environment == "production"
+    assert "In production it was carried out" in answer.out
+    target.verdict = "failed"
+    assert command(acting.root, "compare-variants").code == 3
+    assert section(acting)["act"]["carried_out"] is False
+
+
+@pytest.mark.parametrize(("version", "told", "code"), [(None, "serves no challenger now", 0), ("5", "version 4 was tried, and version 5 serves", 3)])  # fmt: skip
+def test_nothing_is_moved_that_was_not_tried_on_a_stand_in_for_the_target(
+    acting: Any, command: Command, monkeypatch: pytest.MonkeyPatch, version: str | None, told: str, code: int
+) -> None:
+    target = StandIn(monkeypatch, version=version)
+    run_test(acting.root, better=0.15)
+    answer = command(acting.root, "compare-variants")
+    assert answer.code == code, answer.text
+    assert target.asked == []
+    assert told in section(acting)["act"]["why"]
+
+
+def test_what_is_not_sure_or_not_trusted_moves_nothing_on_a_stand_in_for_the_target(
+    acting: Any, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = StandIn(monkeypatch, version="4")
+    run_test(acting.root)
+    assert command(acting.root, "compare-variants").code == 0
+    run_test(acting.root, better=0.15, share=0.35)
+    assert command(acting.root, "compare-variants").code == 3
+    assert (target.asked, section(acting)["act"]) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"environment": "nowhere"}, "no environment 'nowhere'; there are production"),
+        ({"treatment": "new"}, "compare-variants.act: only champion and challenger can be promoted or rolled back"),
+    ],
+)
+def test_acting_where_nothing_can_be_done_is_a_mistake(
+    acting: Any, command: Command, settings: dict[str, Any], told: str
+) -> None:
+    run_test(acting.root, users=20)
+    acting.configure(compare_variants=settings)
+    answer = command(acting.root, "compare-variants")
+    assert answer.code == 2, answer.text
+    assert told in answer.err

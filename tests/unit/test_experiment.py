@@ -108,7 +108,9 @@ def test_the_odds_have_mean_one_at_every_look_where_the_shares_are_right() -> No
 def exposures(treated: Any, *values: Any) -> Exposures:
     columns = {f"metric {i}": v for i, v in enumerate(values)}
     frame = pl.DataFrame({"unit": np.arange(len(treated)), "treated": treated, **columns})
-    return Exposures(frame=frame, assigned=frame["treated"], unit="request", first=None, last=None, findings=())
+    return Exposures(
+        frame=frame, assigned=frame["treated"], unit="request", first=None, last=None, findings=(), versions={}
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Who saw which variant, when, and what came of it: the rows that a test of variants rests on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -40,7 +40,8 @@ class Exposures:
     """The rows of both variants in the order of time.
 
     `frame` has `unit` (numbered from 0), `treated`, and a column for each metric, null where it is not known yet; `assigned`
-    tells of each unit, in the order of arrival, whether it was given the treatment.
+    tells of each unit, in the order of arrival, whether it was given the treatment. `versions` has the version that each
+    variant served; None where it is not known, or several.
     """
 
     frame: "pl.DataFrame"
@@ -49,6 +50,7 @@ class Exposures:
     first: datetime | None
     last: datetime | None
     findings: tuple[Finding, ...]
+    versions: Mapping[str, str | None]
 
 
 def read(sought: Sought, root: Path) -> Exposures:
@@ -59,7 +61,8 @@ def read(sought: Sought, root: Path) -> Exposures:
     tabled = sought.predictions.endswith(_TABLES)
     rows, found = _table(sought, root) if tabled else _log(sought, root)
     both = _of_both(sought, rows)
-    found += _versions(both)
+    versions = _versions(both)
+    found += _of_several(versions)
     both, unit, told = _units(both, sought)
     both = both.with_columns(
         measures.value(m, both, sought.truth).alias(f"metric {i}") for i, m in enumerate(sought.measures)
@@ -72,6 +75,7 @@ def read(sought: Sought, root: Path) -> Exposures:
         first=both["_time"].min(),  # type: ignore[arg-type]
         last=both["_time"].max(),  # type: ignore[arg-type]
         findings=tuple(found),
+        versions={variant: served[0] if len(served) == 1 else None for variant, served in versions.items()},
     )
 
 
@@ -142,13 +146,19 @@ def _of_both(sought: Sought, rows: "pl.DataFrame") -> "pl.DataFrame":
     return rows.filter(pl.col("_variant").is_in(list(wanted.values()))).with_columns(treated=treated)
 
 
-def _versions(rows: "pl.DataFrame") -> Iterator[Finding]:
+def _versions(rows: "pl.DataFrame") -> dict[str, list[str]]:
+    return {
+        str(variant): part["_version"].drop_nulls().unique(maintain_order=True).to_list()
+        for (variant,), part in rows.group_by(["_variant"], maintain_order=True)
+    }
+
+
+def _of_several(versions: Mapping[str, list[str]]) -> Iterator[Finding]:
     """Two versions under one name are two tests in one."""
-    for (variant,), part in rows.group_by(["_variant"], maintain_order=True):
-        versions = part["_version"].drop_nulls().unique(maintain_order=True).to_list()
-        if len(versions) > 1:
-            what = f"served the versions {', '.join(versions)}; set compare-variants.since to the time the newest was deployed"
-            yield Finding(rule="versions", where=f"variant {variant}", what=what, count=len(versions))
+    for variant, served in versions.items():
+        if len(served) > 1:
+            what = f"served the versions {', '.join(served)}; set compare-variants.since to the time the newest was deployed"
+            yield Finding(rule="versions", where=f"variant {variant}", what=what, count=len(served))
 
 
 def _units(rows: "pl.DataFrame", sought: Sought) -> "tuple[pl.DataFrame, str, list[Finding]]":

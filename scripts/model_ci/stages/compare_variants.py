@@ -29,6 +29,8 @@ def check(config: Config) -> None:
     """Find what is not set or contradicts itself."""
     _sought(config)
     _rails(config.compare_variants)
+    if config.compare_variants.act:
+        _check_act(config)
 
 
 def run(config: Config, run: Run) -> Result:
@@ -39,9 +41,10 @@ def run(config: Config, run: Run) -> Result:
     found = _allowed(exposures.read(_sought(config), config.root), wanted)
     judged = decision.decide(found, _plan(config), ended=_ended(found, wanted))
     metric, rails = judged.pop("metric"), judged.pop("guard_rails")
+    act = _act(config, run, judged["decision"], found.versions) if wanted.act else None
     section = {
         **judged,
-        "acted": False,
+        "act": act,
         "control": wanted.control,
         "treatment": wanted.treatment,
         "unit": found.unit,
@@ -55,7 +58,8 @@ def run(config: Config, run: Run) -> Result:
         "guard_rails": [{**_named(rail), **judged} for rail, judged in zip(wanted.guard_rails, rails, strict=True)],
         "confidence": wanted.confidence,
     }
-    return Result(section=section, verdict=_VERDICTS.get(section["decision"], "failed"))
+    verdict = _VERDICTS.get(section["decision"], "failed")
+    return Result(section=section, verdict="failed" if act and act["verdict"] == "failed" else verdict)
 
 
 def _sought(config: Config) -> Sought:
@@ -156,3 +160,44 @@ def _ended(found: Exposures, wanted: CompareVariants) -> bool:
 
 def _written(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _check_act(config: Config) -> None:
+    from model_ci.targets import CHALLENGER, CHAMPION, settings
+
+    wanted = config.compare_variants
+    if (wanted.control, wanted.treatment) != (CHAMPION, CHALLENGER):
+        raise ConfigError(
+            f"{_HERE}.act: only {CHAMPION} and {CHALLENGER} can be promoted or rolled back; leave act out"
+        )
+    settings(config, _environment(config))
+
+
+def _environment(config: Config) -> str:
+    return config.compare_variants.environment or config.promote.to
+
+
+def _act(config: Config, run: Run, decision: str, versions: Mapping[str, str | None]) -> dict[str, Any] | None:
+    """Carry the decision out, unless it was already: what was tried must be what serves beside the champion now."""
+    from model_ci.stages import promote, rollback
+    from model_ci.targets import open_target
+
+    environment, treatment = _environment(config), config.compare_variants.treatment
+    if decision not in ("promote", "roll back"):
+        return None
+    deployment = open_target(config, environment).current()
+    serving = deployment.variant(treatment) if deployment else None
+    told = {"environment": environment, "carried_out": False, "verdict": "done"}
+    if serving is None:
+        return told | {"why": f"{environment} serves no {treatment} now, so there is nothing to {decision}"}
+    tried = versions.get(treatment)
+    if tried is None or serving.version is None or tried != serving.version:
+        why = f"version {tried} was tried, and version {serving.version} serves as the {treatment} now"
+        return told | {"verdict": "failed", "why": f"{why}; set {_HERE}.since to when it was deployed"}
+    if decision == "promote":
+        wish = replace(config.promote, to=environment, source=environment, version=tried)
+        result = promote.run(replace(config, promote=wish), run)
+    else:
+        result = rollback.run(replace(config, rollback=replace(config.rollback, environment=environment)), run)
+    failed = result.verdict == "failed"
+    return told | {"carried_out": not failed, "verdict": result.verdict, "why": str(result.section.get("why") or "")}

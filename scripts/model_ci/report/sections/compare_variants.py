@@ -7,8 +7,11 @@ from model_ci.report.blocks import Block, Paragraph, Record, Table, describe_fin
 
 def blocks(section: Record) -> Iterator[Block]:
     """Say what was decided about two variants, and by which figures."""
-    carried = " It was carried out." if section["acted"] else ""
-    yield Paragraph(text=f"{sentence(section['decision'])} {sentence(section['why'])}{carried}", essential=True)
+    yield Paragraph(text=f"{sentence(section['decision'])} {sentence(section['why'])}", essential=True)
+    if act := section["act"]:
+        what = "it was carried out" if act["carried_out"] else "nothing was changed"
+        why = f": {act['why']}" if act["why"] else ""
+        yield Paragraph(text=sentence(f"in {act['environment']} {what}{why}"), essential=True)
     yield Table(
         title="Variants",
         columns=["metric", section["control"], section["treatment"], "bounds", "condition", "result"],
