@@ -8,6 +8,8 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from model_ci.errors import ConfigError
 from model_ci.production import outcomes, predictions
@@ -150,6 +152,23 @@ def test_nothing_logged_is_told(tmp_path: Path) -> None:
     log = predictions.scan("log", tmp_path)
     assert rules(log.findings) == {"empty": "failure"}
     assert log.collect().height == 0
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(key=st.sampled_from(sorted(request(0))), value=anything)
+def test_no_line_gives_anything_but_rows_and_findings(tmp_path: Path, key: str, value: Any) -> None:
+    write(tmp_path / "log", [request(0), request(1, **{key: value}), request(2)])
+    log = predictions.scan("log", tmp_path)
+    frame = log.collect()
+    assert frame.height == log.rows
+    assert log.requests in (2, 3)
 
 
 @pytest.mark.parametrize(

@@ -135,17 +135,33 @@ def _request(line: bytes) -> dict[str, Any] | None:
 
     try:
         request = orjson.loads(line)
-        whole = (
-            all(name in request for name in _NEEDED)
-            and all(len(row) == len(request["columns"]) for row in request["inputs"])
-            and len(request["inputs"]) == len(request["outputs"])
-            and len(request.get("probabilities") or request["outputs"]) == len(request["outputs"])
-        )
+        if not all(name in request for name in _NEEDED) or not _fits(request):
+            return None
         request["time"] = _time(request["time"])
         request["request_id"] = str(request["request_id"])
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, AttributeError, OverflowError):
         return None
-    return request if whole else None
+    return request  # type: ignore[no-any-return]
+
+
+def _fits(request: Mapping[str, Any]) -> bool:
+    """Tell whether each row has a value for each column, and a prediction."""
+    columns, inputs, outputs = request["columns"], request["inputs"], request["outputs"]
+    chances = request.get("probabilities")
+    if not all(isinstance(part, list) for part in (columns, inputs, outputs, outputs if chances is None else chances)):
+        return False
+    return (
+        all(isinstance(row, list) and len(row) == len(columns) for row in inputs)
+        and len(inputs) == len(outputs)
+        and (chances is None or (len(chances) == len(outputs) and all(map(_numbers, chances))))
+        and _numbers([request.get("duration_ms")])
+        and len(set(map(str, columns))) == len(columns)
+        and request["request_id"] is not None
+    )
+
+
+def _numbers(row: object) -> bool:
+    return isinstance(row, list) and all(value is None or isinstance(value, (int, float)) for value in row)
 
 
 def _time(text: str) -> datetime:
@@ -213,7 +229,7 @@ class _Survey:
             for name, value in zip(names, row, strict=True):
                 self.kinds[name].add(type(value))
         self.outputs.update(map(type, request["outputs"]))
-        self._probabilities.update(map(len, request.get("probabilities") or ()))
+        self._probabilities.update(len(row) for row in request.get("probabilities") or ())
         self.classes = max(self._probabilities, default=0)
 
     def sorted_ids(self) -> "NDArray[Any]":
