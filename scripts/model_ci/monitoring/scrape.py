@@ -99,7 +99,7 @@ def _window(before: Look | None, after: Look, threads: int) -> Window:
 
 
 def _figures(total: Counts, replicas: Sequence[Counts], seconds: float | None, threads: int) -> dict[str, float | None]:
-    requests = [(dict(labels)["status"], v) for labels, v in _of(total, "model_ci_requests_total", routed=True)]
+    requests = [(dict(labels).get("status", ""), v) for labels, v in _of(total, "model_ci_requests_total", routed=True)]
     busy = sum(v for _, v in _of(total, "model_ci_model_seconds_sum"))
     return {
         **rates(
@@ -128,7 +128,7 @@ def _times(total: Counts, figure: str, metric: str, *, routed: bool) -> dict[str
     """Return the mean and the quantiles of a histogram, in milliseconds."""
     buckets: dict[float, float] = defaultdict(float)
     for labels, value in _of(total, f"{metric}_bucket", routed=routed):
-        buckets[float(dict(labels)["le"])] += value
+        buckets[float(dict(labels).get("le", "inf"))] += value
     count = sum(v for _, v in _of(total, f"{metric}_count", routed=routed))
     spent = sum(v for _, v in _of(total, f"{metric}_sum", routed=routed))
     found: dict[str, float | None] = {f"{figure}_mean_ms": 1000 * spent / count if count else None}
