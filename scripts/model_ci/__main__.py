@@ -16,8 +16,9 @@ def main() -> None:
 
 def exit_code(arguments: list[str]) -> int:
     """Run the command line; return the exit code, having told what went wrong."""
-    from model_ci import cli
+    from model_ci import cli, git
 
+    git.withhold_tokens()
     try:
         return cli.main(arguments)
     except ModelCIError as error:

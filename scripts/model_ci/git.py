@@ -40,6 +40,8 @@ _OURS: Final = ":(exclude,top,glob)**/.model-ci/**"
 _TIMEOUT_S: Final = 900
 _TRIES: Final = 100
 _TIP: Final = "refs/heads/tip"
+_TOKENS: Final = ("MODEL_CI_GIT_TOKEN",)
+_withheld: dict[str, str] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,13 @@ class Commit:
     sha: str
     changed: bool
     pushed: bool
+
+
+def withhold_tokens() -> None:
+    """Take the tokens that git alone needs out of the environment, before code of the user runs in it."""
+    for name in _TOKENS:
+        if name in os.environ:
+            _withheld[name] = os.environ.pop(name)
 
 
 def describe(root: Path) -> dict[str, Any]:
@@ -207,7 +216,7 @@ def _clean_environment() -> dict[str, str]:
     """Return the environment without what points git elsewhere, in English, and without questions to a terminal."""
     kept = ("GIT_SSH", "GIT_SSL", "GIT_ASKPASS", "GIT_PROXY", "GIT_CONFIG_", "GIT_HTTP", "GIT_TRACE", "GIT_CURL")
     clean = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") or key.startswith(kept)}
-    return clean | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "LANGUAGE": "C"}
+    return clean | _withheld | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "LANGUAGE": "C"}
 
 
 def _address(root: Path) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from model_ci import __version__, git
 from model_ci.ci import Context
@@ -18,6 +18,9 @@ from model_ci.config import Config
 from model_ci.errors import ConfigError
 from model_ci.run import Run, exclusive, of_this_version, run_folders, timestamp
 from model_ci.stages import STAGES, Stage
+
+_ITS_OWN: Final = ("train section", "code")  # a model whose run is named keeps its own
+_SINCE: Final = ("champion",)  # whoever is champion by now, the model is the same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +91,7 @@ class _Execution:
         self.line = _line(self.stages)
         base = _base(config, order, self.line)
         _require_needs(self.stages, base)
+        _require_current(config, self.stages, base, order)
         self.run = base if base and not order.force else self._begin(base, self.stages[0])
 
     def go(self) -> Outcome:
@@ -161,6 +165,7 @@ def plan(config: Config, order: Order, context: Context) -> Iterator[Step]:
     stages = ordered(order.stages)
     run = _base(config, order, _line(stages))
     _require_needs(stages, run)
+    _require_current(config, stages, run, order)
     before: str | None = None
     for stage in stages:
         if left_out := _left_out(stage, context, None):
@@ -227,6 +232,31 @@ def _require_needs(stages: Sequence[Stage], run: Run | None) -> None:
         raise ConfigError(
             *(f"{name}: {has} {need}; run `model-ci {need}` first, or `model-ci run`" for need, name in missing.items())
         )
+
+
+def _require_current(config: Config, stages: Sequence[Stage], run: Run | None, order: Order) -> None:
+    """Raise ConfigError for a stage that would judge what is no longer made so, unless its run was named.
+
+    Even a run that was named is not judged on other rows than it was made for.
+    """
+    coming = {stage.name for stage in stages}
+    found = []
+    for stage in stages:
+        for need in stage.of_now:
+            section = run.section(need) if run else None
+            if run is None or section is None or need in coming:
+                continue
+            inputs = _digests(STAGES[need].inputs(config, run))
+            leave = (*_SINCE, *_ITS_OWN) if order.run_id else _SINCE
+            changed = [n for n, digest in inputs.items() if section["inputs"].get(n) != digest and n not in leave]
+            if changed:
+                rest = "" if order.run_id else f", or name that run to judge it as it is: --run {run.id}"
+                found.append(
+                    f"{stage.name}: {', '.join(changed)} changed since {need} ended in run {run.id}; "
+                    f"run `model-ci {need}` first{rest}"
+                )
+    if found:
+        raise ConfigError(*found)
 
 
 def _step(stage: Stage, config: Config, run: Run | None, *, forced: bool) -> tuple[Step, dict[str, str]]:

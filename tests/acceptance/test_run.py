@@ -307,3 +307,52 @@ def test_what_was_made_differently_stands_in_the_report(project: Any, command: C
     assert found["parameter C"] == {"what": "parameter C", "champion": 1.0, "challenger": 0.5}
     assert not {"data version", "code"} & set(found)
     assert "Made differently" in answer.out
+
+
+@pytest.mark.parametrize("stage", ["evaluate", "explain"])
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda p: p.configure(train={"parameters": {"C": 0.5}}), "train section"),
+        (lambda p: (p.root / "model_code.py").open("a").write("\n# a comment\n"), "code"),
+    ],
+)
+def test_a_model_that_would_be_made_otherwise_now_is_judged_only_by_name(
+    project: Any, command: Command, stage: str, change: Callable[[Any], Any], why: str
+) -> None:
+    assert command(project.root, "run", "--stages", "train,evaluate").code == 0
+    (run,) = project.runs()
+    change(project)
+    answer = command(project.root, stage)
+    assert answer.code == 2, answer.text
+    assert f"{stage}: {why} changed since train ended in run {run.name}; run `model-ci train` first" in answer.err
+    assert command(project.root, "run", "--dry-run", "--stages", stage).code == 2
+    if stage == "evaluate":
+        assert command(project.root, stage, "--run", run.name).code == 0
+        assert command(project.root, "run", "--stages", "train,evaluate").code == 0
+
+
+def test_a_model_that_is_named_is_not_judged_on_other_rows(project: Any, command: Command) -> None:
+    assert command(project.root, "run", "--stages", "train,evaluate").code == 0
+    (run,) = project.runs()
+    answer = command(project.root, "evaluate", "--run", run.name, "--set", "data.holdout.share=0.4")
+    assert answer.code == 2, answer.text
+    assert f"evaluate: data section changed since train ended in run {run.name}" in answer.err
+
+
+@pytest.mark.parametrize("how", ["entrypoint", "command"])
+def test_the_users_code_does_not_see_the_token_that_git_pushes_by(
+    project: Any, command: Command, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setenv("MODEL_CI_GIT_TOKEN", "secret")
+    leak = project.root / "leak.txt"
+    code = project.root / "model_code.py"
+    seen = f"import os, subprocess\nopen({str(leak)!r}, 'w').write(subprocess.check_output(['env'], text=True))\n"
+    code.write_text(seen + code.read_text())
+    if how == "command":
+        file = project.root / "model-ci.yaml"
+        file.write_text(file.read_text().replace("entrypoint: model_code:build", f"command: env > {leak}; false"))
+    answer = command(project.root, "run", "--stages", "train")
+    assert answer.code == (0 if how == "entrypoint" else 4), answer.text
+    assert "PATH=" in leak.read_text()
+    assert "MODEL_CI_GIT_TOKEN" not in leak.read_text()

@@ -1,5 +1,6 @@
 """git: branches are written beside the checkout, which stays as it is."""
 
+import os
 import subprocess
 import threading
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from model_ci.errors import ConfigError, ServiceError
-from model_ci.git import Branch, Commit
+from model_ci.git import Branch, Commit, withhold_tokens
 
 RECORDS = "model-ci/records"
 
@@ -282,3 +283,21 @@ def test_of_many_who_replace_one_wins(clone: Path, tmp_path: Path) -> None:
         thread.join()
 
     assert len([sha for sha in won if sha]) == 1
+
+
+def test_git_still_has_the_token_that_was_taken_out_of_the_environment(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = clone.parent / "seen.txt"
+    helper = clone.parent / "ssh.sh"
+    helper.write_text(f'#!/bin/sh\nprintf %s "$MODEL_CI_GIT_TOKEN" > {seen}\nexit 1\n')
+    helper.chmod(0o755)
+    git(clone, "remote", "set-url", "origin", "ssh://nowhere.invalid/a.git")
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(helper))
+    monkeypatch.setenv("MODEL_CI_GIT_TOKEN", "secret")
+    monkeypatch.setattr("model_ci.git._withheld", {})
+    withhold_tokens()
+    assert "MODEL_CI_GIT_TOKEN" not in os.environ
+    with pytest.raises(ServiceError):
+        records(clone).read("a")
+    assert seen.read_text() == "secret"

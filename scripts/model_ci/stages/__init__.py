@@ -28,6 +28,7 @@ class Stage:
     does: str
     line: str = "model"  # or operation
     needs: tuple[str, ...] = ()  # stages without whose section it cannot run
+    of_now: tuple[str, ...] = ()  # stages whose result must be what configuration and code give now: it judges that
     judges: bool = False  # can say no
     writes: bool = False  # changes something outside the run's folder, so a pull request never runs it
     always: bool = False  # runs after a refusal too
@@ -72,6 +73,7 @@ STAGES: Final = {
             name="evaluate",
             does="Judge the model against its gates and the champion.",
             needs=("train",),
+            of_now=("train",),
             judges=True,
             outputs={"champion-version": "champion.version"},
         ),
@@ -79,6 +81,7 @@ STAGES: Final = {
             name="explain",
             does="Explain the model by its input columns, and judge what it looks at.",
             needs=("train",),
+            of_now=("train",),
             judges=True,
             optional=True,
             leaves=("explain",),
