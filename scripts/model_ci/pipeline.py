@@ -7,7 +7,7 @@ import platform
 import shutil
 import site
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +31,7 @@ class Order:
     run_id: str | None = None
     force: bool = False
     reason: str | None = None
+    anew: str | None = None  # the stage from which on a new run is begun, whatever is unchanged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,28 @@ def execute(config: Config, order: Order, context: Context, progress: Progress) 
     unchanged before it.
     """
     with exclusive(config.root):
-        return _Execution(config, order, context, progress).go()
+        outcome = _Execution(config, order, context, progress).go()
+        fallen = _fallen_back(config, order, outcome)
+        return _Execution(*fallen, context, progress).go() if fallen else outcome
+
+
+def _fallen_back(config: Config, order: Order, outcome: Outcome) -> tuple[Config, Order] | None:
+    """Return what is to be done when the gates refused a model that went on from the champion's: train from scratch.
+
+    It is a run of its own, so that both models stay on record; its settings stay as the file has them, so that the next
+    order finds it unchanged.
+    """
+    trained, judged = outcome.run.section("train"), outcome.run.section("evaluate")
+    ran = {step.stage for step in outcome.steps if step.state == "runs"}
+    if not (trained and judged and "evaluate" in ran and "train" in order.stages):
+        return None
+    method = trained["method"]
+    if judged["verdict"] != "failed" or method["used"] == "scratch" or not method["fall_back"]:
+        return None
+    reason = f"fall back to training from scratch: the gates refused the {method['used']} model of run {outcome.run.id}"
+    scratch = replace(config, train=replace(config.train, mode="scratch"))
+    said = "; ".join(text for text in (order.reason, reason) if text)
+    return scratch, replace(order, run_id=outcome.run.id, force=False, anew="train", reason=said)
 
 
 class _Execution:
@@ -92,7 +114,8 @@ class _Execution:
         base = _base(config, order, self.line)
         _require_needs(self.stages, base)
         _require_current(config, self.stages, base, order)
-        self.run = base if base and not order.force else self._begin(base, self.stages[0])
+        first = STAGES[order.anew] if order.anew else self.stages[0]
+        self.run = base if base and not (order.force or order.anew) else self._begin(base, first)
 
     def go(self) -> Outcome:
         steps: list[Step] = []

@@ -18,11 +18,11 @@ FLOORS = [
     ["commands"],
     ["pipeline", "selftest", "starter"],
     ["stages"],
-    ["release"],
+    ["release", "beginning"],
     ["references", "history"],
-    ["judgement", "experiment", "monitoring", "ledger"],
+    ["judgement", "predecessor", "experiment", "monitoring", "ledger"],
     ["registry", "run", "model", "production"],
-    ["data", "drift", "explanation", "gates", "git", "ci", "entrypoint", "forge", "handover", "report",
+    ["data", "drift", "explanation", "gates", "training", "git", "ci", "entrypoint", "forge", "handover", "report",
      "targets", "image"],
     ["config", "git_refusal"],
     ["schema"],
@@ -32,7 +32,7 @@ FLOORS = [
 # What stands above and may be asked all the same: where an image explains, the explanation ships beside the service.
 ALSO = {("serving/explain.py", "explanation")}
 HEAVY = {
-    "mlflow", "sklearn", "pandas", "polars", "numpy", "pandera", "pyarrow", "skops", "dvc", "rich", "scipy", "shap",
+    "mlflow", "sklearn", "pandas", "polars", "numpy", "river", "pandera", "pyarrow", "skops", "dvc", "rich", "scipy", "shap",
     "matplotlib", "orjson", "uvicorn", "skl2onnx", "onnx", "onnxruntime", "prometheus_client", "boto3", "docker", "kubernetes",
 }  # fmt: skip
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.windows import window
 
-from model_ci.config import Data, Holdout, Window
+from model_ci.config import Data, Holdout
 from model_ci.data import source
 from model_ci.errors import ConfigError, ServiceError
 
@@ -24,7 +25,7 @@ def data(path: str) -> Data:
         features=None,
         exclude=(),
         until=None,
-        window=Window(kind="all", last=None, start=None),
+        window=window(),
         holdout=Holdout(by="random", last=None, share=0.2),
     )
 

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.windows import window
 
-from model_ci.config import Data, Holdout, Window
+from model_ci.config import Data, Holdout
 from model_ci.data import source
 from model_ci.data.scan import Scan
 from model_ci.errors import ConfigError
 
-WINDOW, HOLDOUT = Window(kind="all", last=None, start=None), Holdout(by="random", last=None, share=0.2)
+WINDOW, HOLDOUT = window(), Holdout(by="random", last=None, share=0.2)
 
 
 def scan(root: Path, path: str, time_column: str | None = None) -> Scan:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.windows import window
 
-from model_ci.config import Data, Holdout, Window
+from model_ci.config import Data, Holdout
 from model_ci.data import hashes, pointer, source
 from model_ci.data.hashes import Hashes
 from model_ci.errors import ConfigError
@@ -23,7 +24,7 @@ def data(path: str) -> Data:
         features=None,
         exclude=(),
         until=None,
-        window=Window(kind="all", last=None, start=None),
+        window=window(),
         holdout=Holdout(by="random", last=None, share=0.2),
     )
 

@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.windows import window
 
-from model_ci.config import Data, Holdout, Window
+from model_ci.config import Data, Holdout
 from model_ci.data import cut, source
 from model_ci.data.scan import Scan
 from model_ci.data.table import Table, load
@@ -17,11 +18,11 @@ from model_ci.errors import ConfigError
 
 
 def data(path: str = "d.parquet", **keys: Any) -> Data:
-    window = {"kind": "all", "last": None, "start": None} | keys.pop("window", {})
+    chosen = window(**keys.pop("window", {}))
     timed = keys.get("time_column", "t") is not None
     holdout = {"by": "time" if timed else "random", "last": None, "share": 0.2} | keys.pop("holdout", {})
     rest = {"target": "y", "time_column": "t", "features": None, "exclude": (), "until": None} | keys
-    return Data(path=path, window=Window(**window), holdout=Holdout(**holdout), **rest)
+    return Data(path=path, window=chosen, holdout=Holdout(**holdout), **rest)
 
 
 def days(count: int = 100, per_day: int = 1) -> pl.DataFrame:

@@ -115,7 +115,8 @@ def find(data: Data, scan: Scan, seed: int, frame: "pl.DataFrame | None" = None)
 
 def needs_times(data: Data) -> bool:
     """Whether rows are left out by their time, so that it is worth reading the times before the rest."""
-    return data.window.kind != "all" or data.until is not None
+    whole = data.window.kind in ("all", "dynamic") and data.window.last is None
+    return not whole or data.until is not None
 
 
 def _times(data: Data, scan: Scan, clock: Clock, frame: "pl.DataFrame | None") -> "pl.DataFrame":
@@ -157,10 +158,11 @@ def _low(ticks: "Ticks", data: Data, clock: Clock) -> tuple[Any, int, int]:
     if window.kind == "expanding":
         low: Any = clock.at(str(window.start), "data.window.start")
         return low, int(np.searchsorted(ticks, low)), 0
-    if window.kind == "fixed" and isinstance(window.last, int):
+    recent = window.kind in ("fixed", "dynamic") and window.last is not None
+    if recent and isinstance(window.last, int):
         first = max(len(ticks) - window.last, 0)
         return ticks[first].item(), first, first - int(np.searchsorted(ticks, ticks[first]))
-    if window.kind == "fixed":
+    if recent:
         length = clock.length(str(window.last), "data.window.last")
         first = int(np.searchsorted(ticks, ticks[-1] - length, side="right"))
         return ticks[first].item(), first, 0

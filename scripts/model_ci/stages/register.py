@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from model_ci import judgement, model, registry
+from model_ci import judgement, model, predecessor, registry
 from model_ci.config import Config
 from model_ci.errors import ConfigError
 from model_ci.run import Result, Run
@@ -86,6 +86,7 @@ def _submission(config: Config, run: Run) -> "Submission":
             "model_ci.data": data["sha256"],
             "model_ci.task": config.model.task,
             "model_ci.verdict": judged["verdict"],
+            predecessor.LEARNT_TAG: predecessor.learnt(trained),
             judgement.ORIGIN_TAG: json.dumps(judgement.origin(run), default=str),
         },
         attached=_attached(run),

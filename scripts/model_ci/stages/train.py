@@ -5,12 +5,14 @@ import math
 import os
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model_ci import entrypoint, git, model
+from model_ci import entrypoint, git, judgement, model, predecessor, registry
+from model_ci.beginning import Beginning
 from model_ci.config import Config
-from model_ci.data import source
+from model_ci.data import selection, source
 from model_ci.drift import profile
 from model_ci.errors import ConfigError, UserCodeError
 from model_ci.run import Result, Run
@@ -30,6 +32,7 @@ def inputs(config: Config, run: Run) -> Mapping[str, Any]:
         "code": _code(config),
         "task": config.model.task,
         "season": config.check_drift.seasonal,
+        "champion": judgement.champion_state(config, run, "train") if predecessor.wanted(config) else None,
     }
 
 
@@ -45,12 +48,18 @@ def run(config: Config, run: Run) -> Result:
 
     data = table.load(config.data, seed=config.train.seed, root=config.root)
     _same_data(data, run)
+    with predecessor.opened(config, run, data) as champion:
+        chosen = selection.choose(config.data, data.train, predecessor.signal(config, data, champion), config.train.seed)
+        return _fitted(config, run, replace(data, train=chosen.rows), Beginning(config, champion, chosen, run))
+
+
+def _fitted(config: Config, run: Run, data: "Table", beginning: Beginning) -> Result:
     classes = [] if config.model.task == "regression" else sorted(set(data.train[data.target].tolist()))
     with run.new_folder(model.FOLDER) as folder:
         if config.train.entrypoint:
-            predictor, hyperparameters = _by_entrypoint(config, data, folder)
+            predictor, hyperparameters = _by_entrypoint(config, data, folder, beginning)
         else:
-            predictor, hyperparameters = _by_command(config, data, folder, classes), {}
+            predictor, hyperparameters = _by_command(config, data, folder, classes, beginning), {}
         described = {
             "folder": model.FOLDER,
             **model.describe(folder),
@@ -64,7 +73,9 @@ def run(config: Config, run: Run) -> Result:
         (folder / profile.FILE).write_bytes(_profile(config, data, predictor, run).to_bytes())
         profiled = {"folder": profile.FOLDER, "files": model.hash_files(folder)}
     section = {
-        "data": {**data.version.as_record(), **data.as_record()},
+        "data": {**data.version.as_record(), **data.as_record(), "learnt_from": beginning.chosen.record},
+        "method": beginning.as_record(),
+        "store_state": registry.peek(config, config.root, in_ci=run.in_ci) if predecessor.wanted(config) else None,
         "how": config.train.entrypoint or config.train.command,
         "parameters": dict(config.train.parameters),
         "hyperparameters": hyperparameters,
@@ -98,43 +109,33 @@ def _same_data(data: "Table", run: Run) -> None:
         )
 
 
-def _by_entrypoint(config: Config, data: "Table", folder: Path) -> tuple[model.Predictor, dict[str, Any]]:
+def _by_entrypoint(
+    config: Config, data: "Table", folder: Path, beginning: Beginning
+) -> tuple[model.Predictor, dict[str, Any]]:
     from threadpoolctl import threadpool_limits
 
     name, seed = str(config.train.entrypoint), config.train.seed
     function = entrypoint.load(name, config.root, "train.entrypoint")
     _seed(seed)
-    offered = {"train": data.train, "features": data.features, "target": data.target, "seed": seed}
+    offered = {
+        "train": data.train,
+        "features": data.features,
+        "target": data.target,
+        "seed": seed,
+        "init_model": beginning.init_model(function),
+    }
     with threadpool_limits(config.train.threads):
         estimator = entrypoint.call(function, config.train.parameters, offered, name, "train.parameters")
-        fitted = _fit(estimator, data, name, seed)
+        fitted = beginning.fit(estimator, data, name)
     model.save(fitted, folder, data.train[data.features], entrypoint.sources(name, config.root))
     classes = [c.item() if hasattr(c, "item") else c for c in getattr(fitted, "classes_", [])]
     predictor = model.Predictor(model=fitted, columns=list(data.features), classes=classes)
     return predictor, _plain(fitted.get_params(deep=True))
 
 
-def _fit(estimator: Any, data: "Table", name: str, seed: int) -> Any:
-    from sklearn.exceptions import NotFittedError
-    from sklearn.utils.validation import check_is_fitted
-
-    if not all(hasattr(estimator, method) for method in ("fit", "predict", "get_params")):
-        raise UserCodeError(
-            f"train: {name} returned {type(estimator).__name__}, which is no scikit-learn estimator; "
-            "return an object with fit, predict and get_params"
-        )
-    try:
-        check_is_fitted(estimator)
-    except NotFittedError:
-        unset = {
-            k: seed for k, v in estimator.get_params(deep=True).items() if k.endswith("random_state") and v is None
-        }
-        with entrypoint.told_as_theirs(f"train: fitting what {name} returned failed"):
-            estimator.set_params(**unset).fit(data.train[data.features], data.train[data.target])
-    return estimator
-
-
-def _by_command(config: Config, data: "Table", folder: Path, classes: list[Any]) -> model.Predictor:
+def _by_command(
+    config: Config, data: "Table", folder: Path, classes: list[Any], beginning: Beginning
+) -> model.Predictor:
     given = _hand_over(config, data.train, folder.parent)
     environment = {
         **os.environ,
@@ -144,6 +145,7 @@ def _by_command(config: Config, data: "Table", folder: Path, classes: list[Any])
         "MODEL_CI_FEATURES": json.dumps(data.features),
         "MODEL_CI_TARGET": data.target,
         "MODEL_CI_SEED": str(config.train.seed),
+        "MODEL_CI_INIT_MODEL": beginning.init_folder(),
     }
     try:
         entrypoint.run_command(str(config.train.command), config.root, environment, config.train.timeout_s)

@@ -1,0 +1,88 @@
+"""What goes on from a fitted estimator, and why another one cannot."""
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from model_ci.errors import ModelCIError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class CannotContinueError(ModelCIError):
+    """The champion's model is another one than the entry point makes, so that training begins from scratch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """The estimators at the ends of two pipelines, and the champion's fitted steps before its own."""
+
+    fresh: Any
+    champion: Any
+    _before: Any
+    _whole: Any
+
+    def prepared(self, rows: "pd.DataFrame") -> Any:
+        """Turn rows into what the champion's last step learnt from."""
+        return self._before.transform(rows) if self._before is not None else rows
+
+    def joined(self, last: Any) -> Any:
+        """Put an estimator where the champion's was."""
+        if self._before is None:
+            return last
+        whole = copy.copy(self._whole)
+        whole.steps = [*self._whole.steps[:-1], (self._whole.steps[-1][0], last)]
+        return whole
+
+
+def pair(champion: Any, fresh: Any, rows: "pd.DataFrame", answers: "pd.Series[Any]") -> Pair:
+    """Set the champion's estimator beside a fresh one, its own copy.
+
+    Raises CannotContinueError when the kinds, the steps before them, the columns or the classes differ.
+    """
+    champion = copy.deepcopy(champion)
+    found = Pair(
+        fresh=last(fresh),
+        champion=last(champion),
+        _before=champion[:-1] if _is_pipeline(champion) and len(champion.steps) > 1 else None,
+        _whole=champion,
+    )
+    for reason in _reasons(champion, fresh, found, rows, answers):
+        raise CannotContinueError(reason)
+    return found
+
+
+def last(estimator: Any) -> Any:
+    """Return the estimator at the end of a pipeline, or the estimator itself."""
+    return estimator.steps[-1][1] if _is_pipeline(estimator) else estimator
+
+
+def _is_pipeline(estimator: Any) -> bool:
+    return hasattr(estimator, "steps")
+
+
+def _reasons(champion: Any, fresh: Any, found: Pair, rows: "pd.DataFrame", answers: "pd.Series[Any]") -> "list[str]":
+    import numpy as np
+
+    reasons = []
+    mine, theirs = type(found.fresh), type(found.champion)
+    if mine is not theirs or _is_pipeline(champion) != _is_pipeline(fresh):
+        reasons.append(f"the champion is a {theirs.__name__}, and the entry point makes a {mine.__name__}")
+    elif _is_pipeline(champion) and _unfitted(champion[:-1]) != _unfitted(fresh[:-1]):
+        reasons.append("the steps before the estimator are others than the champion's")
+    learnt = getattr(champion, "feature_names_in_", None)
+    if learnt is not None and list(learnt) != list(rows.columns):
+        reasons.append("the champion has learnt from other columns")
+    classes = getattr(found.champion, "classes_", None)
+    if classes is not None and not np.array_equal(np.unique(answers), classes):
+        reasons.append("the target has other values than the champion knows")
+    return reasons
+
+
+def _unfitted(steps: Any) -> Any:
+    """Describe steps by what they were made with."""
+    import joblib
+    from sklearn.base import clone
+
+    return [(name, joblib.hash(clone(step))) for name, step in steps.steps]
