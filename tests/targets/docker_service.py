@@ -1,5 +1,6 @@
 """An environment on the machine's Docker engine, and images of a tiny service in all the ways it can be bad."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from model_ci.config import Config
 from model_ci.targets import CHALLENGER, CHAMPION, Deployment, Target, Trial, Variant, open_target
 
 BALANCER = "model-ci-test/haproxy:2.6"
+MANIFEST = {"probe": {"inputs": {"columns": ["x"], "data": [[1.0], [2.0]]}, "outputs": [1, 1], "tolerance": 0}}
 SERVICE = Path(__file__).with_name("service.py")
 _APT = "RUN apt-get update -q && apt-get install -y -q --no-install-recommends {} && rm -rf /var/lib/apt/lists/*"
 
@@ -32,11 +34,12 @@ def the_images(docker_engine: Any) -> dict[str, str]:
             [
                 f"FROM {docker_engine.base}",
                 "COPY service.py /service.py",
+                "COPY manifest.json /srv/manifest.json",
                 f"ENV SERVICE_MODE={mode} SERVICE_VERSION={mode}",
                 "USER 10001",
                 'ENTRYPOINT ["python3", "/service.py"]',
             ],
-            {"service.py": SERVICE.read_bytes()},
+            {"service.py": SERVICE.read_bytes(), "manifest.json": json.dumps(MANIFEST).encode()},
         )
         for mode in ("one", "two", "sick", "wrong", "crash")
     }

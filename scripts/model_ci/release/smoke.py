@@ -154,7 +154,7 @@ def _compare(  # noqa: PLR0913, PLR0917 - what is compared, with what, and where
     _require(answer, "/invocations")
     try:
         said = json.loads(answer.body)
-        predictions, probabilities = said["predictions"], said.get("probabilities")
+        predictions, probabilities = list(said["predictions"]), said.get("probabilities")
     except (ValueError, KeyError, TypeError):
         raise RolloutError(
             f"smoke test: {variant.name} answered {answer.body[:200]!r}, which are no predictions"

@@ -109,6 +109,7 @@ STAGES: Final = {
             needs=("build-image",),
             judges=True,
             writes=True,
+            amends=True,  # each weight of a test is another deployment of the same run; the ledger has them all
             optional=True,
             outputs={"address": "address"},
         ),
@@ -133,6 +134,12 @@ STAGES: Final = {
             does="Watch a service by its demand, errors and latency, and by how good its predictions were.",
             line="operation",
             judges=True,
+        ),
+        Stage(
+            name="retrain",
+            does="Decide whether the model is trained again, and why.",
+            line="operation",
+            outputs={"retrain": "retrain", "reason": "reason", "approval": "approval"},
         ),
         Stage(
             name="promote",

@@ -1,5 +1,6 @@
 """Deploy: the image that was built serves in an environment, wholly or with a share of the requests."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -12,6 +13,7 @@ from model_ci.release.smoke import Probe
 from model_ci.run import Result, Run
 from model_ci.targets import CHALLENGER, CHAMPION, Deployment, Variant, open_target, settings
 
+MANIFEST: Final = "manifest.json"
 _WHOLE: Final = 100
 
 
@@ -76,11 +78,15 @@ def built(config: Config, run: Run) -> Variant:
 
 def probe(run: Run) -> Probe:
     """Read the rows to try the run's image with."""
-    file = run.folder / "image" / "manifest.json"
+    image = run.require("build-image", wanted_by="deploy")
+    file = run.folder / image["folder"] / MANIFEST
     try:
-        return Probe.read(file.read_bytes(), str(file))
+        content = file.read_bytes()
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error}; run `model-ci build-image` again") from None
+    if hashlib.sha256(content).hexdigest() != image["files"].get(MANIFEST):
+        raise ConfigError(f"{file}: is not the one that was recorded; run `model-ci build-image` again")
+    return Probe.read(content, str(file))
 
 
 def wish(config: Config, run: Run, variant: Variant, before: Deployment | None) -> Wish:

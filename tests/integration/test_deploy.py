@@ -1,0 +1,242 @@
+"""deploy, promote, rollback: traffic, aliases and ledger move together, back when they must, whoever dies on the way."""
+
+import hashlib
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.conftest import Project
+from tests.targets.docker_service import BALANCER, MANIFEST, the_images  # noqa: F401 - a fixture
+from tests.targets.load import Load, connect, post
+
+from model_ci import config as configuration
+from model_ci import git, ledger, registry
+from model_ci.registry import registration
+from model_ci.run import Run, timestamp
+from model_ci.targets import open_target
+from model_ci.targets.docker.balancer import Balancer
+from model_ci.targets.docker.engine import Engine
+
+pytestmark = pytest.mark.docker
+Command = Callable[..., Any]
+
+
+class Shop:
+    """A project with two environments on Docker, whose versions are served by a tiny stand-in of their images."""
+
+    def __init__(self, project: Project, images: dict[str, str], command: Command) -> None:
+        self.project, self.images, self.command = project, images, command
+        docker = {"balancer": BALANCER, "drain_s": 5}
+        environments = {
+            "staging": {"replicas": 1, "timeout_s": 30, "docker": docker},
+            "production": {"replicas": 1, "timeout_s": 30, "source": "staging", "docker": docker},
+        }
+        project.configure(
+            model={"name": f"shop-{os.urandom(3).hex()}", "task": "binary"},
+            deploy={"environments": environments, "smoke": {"requests": 4}},
+            register={"promote": "manual"},
+        )
+        self.name = self.config.model.name
+
+    @property
+    def config(self) -> configuration.Config:
+        return configuration.load(self.project.root / "model-ci.yaml")
+
+    def make(self, mode: str, *settings: str) -> None:
+        """Train and register a version, and let an image stand for it that was built elsewhere."""
+        stages = ["--stages", "train,evaluate,register"]
+        answer = self("run", *stages, "--set", f"train.parameters.C={1 + len(self.project.runs())}", *settings)
+        assert answer.code == 0, answer.text
+        run = Run.open(self.project.runs()[-1])
+        (run.folder / "image").mkdir()
+        (run.folder / "image" / "manifest.json").write_text(json.dumps(MANIFEST))
+        run.complete("build-image", _built(self.images[mode]))
+
+    def __call__(self, *arguments: str) -> Any:
+        return self.command(self.project.root, *arguments)
+
+    def section(self, stage: str) -> dict[str, Any]:
+        return self.project.record()["stages"][stage]  # type: ignore[no-any-return]
+
+    def address(self, environment: str) -> str:
+        address = open_target(self.config, environment).address()
+        assert address
+        return address
+
+    def serves(self, environment: str) -> dict[str, int]:
+        """The versions by their weights."""
+        now = open_target(self.config, environment).current()
+        return {str(variant.version): variant.weight for variant in now.variants} if now else {}
+
+    def answers(self, environment: str) -> str:
+        return post(connect(self.address(environment).removeprefix("http://")), {})[0]
+
+    def actions(self, environment: str) -> list[str]:
+        return [entry.action for entry in ledger.read(self.config, environment)]
+
+    def champion(self) -> str | None:
+        found = registry.peek(self.config, self.project.root, in_ci=False)
+        return found.split()[0] if found else None
+
+
+def _built(image: str) -> dict[str, Any]:
+    now, nothing = timestamp(), "0" * 64
+    return {
+        "verdict": "passed", "fingerprint": nothing, "inputs": {}, "settings": None, "code_commit": None,
+        "start": now, "end": now, "duration_s": 0.0, "why": "", "repository": None, "tags": [], "digest": image,
+        "reference": image, "pushed": False, "builder": "docker", "builder_version": "1",
+        "base": {"reference": "b", "digest": image, "python": "3.11", "architecture": "amd64"},
+        "engine": {"name": "sklearn", "why": ""}, "model_digest": nothing, "size_mb": 1.0,
+        "requirements_sha256": nothing, "layers": [], "parity": None, "smoke": None, "trouble": None, "gates": [],
+        "sbom": None, "signature": None, "labels": {}, "folder": "image",
+        "files": {"manifest.json": hashlib.sha256(json.dumps(MANIFEST).encode()).hexdigest()},
+    }  # fmt: skip
+
+
+@pytest.fixture(name="shop")
+def a_shop(project: Project, images: dict[str, str], command: Command, docker_engine: Any) -> Iterator[Shop]:
+    made = Shop(project, images, command)
+    yield made
+    label = {"label": f"model-ci.model={made.name}"}
+    for container in docker_engine.client.containers.list(all=True, filters=label):
+        container.remove(force=True, v=True)
+    for network in docker_engine.client.networks.list(filters=label):
+        network.remove()
+
+
+def test_it_says_what_it_would_do_does_it_and_does_it_once(shop: Shop) -> None:
+    shop.make("one")
+    told = shop("deploy", "--dry-run")
+    assert told.code == 0, told.text
+    assert "start 1 replica of version 1" in told.out
+    assert shop.serves("staging") == {}
+
+    answer = shop("deploy")
+    assert answer.code == 0, answer.text
+    assert "staging serves version 1 100 %" in answer.out
+    section = shop.section("deploy")
+    assert (section["verdict"], section["rolled_back"], section["aliases"]) == ("passed", False, None)
+    assert section["smoke"]["compared"] == 4
+    assert section["plan"] and section["steps"]
+    (entry,) = ledger.read(shop.config, "staging")
+    assert (entry.action, entry.run_id) == ("deploy", shop.project.record()["run_id"])
+    assert entry.deployment == open_target(shop.config, "staging").current()
+    assert entry.actor
+
+    assert shop("deploy", "--dry-run").out == "nothing to do: it is as it is wanted\n"
+    assert "unchanged" in shop("deploy").err
+    assert shop.actions("staging") == ["deploy"]
+
+    shop.make("wrong")
+    answer = shop("deploy")
+    assert answer.code == 3, answer.text
+    assert "predicts 0 where 1 is known" in answer.text
+    section = shop.section("deploy")
+    assert (section["verdict"], section["rolled_back"], section["ledger"]) == ("failed", True, None)
+    assert shop.serves("staging") == {"1": 100}
+    assert shop.actions("staging") == ["deploy"]
+
+
+def test_from_staging_to_production_and_back(shop: Shop) -> None:
+    assert "nothing serves in staging; deploy there first" in shop("promote").text
+    shop.make("one")
+    assert shop("deploy").code == 0
+    answer = shop("promote", "--reason", "the shop opens")
+    assert answer.code == 0, answer.text
+    assert ledger.read(shop.config, "production")[0].reason == "the shop opens"
+    assert shop.serves("production") == {"1": 100}
+    assert shop.champion() == "1"
+    refused = shop("rollback")
+    assert refused.code == 2
+    assert "nothing but version 1 ever served in production" in refused.text
+
+    shop.make("two")
+    assert shop("deploy", "--weight", "10").code == 0
+    assert shop.serves("staging") == {"1": 90, "2": 10}
+    unclear = shop("promote")
+    assert unclear.code == 2
+    assert "staging serves two versions, 1 (90 %), 2 (10 %); say which with --version" in unclear.text
+    assert shop("deploy", "--weight", "60").code == 0
+    assert shop.serves("staging") == {"1": 40, "2": 60}
+    assert shop.actions("staging") == ["deploy", "deploy", "weights"]
+
+    planned = shop("promote", "--version", "2", "--dry-run")
+    assert "make version 2 the champion in the registry" in planned.out, planned.text
+    assert shop("promote", "--version", "2").code == 0
+    assert (shop.serves("production"), shop.champion(), shop.answers("production")) == ({"2": 100}, "2", "two")
+    assert shop.section("promote")["aliases"] == {"champion": "2", "previous": "1"}
+    assert shop.section("promote")["source"] == "staging"
+
+    answer = shop("rollback")
+    assert answer.code == 0, answer.text
+    assert (shop.serves("production"), shop.champion(), shop.answers("production")) == ({"1": 100}, "1", "one")
+    assert shop.section("rollback")["aliases"] == {"champion": "1", "previous": "2"}
+    assert shop.actions("production") == ["promote", "promote", "rollback"]
+
+    answer = shop("rollback", "--environment", "staging")  # the challenger goes, and no alias moves
+    assert answer.code == 0, answer.text
+    assert shop.serves("staging") == {"1": 100}
+    assert shop.section("rollback")["aliases"] is None
+
+
+def test_what_the_policy_forbids_changes_nothing(shop: Shop) -> None:
+    shop.make("one")
+    answer = shop("deploy", "--set", "deploy.environments.staging.policy={only_ci: true, approval: production}")
+    assert answer.code == 3, answer.text
+    assert "only_ci: this is nobody's CI job" in answer.text
+    assert "approval: the job runs in no protected environment; needed: production" in answer.text
+    assert shop.serves("staging") == {}
+    assert shop.actions("staging") == []
+
+
+# Steps of the change itself; those inside the target have their own test.
+STEPS = [
+    (Engine, "create"), (Balancer, "_tell"), (registration, "promote"), (registration, "_promote"), (git.Branch, "extend"),
+]  # fmt: skip
+
+
+def test_killed_at_every_step_production_serves_and_the_same_order_completes(shop: Shop) -> None:
+    shop.make("one")
+    assert shop("deploy").code == 0
+    assert shop("promote").code == 0
+    shop.make("two")
+    assert shop("deploy").code == 0
+    killed = 0
+    with Load(shop.address("production"), keeping=1) as load:
+        for order, wanted in ((("promote",), "2"), (("rollback",), "1")):
+            steps = 0
+            while not shop_dies(shop, order, steps):
+                load.until(10)
+                steps += 1
+            assert (shop.serves("production"), shop.champion()) == ({wanted: 100}, wanted)
+            assert shop.actions("production")[-1] == order[0]
+            killed += steps
+    assert load.failures == []
+    assert killed >= 8
+    assert shop.actions("production") == ["promote", "promote", "rollback"]
+
+
+def shop_dies(shop: Shop, order: tuple[str, ...], steps: int) -> bool:
+    """Give the order in a process of its own that is killed after so many steps; tell whether it got to its end."""
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1] == 0
+    try:
+        left = iter(range(steps))
+        for owner, name in STEPS:
+            setattr(owner, name, _dying(getattr(owner, name), left))
+        os._exit(shop(*order).code)
+    except BaseException:
+        os._exit(1)
+
+
+def _dying(step: Callable[..., Any], left: Iterator[int]) -> Callable[..., Any]:
+    def call(*arguments: Any, **named: Any) -> Any:
+        if next(left, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(*arguments, **named)
+
+    return call
