@@ -153,7 +153,7 @@ def test_moto_a_serverless_endpoint(tmp_path: Path, moto: str) -> None:
     assert live["ProductionVariants"][0]["CurrentServerlessConfig"] == {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
     assert target.current() == wanted("1")
     with pytest.raises(
-        ConfigError, match="a serverless endpoint has one variant; leave deploy.environments.production"
+        ConfigError, match=r"a serverless endpoint has one variant; leave deploy.environments.production"
     ):
         target.plan(wanted("1", "2", 10))
 
