@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 GITLAB_ONLY = {"job-name", "stage", "after", "image", "toolkit"}
 WORKFLOW_ONLY = {"runs-on", "container", "timeout-minutes", "lfs"}
 NAMES = [*STAGES, "run"]
-COMMANDS = ["comment", "notify"]  # what is neither a stage nor runs any
+COMMANDS = ["comment", "notify", "selftest"]  # what is neither a stage nor runs any
 # `run` runs the whole of a model's line
 OUTPUTS = {name: set(stage.outputs) for name, stage in STAGES.items()}
 OUTPUTS["run"] = {output for stage in STAGES.values() if stage.line == "model" for output in stage.outputs}
@@ -125,7 +125,7 @@ def test_gitlab_installs_this_version_and_the_pinned_uv(name: str) -> None:
     assert job["script"][0].split()[-1] == pin.split()[0]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "selftest"])
 def test_both_platforms_install_the_extras_of_the_stage(name: str) -> None:
     known = set(project()["project"]["optional-dependencies"])
     extras = action(name)["runs"]["steps"][0]["run"].split("bootstrap.sh")[1].lstrip('"').split()

@@ -97,13 +97,15 @@ def expected(name: str, value: str) -> list[str]:
         return [name, f"--config={value}", f"--run={value}"]
     if name == "notify":
         return [name, f"--config={value}", f"--run={value}", f"--verdict={value}"]
+    if name == "selftest":
+        return [name, f"--config={value}", f"--set={value}", f"--run={value}"]
     own = {"deploy": ["environment", "weight"], "promote": ["to", "from", "version"], "rollback": ["environment"]}
     flags = ["config", *(["stages"] if name == "run" else []), "set", *own.get(name, []), "run", "reason", "on-verdict"]
     return [name, *(f"--{flag}={value}" for flag in flags)]
 
 
 @pytest.mark.parametrize("value", HOSTILE)
-@pytest.mark.parametrize("name", [*STAGES, "run", "comment", "notify"])
+@pytest.mark.parametrize("name", [*STAGES, "run", "comment", "notify", "selftest"])
 def test_an_action_passes_hostile_values_on_unchanged(name: str, value: str, tmp_path: Path) -> None:
     command = load(ROOT / "actions" / name / "action.yml")["runs"]["steps"][1]
     env = {key: value for key in command["env"] if key.startswith("INPUT_")}
@@ -117,7 +119,7 @@ def test_an_action_passes_hostile_values_on_unchanged(name: str, value: str, tmp
 
 
 @pytest.mark.parametrize("value", HOSTILE)
-@pytest.mark.parametrize("name", [*STAGES, "run", "comment", "notify"])
+@pytest.mark.parametrize("name", [*STAGES, "run", "comment", "notify", "selftest"])
 def test_an_action_bootstraps_with_hostile_values(name: str, value: str, tmp_path: Path) -> None:
     step = load(ROOT / "actions" / name / "action.yml")["runs"]["steps"][0]
     work = tmp_path / "check out"  # the checkout's path is not ours to choose either
