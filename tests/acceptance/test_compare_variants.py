@@ -16,6 +16,7 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 def run_test(root: Path, users: int = 1500, better: float = 0.0, share: float = 0.5, **other: Any) -> None:
     """Log two variants that answer three requests of each user; the challenger errs less often by `better`."""
     draw, lines, labels = random.Random(7), [], ["request_id,sold"]
+    versions = other.get("versions", {"champion": "3", "challenger": "4"})
     for i in range(users):
         variant = "challenger" if draw.random() < share else "champion"
         wrong = 0.3 - (better if variant == "challenger" else 0)
@@ -25,7 +26,7 @@ def run_test(root: Path, users: int = 1500, better: float = 0.0, share: float = 
             slow = other.get("slower", 0) if variant == "challenger" else 0
             line = {
                 "time": (START + timedelta(seconds=10 * i + j)).isoformat(timespec="milliseconds"),
-                "request_id": f"r{i}-{j}", "variant": variant, "version": "4" if variant == "challenger" else "3",
+                "request_id": f"r{i}-{j}", "variant": variant, "version": versions[variant],
                 "user": f"u{i}", "route": "/invocations", "columns": ["size"], "inputs": [[draw.random()]],
                 "outputs": [said], "probabilities": [[0.5, 0.5]], "duration_ms": 10 + slow + draw.expovariate(0.5),
             }  # fmt: skip
