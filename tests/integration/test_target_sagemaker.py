@@ -442,3 +442,22 @@ def test_the_steps_are_ones_that_the_service_takes(tmp_path: Path, shift: str) -
     routing = sent["DeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
     assert routing.get("LinearStepSize", {"Value": 10})["Value"] == 10  # the least that SageMaker takes
     assert Aws("eu-west-1").sagemaker.meta.region_name == "eu-west-1"
+
+
+def test_the_image_speaks_sagemakers_contract(
+    flights_bundle_sklearn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SageMaker starts a container with `serve`, asks GET /ping and sends requests to POST /invocations on port 8080."""
+    from tests.serving.asking import app, ask
+
+    from model_ci.serving.__main__ import main
+    from model_ci.serving.settings import Settings
+
+    served = app(flights_bundle_sklearn)
+    assert ask(served, "GET", "/ping").status == 200
+    assert ask(served, "POST", "/invocations", {"nonsense": 1}).status != 404
+    assert Settings().port == 8080
+    monkeypatch.setenv("MODEL_CI_MANIFEST", str(tmp_path / "absent.json"))
+    for arguments, why in ((["serve"], "absent.json"), ([], "absent.json"), (["train"], "Got 'train'")):
+        assert main(arguments) == 2
+        assert why in capsys.readouterr().err
