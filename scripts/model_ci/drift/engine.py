@@ -6,7 +6,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any, Protocol
 
 from model_ci.drift.profile import Column, Counted, by_group, of_season
-from model_ci.drift.sketch import as_floats, family
+from model_ci.drift.sketch import as_floats, family, mask
 from model_ci.errors import ConfigError, ServiceError
 
 if TYPE_CHECKING:
@@ -172,14 +172,13 @@ def _inside(
     if work.since is None and work.until is None:
         return batch, ticks
     import numpy as np
-    import pyarrow as pa
 
     keep = np.full(len(ticks), True)
     if work.since is not None:
         keep &= ticks >= work.since
     if work.until is not None:
         keep &= ticks < work.until
-    return batch.filter(pa.array(keep)), ticks[keep]
+    return batch.filter(mask(keep)), ticks[keep]
 
 
 def _on_dask(parts: Sequence[Part], work: Work, address: str | None) -> Tally:

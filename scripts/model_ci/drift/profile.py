@@ -206,10 +206,9 @@ def of_season(ticks: "NDArray[np.int64]", season: str) -> "NDArray[np.int64]":
 def by_group(batch: "pa.RecordBatch", groups: "NDArray[np.int64]") -> "Iterator[tuple[int, pa.RecordBatch]]":
     """Part a batch by its rows' groups."""
     import numpy as np
-    import pyarrow as pa
 
     for group in np.unique(groups).tolist():
-        yield group, batch.filter(pa.array(groups == group))
+        yield group, batch.filter(sketch.mask(groups == group))
 
 
 def _small(counted: Sketch, bins: int = sketch.MAX_BINS, categories: int = sketch.MAX_CATEGORIES) -> dict[str, Any]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_BINS: Final = 4096  # of a number that is kept
 MAX_CATEGORIES: Final = 1000  # of a column that is kept
 _MAX_DISTINCT: Final = 50_000  # while counting
-FAMILIES: Final = ("number", "text", "boolean", "time")
+_FLOATS: Final = {"double": "float64", "float": "float32", "halffloat": "float16"}  # as Arrow calls them
 
 
 @dataclass(kw_only=True)
@@ -159,7 +159,7 @@ class Categories:
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
         self.nulls += column.null_count
-        codes = column.indices.drop_null().to_numpy(zero_copy_only=False)
+        codes = plain(column.indices.drop_null())
         named = column.dictionary.to_pylist()
         for code, count in enumerate(np.bincount(codes, minlength=len(named)).tolist()):
             if count and (named[code] is None or named[code] != named[code]):
@@ -265,8 +265,27 @@ def as_floats(column: "pa.Array") -> "NDArray[np.float64]":
         column = column.cast(pa.timestamp("us", getattr(column.type, "tz", None))).cast(pa.int64())
     elif pa.types.is_decimal(column.type) or pa.types.is_boolean(column.type) or pa.types.is_null(column.type):
         column = column.cast(pa.float64())
-    found: NDArray[np.float64] = column.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
-    return found
+    return plain(column).astype(np.float64, copy=False)
+
+
+def plain(column: "pa.Array") -> "NDArray[Any]":
+    """Return the numbers of a column without nulls as they lie in memory; Arrow's own way would import pandas."""
+    import numpy as np
+
+    kind = np.dtype(_FLOATS.get(str(column.type), str(column.type)))
+    data = column.buffers()[1]
+    if data is None or not len(column):
+        return np.zeros(0, dtype=kind)
+    return np.frombuffer(data, dtype=kind, count=len(column), offset=column.offset * kind.itemsize)
+
+
+def mask(keep: "NDArray[np.bool_]") -> "pa.Array":
+    """Return Arrow's form of a mask; its own way would import pandas."""
+    import numpy as np
+    import pyarrow as pa
+
+    bits = pa.py_buffer(np.packbits(keep, bitorder="little").tobytes())
+    return pa.Array.from_buffers(pa.bool_(), len(keep), [None, bits])
 
 
 def text(value: Any) -> str:
