@@ -16,6 +16,7 @@ import yaml
 
 from model_ci.commands import init
 from model_ci.errors import ConfigError
+from model_ci.starter import files as starter_files
 from model_ci.starter.columns import Given
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -265,20 +266,24 @@ def test_an_entry_point_that_is_there_is_taken(repository: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("origin", "platform", "file"),
+    ("origin", "platform", "files"),
     [
-        ("https://github.com/acme/shop.git", "github", ".github/workflows/model-ci.yml"),
-        ("git@gitlab.example.com:acme/shop.git", "gitlab", ".gitlab-ci.yml"),
-        ("https://git.example.com/shop.git", "none", None),
+        (
+            "https://github.com/acme/shop.git",
+            "github",
+            {".github/workflows/model-ci.yml", ".github/workflows/model-ci-comment.yml"},
+        ),
+        ("git@gitlab.example.com:acme/shop.git", "gitlab", {".gitlab-ci.yml"}),
+        ("https://git.example.com/shop.git", "none", set()),
     ],
 )
-def test_the_platform_is_that_of_origin(repository: Path, origin: str, platform: str, file: str | None) -> None:
+def test_the_platform_is_that_of_origin(repository: Path, origin: str, platform: str, files: set[str]) -> None:
     customers(100).write_csv(repository / "customers.csv")
     run(repository, "git", "remote", "add", "origin", origin)
     proposal = init.propose(repository)
     assert proposal.platform.value == platform
     planned = {path.relative_to(repository).as_posix() for path in init.plan(proposal)}
-    assert planned - {"model-ci.yaml", "train_model.py", ".gitignore"} == ({file} if file else set())
+    assert planned - {"model-ci.yaml", "train_model.py", ".gitignore"} == files
 
 
 @pytest.mark.parametrize(("platform", "key"), [("github", "with"), ("gitlab", "inputs")])
@@ -287,14 +292,25 @@ def test_a_project_in_a_folder_is_told_to_the_platform(repository: Path, platfor
     project.mkdir(parents=True)
     customers(100).write_csv(project / "customers.csv")
     proposal = init.propose(project, platform=platform)
-    [text] = [text for file, text in init.plan(proposal).items() if file.suffix == ".yml"]
-    document = yaml.safe_load(text)
-    call = document["jobs"]["model"] if platform == "github" else document["include"][0]
-    assert call[key]["working-directory"] == "models/churn"
+    documents = {file.name: yaml.safe_load(text) for file, text in init.plan(proposal).items() if file.suffix == ".yml"}
+    if platform == "github":
+        calls = [documents["model-ci.yml"]["jobs"]["model"]]  # the one that comments checks nothing out
+    else:
+        calls = documents[".gitlab-ci.yml"]["include"]
+        assert [Path(call["file"]).name.partition(".")[0] for call in calls] == ["pipeline", "comment"]
+    assert [call[key]["working-directory"] for call in calls] == ["models/churn"] * len(calls)
+
+
+def test_the_workflow_that_comments_follows_the_one_that_runs() -> None:
+    run, comment = (yaml.safe_load(text) for text in starter_files.workflows("github", ".").values())
+    assert comment[True]["workflow_run"]["workflows"] == [run["name"]]
+    assert comment["permissions"] == {}
 
 
 def test_the_pipelines_are_those_of_the_example() -> None:
     templates = ROOT / "scripts" / "model_ci" / "starter" / "templates"
     example = ROOT / "example-project"
     assert (templates / "github.yml").read_text() == (example / ".github" / "workflows" / "model-ci.yml").read_text()
+    comment = example / ".github" / "workflows" / "model-ci-comment.yml"
+    assert (templates / "github-comment.yml").read_text() == comment.read_text()
     assert (templates / "gitlab.yml").read_text() == (example / ".gitlab-ci.yml").read_text()

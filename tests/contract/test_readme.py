@@ -40,3 +40,8 @@ def test_the_workflow_that_users_copy_is_short() -> None:
     job = yaml.safe_dump(workflow["jobs"], sort_keys=False)
     assert len(job.splitlines()) < 10
     assert len((ROOT / "example-project/model-ci.yaml").read_text().splitlines()) <= 25
+
+
+def test_the_report_page_shows_the_workflow_that_init_writes() -> None:
+    workflow = (ROOT / "example-project/.github/workflows/model-ci-comment.yml").read_text(encoding="utf-8")
+    assert workflow in (ROOT / "docs" / "reports.md").read_text(encoding="utf-8")

@@ -108,10 +108,8 @@ def plan(proposal: Proposal, config_file: str = DEFAULT_FILE) -> dict[Path, str]
     folder = root.relative_to(proposal.top).as_posix()
     if not (root / ".gitignore").exists():
         texts[root / ".gitignore"] = ".model-ci/\n__pycache__/\n"
-    if proposal.platform.value == "github":
-        texts[proposal.top / ".github" / "workflows" / "model-ci.yml"] = files.workflow("github", folder)
-    if proposal.platform.value == "gitlab":
-        texts[proposal.top / ".gitlab-ci.yml"] = files.workflow("gitlab", folder)
+    for place, text in files.workflows(proposal.platform.value, folder).items():
+        texts[proposal.top / place] = text
     return texts
 
 

@@ -12,6 +12,14 @@ from model_ci.starter.columns import Choice, Roles
 
 SCHEMA: Final = "https://raw.githubusercontent.com/acme/model-ci/v0.1.0/schemas/config.schema.json"
 _TEMPLATES: Final = Path(__file__).parent / "templates"
+_WORKFLOWS: Final[Mapping[str, Mapping[str, str]]] = {
+    "github": {
+        ".github/workflows/model-ci.yml": "github.yml",
+        ".github/workflows/model-ci-comment.yml": "github-comment.yml",
+    },
+    "gitlab": {".gitlab-ci.yml": "gitlab.yml"},
+    "none": {},
+}
 _STARTER: Final = "train_model"
 _ENTRYPOINTS: Final = ("build", "build_model", "make_model", "create_model")
 # What a first champion must reach: a little more than guessing; and what a later one may lose against it.
@@ -60,13 +68,17 @@ def training_module(task: str) -> str:
     return text.replace("GradientBoostingClassifier", "GradientBoostingRegressor") if task == "regression" else text
 
 
-def workflow(platform: str, folder: str) -> str:
-    """Return the file that runs the pipeline on `platform` for a model-ci.yaml in `folder` of the repository."""
-    text = (_TEMPLATES / f"{platform}.yml").read_text(encoding="utf-8")
+def workflows(platform: str, folder: str) -> dict[str, str]:
+    """Return the files, by their place in the repository, that run the pipeline on `platform` and comment its report.
+
+    `folder` is where model-ci.yaml lies in the repository.
+    """
+    texts = {place: (_TEMPLATES / name).read_text(encoding="utf-8") for place, name in _WORKFLOWS[platform].items()}
     if folder == ".":
-        return text
-    before, marker, after = text.partition("    with:\n" if platform == "github" else "    inputs:\n")
-    return f"{before}{marker}      working-directory: {_scalar(folder)}\n{after}"
+        return texts
+    marker = "    with:\n" if platform == "github" else "    inputs:\n"
+    put = f"{marker}      working-directory: {_scalar(folder)}\n"
+    return {place: text.replace(marker, put) for place, text in texts.items()}
 
 
 def existing_entrypoint(root: Path) -> Choice | None:
