@@ -4,12 +4,14 @@ Skipped without a cluster, even where everything else is required: there is none
 """
 
 import os
+import re
 import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.targets.cluster import NODE, REASON, Place, a_place, node_images, until, variant, wanted  # noqa: F401
 from tests.targets.docker_service import the_images  # noqa: F401 - fixture
 from tests.targets.load import Load
@@ -192,3 +194,33 @@ def test_what_the_cluster_refuses_is_said_with_what_to_do(place: Place) -> None:
     with pytest.raises(ServiceError, match="the cluster does not take it: change the setting that it names"):
         place.target(cpu="500m", cpu_limit="100m").apply(wanted("one"), quietly)
     assert State.read(place.cluster, place.target().names).objects == {}
+
+
+def test_the_role_of_the_documentation_is_enough_and_no_more(place: Place) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "kubernetes.md").read_text()
+    (role,) = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.S) if "kind: Role" in block]
+    there = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{place.namespace}"
+    role["metadata"]["namespace"] = place.namespace
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role["metadata"]["name"]}
+    binding = {
+        "apiVersion": role["apiVersion"], "kind": "RoleBinding", "metadata": {"name": "ci"}, "roleRef": reference,
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "ci"}],
+    }  # fmt: skip
+    target = place.target(predicts_one, autoscaling={"max_replicas": 3}, host="shop.example.org")
+    target.cluster.client.set_default_header("Impersonate-User", "ci")
+    target.cluster.client.set_default_header("Impersonate-Group", "system:authenticated")
+    with pytest.raises(ServiceError, match=r"cannot list resource .* give the account the role of docs/kubernetes\.md"):
+        target.current()
+    place.cluster.ask("POST", f"{there}/roles", role)
+    place.cluster.ask("POST", f"{there}/rolebindings", binding)
+    with target.lock("ann"):
+        target.apply(wanted("one", "two", 10, replicas=1), quietly)
+        assert target.current() == wanted("one", "two", 10, replicas=1)
+        assert target.plan(wanted("one", replicas=1))
+        with pytest.raises(RolloutError, match="cannot be loaded"):
+            target.apply(wanted("crash", replicas=1), quietly)
+        target.apply(wanted("two", replicas=1), quietly)
+    target.remove()
+    assert target.current() is None
+    with pytest.raises(ServiceError, match=r"cannot list resource .secrets."):
+        target.cluster.ask("GET", f"/api/v1/namespaces/{place.namespace}/secrets")
