@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from model_ci.errors import ServiceError
 from model_ci.image import repository
-from model_ci.image.builder import ARCHITECTURES, ASK_PYTHON, Image, Trial
+from model_ci.image.builder import ASK_PYTHON, Image, Trial, look
 from model_ci.image.context import CONTAINERFILE, USER, Base
 from model_ci.image.repository import Login, Name
 
@@ -42,8 +42,8 @@ class Buildah:
         _buildah("pull", "--quiet", "--policy", "ifnewer", *_tls(name), reference)
         digest = json.loads(_buildah("inspect", "--type", "image", reference))["FromImageDigest"]
         with _container(reference) as container:
-            python, machine = _buildah(*_RUN, container, "--", "python3", *ASK_PYTHON).split()
-        return Base(reference, str(digest), python, ARCHITECTURES[machine])
+            said = _buildah(*_RUN, container, "--", "python3", *ASK_PYTHON)
+        return look(reference, str(digest), said)
 
     def build(self, context: Path, tag: str, cache: str | None) -> Image:
         """Build, every layer at the beginning of time, so that it is the same wherever it is made."""

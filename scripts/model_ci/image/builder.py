@@ -69,6 +69,17 @@ class Builder(Protocol):
         ...
 
 
+def look(reference: str, digest: str, said: str) -> Base:
+    """Return what a base says of itself when it is asked by ASK_PYTHON; raise ConfigError when we cannot stand on it."""
+    python, _, machine = said.strip().partition(" ")
+    if machine not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise ConfigError(
+            f"build-image.base: {reference}: wheels are fetched for {known} alone. Got {machine or said!r}."
+        )
+    return Base(reference, digest, python, ARCHITECTURES[machine])
+
+
 def open_builder(wanted: str) -> Builder:
     """Return the builder that is asked for; `auto` is Docker where an engine answers, else buildah.
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from model_ci.errors import ServiceError
+from model_ci.errors import ConfigError, ServiceError
 from model_ci.image import repository
-from model_ci.image.builder import ARCHITECTURES, ASK_PYTHON, TRIAL, Image
+from model_ci.image.builder import ASK_PYTHON, TRIAL, Image, look
 from model_ci.image.builder import Trial as Trial_
 from model_ci.image.context import CONTAINERFILE, LOG, PORT, Base
 from model_ci.image.repository import Login, Name
@@ -55,19 +55,23 @@ class Docker:
 
     def base(self, reference: str) -> Base:
         """Pull the base where it is not here, and ask it for its Python."""
-        from docker.errors import ImageNotFound
+        from docker.errors import ContainerError, ImageNotFound
 
         with translated(f"build-image.base {reference}"):
             try:
                 image = self.client.images.get(reference)
             except ImageNotFound:
                 image = self.client.images.pull(reference)
-            said = self.client.containers.run(
-                image.id, list(ASK_PYTHON), entrypoint="python3", remove=True, network_mode="none"
-            )
-        python, machine = said.decode().split()
+            try:
+                said = self.client.containers.run(
+                    image.id, list(ASK_PYTHON), entrypoint="python3", remove=True, network_mode="none"
+                )
+            except ContainerError as error:
+                raise ConfigError(
+                    f"build-image.base: {reference}: its python3 does not work: {error.stderr!r}"
+                ) from None
         digests = [d.partition("@")[2] for d in image.attrs.get("RepoDigests") or []]
-        return Base(reference, (digests or [image.id])[0], python, ARCHITECTURES[machine])
+        return look(reference, (digests or [image.id])[0], said.decode())
 
     def build(self, context: Path, tag: str, cache: str | None) -> Image:
         """Build with BuildKit where there is buildx, else by the API."""

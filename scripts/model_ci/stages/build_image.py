@@ -68,7 +68,6 @@ def run(config: Config, run: Run) -> Result:
     from model_ci.image import context
     from model_ci.image.builder import open_builder
 
-    check(config)
     settings = config.build_image
     builder = open_builder(settings.builder)
     base = builder.base(_base(settings))
