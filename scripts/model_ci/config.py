@@ -426,6 +426,22 @@ class Monitor:  # noqa: D101
 
 
 @dataclass(frozen=True, kw_only=True)
+class Retrain:  # noqa: D101
+    on: Sequence[str]
+    every: str | None
+    new_rows: int | None
+    new_span: str | None
+    cooldown: str
+    budget: int
+    per: str
+    patience: int
+    approval: bool
+    interval: str | None
+    missed: int | None
+    until: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Record:  # noqa: D101
     branch: str
     remote: str
@@ -453,6 +469,7 @@ class Config:
     promote: Promote
     rollback: Rollback
     monitor: Monitor
+    retrain: Retrain
     record: Record
 
 

@@ -74,7 +74,7 @@ def opened(config: Config, run: Run, data: "Table") -> Iterator[Predecessor | No
             run_id=champion.run_id,
             folder=folder,
             predictor=model.Predictor.load(folder, model.hash_files(folder), classes, data.features),
-            learnt=_learnt(champion.tags),
+            learnt=learnt_by(champion.tags),
         )
 
 
@@ -117,7 +117,8 @@ def _losses(config: Config, champion: Predecessor, rows: "pd.DataFrame") -> "npt
     return np.asarray(-np.log(np.clip(chosen, 1e-6, 1.0)))
 
 
-def _learnt(tags: Mapping[str, str]) -> Mapping[str, Any] | None:
+def learnt_by(tags: Mapping[str, str]) -> Mapping[str, Any] | None:
+    """Read that tag again; None where there is none."""
     try:
         found = json.loads(tags[LEARNT_TAG])
     except (KeyError, ValueError):

@@ -20,7 +20,7 @@ FLOORS = [
     ["stages"],
     ["release", "beginning"],
     ["references", "history"],
-    ["judgement", "predecessor", "experiment", "monitoring", "ledger"],
+    ["judgement", "predecessor", "experiment", "monitoring", "retraining", "ledger"],
     ["registry", "run", "model", "production"],
     ["data", "drift", "explanation", "gates", "training", "git", "ci", "entrypoint", "forge", "handover", "report",
      "targets", "image"],

@@ -1,0 +1,130 @@
+"""What was decided before, and what came of it: the runs of this folder, and those on the records branch."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from model_ci.errors import ConfigError, ServiceError
+from model_ci.git import Branch
+from model_ci.run import RECORD, RUNS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """One decision: whether to train again, the keys of its causes, and whether it let the breaker go on."""
+
+    run_id: str
+    at: datetime
+    retrain: bool
+    keys: tuple[str, ...] = ()
+    resets: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One run that trained: its reason tells the decision that it followed, if any."""
+
+    run_id: str
+    at: datetime
+    reason: str
+    promoted: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """All decisions and trainings, the oldest first."""
+
+    decisions: Sequence[Decision] = field(default=())
+    trainings: Sequence[Training] = field(default=())
+
+    def retrained(self) -> list[Decision]:
+        """Return the decisions for a training."""
+        return [decision for decision in self.decisions if decision.retrain]
+
+    def without_gain(self) -> int:
+        """Count the newest trainings that were decided on and made no champion, since one did or a person said go on.
+
+        One whose run is not on record brought nothing that anybody knows of.
+        """
+        count = 0
+        for _, begins_anew, in_vain in sorted(self._told()):
+            count = 0 if begins_anew else count
+            count += in_vain
+        return count
+
+    def _told(self) -> Iterator[tuple[datetime, bool, bool]]:
+        """Yield when something happened, whether the count begins anew there, and whether a training was in vain."""
+        for decision in self.decisions:
+            gained = any(t.promoted and decision.run_id in t.reason for t in self.trainings)
+            yield decision.at, decision.resets or (decision.retrain and gained), decision.retrain and not gained
+        mine = [decision.run_id for decision in self.decisions]
+        for training in self.trainings:
+            if training.promoted and not any(run_id in training.reason for run_id in mine):
+                yield training.at, True, False
+
+
+def read(root: Path, branch: Branch, *, besides: str, remote_needed: bool) -> History:
+    """Read the history but for the run `besides`; no branch means a first run.
+
+    Raises ServiceError when a record on the branch is damaged, or the remote does not answer and `remote_needed`.
+    """
+    found = {file.parent.name: file for file in sorted((root / RUNS).glob(f"*/{RECORD}"))}
+    with tempfile.TemporaryDirectory(prefix="model-ci-history-") as scratch:
+        try:
+            branch.fetch(Path(scratch))
+        except (ServiceError, ConfigError):
+            if remote_needed:
+                raise
+        for file in sorted((Path(scratch) / "runs").glob(f"*/{RECORD}")):
+            found[file.parent.name] = file
+        records = [_record(file, branch.name) for name, file in sorted(found.items()) if name != besides]
+    decisions = sorted((d for r in records for d in _decision(r)), key=lambda d: d.at)
+    trainings = sorted((t for r in records for t in _training(r)), key=lambda t: t.at)
+    return History(decisions=decisions, trainings=trainings)
+
+
+def moment(text: str) -> datetime:
+    """Read a time of ISO 8601; without a zone it is UTC."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _record(file: Path, branch: str) -> Mapping[str, Any]:
+    try:
+        record = json.loads(file.read_bytes())
+        record["run_id"], record["stages"].get("retrain"), record["trigger"]["reason"]
+        [*_decision(record), *_training(record)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ServiceError(
+            f"runs/{file.parent.name}/{RECORD}: cannot be read: {type(error).__name__}: {error}; what was tried before is not known "
+            f"then, so nothing is decided: restore the last commit of branch '{branch}' that can be read, or delete the run's folder"
+        ) from None
+    return record  # type: ignore[no-any-return]
+
+
+def _decision(record: Mapping[str, Any]) -> Iterator[Decision]:
+    section = record["stages"].get("retrain")
+    if section:
+        yield Decision(
+            run_id=record["run_id"],
+            at=moment(section["at"]),
+            retrain=bool(section["retrain"]),
+            keys=tuple(cause["key"] for cause in section["causes"]),
+            resets=bool(section["resets"]),
+        )
+
+
+def _training(record: Mapping[str, Any]) -> Iterator[Training]:
+    trained = record["stages"].get("train")
+    if trained and "reused_from" not in trained:
+        registered = record["stages"].get("register") or {}
+        yield Training(
+            run_id=record["run_id"],
+            at=moment(record["config"]["values"]["data"].get("until") or record["start"]),
+            reason=record["trigger"]["reason"] or "",
+            promoted=bool(registered.get("promoted")),
+        )

@@ -1,0 +1,111 @@
+"""`model-ci retrain` through its front door: what it decides, what it remembers, and when it says that it was missed."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from tests.conftest import Project, write_rows
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def served(project: Project, command: Command) -> Project:
+    """A project with a champion, whose runs go to a remote that outlives the runner."""
+    origin = project.root.parent / "origin.git"
+    subprocess.run(["git", "init", "-q", "--bare", str(origin)], check=True)
+    subprocess.run(["git", "remote", "add", "origin", str(origin)], cwd=project.root, check=True)
+    project.configure(retrain={"cooldown": "1d", "budget": 2, "per": "7d", "patience": 2, "every": "30d"})
+    assert command(project.root, "run").code == 0
+    return project
+
+
+def decide(project: Project, command: Command, when: str, *arguments: str) -> dict[str, Any]:
+    answer = command(project.root, "run", "--stages", "retrain,record", "--set", f"retrain.until={when}", *arguments)
+    assert answer.code == 0, answer.text
+    return project.record()["stages"]["retrain"]  # type: ignore[no-any-return]
+
+
+def soon(days: float = 0) -> str:
+    from datetime import timedelta
+
+    return (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
+
+
+def test_it_decides_remembers_and_gives_up(served: Project, command: Command) -> None:
+    quiet = decide(served, command, soon(1))
+    assert (quiet["retrain"], quiet["why"], quiet["data"]["new_rows"]) == (False, "nothing speaks for it", 0)
+    due = decide(served, command, soon(31))
+    assert due["retrain"]
+    assert due["reason"].startswith(f"retrain {served.record()['run_id']}: schedule: ")
+    (served.root / "runs-away").mkdir()
+    (served.root / ".model-ci" / "runs").rename(served.root / "runs-away" / "runs")  # another runner
+    held = decide(served, command, soon(31.5))
+    assert (held["retrain"], [h["by"] for h in held["held"]]) == (False, ["cooldown"])
+    assert decide(served, command, soon(33))["retrain"]
+    tired = decide(served, command, soon(60))
+    assert (tired["retrain"], [h["by"] for h in tired["held"]], tired["without_gain"]) == (False, ["breaker"], 2)
+    asked = decide(served, command, soon(61), "--reason", "new labels")
+    assert (asked["retrain"], asked["resets"]) == (True, True)
+    assert [c["kind"] for c in asked["causes"]] == ["schedule", "demand"]
+
+
+def test_new_rows_cause_one_training_and_a_promotion_counts(served: Project, command: Command) -> None:
+    write_rows(served.root / "data.csv", rows=600, seed=5)
+    rows = (served.root / "data.csv").read_text().replace("2024-", "2025-").splitlines()[1:]
+    write_rows(served.root / "data.csv")
+    with (served.root / "data.csv").open("a") as file:
+        file.write("\n".join(rows) + "\n")
+    wanted = ["--set", "retrain.new_rows=500", "--set", "retrain.approval=true"]
+    found = decide(served, command, soon(1), *wanted)
+    assert (found["retrain"], found["approval"], found["data"]["new_rows"]) == (True, "required", 600)
+    assert decide(served, command, soon(3), *wanted)["held"][0]["by"] == "duplicate"
+    answer = command(served.root, "run", "--reason", found["reason"])
+    assert answer.code == 0, answer.text
+    later = decide(served, command, soon(4), *wanted)
+    assert (later["data"]["new_rows"], later["without_gain"], later["causes"]) == (0, 0, [])
+
+
+def test_a_check_that_did_not_run_is_noticed(served: Project, command: Command) -> None:
+    every_day = ["--set", "retrain.interval=1d", "--set", "retrain.missed=3"]
+    assert decide(served, command, soon(1), *every_day)["findings"] == []
+    assert decide(served, command, soon(3), *every_day)["findings"] == []
+    (finding,) = decide(served, command, soon(9), *every_day)["findings"]
+    assert "is meant to every 1d" in finding["what"]
+
+
+def test_without_a_champion_it_says_so(project: Project, command: Command) -> None:
+    answer = command(project.root, "retrain")
+    assert answer.code == 0
+    assert "Train again: first (there is no champion)." in answer.out
+
+
+def test_a_damaged_history_decides_nothing(served: Project, command: Command) -> None:
+    file = sorted((served.root / ".model-ci" / "runs").iterdir())[0] / "run.json"
+    name = file.parent.name
+    clone = served.root.parent / "clone"
+    origin = served.root.parent / "origin.git"
+    subprocess.run(["git", "clone", "-q", "-b", "model-ci/records", str(origin), str(clone)], check=True)
+    (clone / "runs" / name / "run.json").write_text(json.dumps({"run_id": name}))
+    subprocess.run(["git", "commit", "-q", "-am", "damage"], cwd=clone, check=True)
+    subprocess.run(["git", "push", "-q"], cwd=clone, check=True)
+    answer = command(served.root, "retrain")
+    assert answer.code == 5
+    assert f"runs/{name}/run.json: cannot be read" in answer.text
+    assert "nothing is decided" in answer.text
+
+
+def test_a_no_of_drift_does_not_keep_it_from_deciding(served: Project, command: Command) -> None:
+    served.configure(check_drift={"rows": "today.csv", "min_rows": 50})
+    write_rows(served.root / "today.csv", rows=400, seed=7)
+    text = (served.root / "today.csv").read_text().splitlines()
+    far = [text[0], *(",".join([c[0], str(float(c[1]) + 3), *c[2:]]) for c in (line.split(",") for line in text[1:]))]
+    (served.root / "today.csv").write_text("\n".join(far) + "\n")
+    answer = command(served.root, "run", "--stages", "check-drift,retrain,record")
+    assert answer.code == 3, answer.text
+    section = served.record()["stages"]["retrain"]
+    assert section["retrain"]
+    assert [cause["kind"] for cause in section["causes"]] == ["drift"]
