@@ -96,6 +96,7 @@ def test_one_tensor_may_hold_all_columns() -> None:
         (400, tensors(name=5)),
         (400, tensors(name="b")),
         (400, tensors(datatype="TEXT")),
+        (400, tensors(datatype=[{}])),
         (400, tensors(shape=[])),
         (400, tensors(shape=[2, 1, 1])),
         (400, tensors(shape=[-1])),

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from model_ci.serving.inference import KNOWN
 from model_ci.serving.service import Service
-from model_ci.serving.signature import Column
+from model_ci.serving.signature import LARGEST, RANGES, Column
 
 _TYPES: Final[dict[str, list[str]]] = {
     "string": ["string", "null"], "datetime": ["string", "null"], "boolean": ["boolean"], "long": ["integer"],
@@ -82,7 +82,7 @@ def _schemas(columns: list[Column]) -> dict[str, Any]:
     split = {
         "type": "object", "required": ["columns", "data"],
         "properties": {
-            "columns": {"type": "array", "items": {"type": "string"}, "const": [c.name for c in columns]},
+            "columns": {"type": "array", "items": {"type": "string"}, "enum": [[c.name for c in columns]]},
             "data": {"type": "array", "minItems": 1, "items": {
                 "type": "array", "minItems": len(columns), "maxItems": len(columns),
                 "prefixItems": [_values(c) for c in columns],
@@ -94,22 +94,20 @@ def _schemas(columns: list[Column]) -> dict[str, Any]:
         "required": [c.name for c in columns if c.required],
     }  # fmt: skip
     listed = {"type": "array", "minItems": 1, "items": record}
-    by_column = {
-        "type": "object", "required": record["required"],
-        "properties": {c.name: {"type": "array", "minItems": 1, "items": _values(c)} for c in columns},
-    }  # fmt: skip
     forms = [("dataframe_split", split), ("dataframe_records", listed), ("instances", listed)]
-    forms += [("inputs", {"anyOf": [listed, by_column]})]
+    forms += [("inputs", listed)]  # or columns, all of one length, for which a schema has no words
     tensor = {
         "type": "object", "required": ["name", "shape", "datatype", "data"],
         "properties": {
-            "name": {"enum": [c.name for c in columns]}, "datatype": {"enum": sorted(KNOWN)},
+            "name": {"enum": [c.name for c in columns]}, "datatype": {"enum": list(KNOWN)},
             "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 1, "maxItems": 2},
             "data": {"type": "array", "items": value},
         },
     }  # fmt: skip
     return {
-        "Rows": {"oneOf": [{"type": "object", "required": [n], "properties": {n: s}} for n, s in forms]},
+        "Rows": {"anyOf": [
+            {"type": "object", "required": [n], "properties": {n: s}, "additionalProperties": False} for n, s in forms
+        ]},
         "InferenceRequest": {
             "type": "object", "required": ["inputs"],
             "properties": {"id": {"type": "string"}, "inputs": {"type": "array", "minItems": 1, "items": tensor}},
@@ -132,7 +130,14 @@ def _schemas(columns: list[Column]) -> dict[str, Any]:
 
 
 def _values(column: Column) -> Mapping[str, Any]:
-    return {"type": _TYPES[column.type]}
+    said: dict[str, Any] = {"type": _TYPES[column.type]}
+    if column.type in RANGES:
+        said["minimum"], said["maximum"] = RANGES[column.type]
+    if column.type in LARGEST:
+        said["minimum"], said["maximum"] = -LARGEST[column.type], LARGEST[column.type]
+    if column.type == "datetime":
+        said["format"] = "date-time"
+    return said
 
 
 def _predictions() -> Mapping[str, Any]:

@@ -15,8 +15,8 @@ from model_ci.serving.refusal import Problem, Refusal
 
 TYPES: Final = ("string", "long", "integer", "double", "float", "boolean", "datetime")
 NUMBERS: Final = ("long", "integer", "double", "float", "boolean")
-_RANGES: Final = {"long": (-(2**63), 2**63 - 1), "integer": (-(2**31), 2**31 - 1)}
-_LARGEST: Final = {"double": sys.float_info.max, "float": 3.4028234663852886e38}
+RANGES: Final = {"long": (-(2**63), 2**63 - 1), "integer": (-(2**31), 2**31 - 1)}
+LARGEST: Final = {"double": sys.float_info.max, "float": 3.4028234663852886e38}
 _INFINITE: Final = math.inf
 _NONE: Final = type(None)
 _LONGEST: Final = 60  # of a value in a message
@@ -108,7 +108,7 @@ def _double(values: Sequence[Any], column: Column, problems: list[Problem]) -> S
     checked: list[float | None] = []
     for row, value in enumerate(values):
         try:
-            checked.append(None if value is None else _as_float(value, _LARGEST[column.type]))
+            checked.append(None if value is None else _as_float(value, LARGEST[column.type]))
         except (ValueError, OverflowError):
             reason = f"must be a finite number or null. Got {_shown(value)}."
             problems.append(Problem(column=column.name, row=row, reason=reason))
@@ -127,7 +127,7 @@ def _as_float(value: Any, largest: float) -> float:
 
 
 def _long(values: Sequence[Any], column: Column, problems: list[Problem]) -> Sequence[Any]:
-    low, high = _RANGES[column.type]
+    low, high = RANGES[column.type]
     if set(map(type, values)) == {int} and min(values) >= low and max(values) <= high:
         return values
     found = []
