@@ -22,10 +22,6 @@ def broken():
 
 def silent():
     return None
-
-
-def wants(something):
-    return True
 """
 
 
@@ -109,34 +105,3 @@ def test_the_age_of_the_data_counts_to_now_or_to_until(project: Any, command: Co
     answer = command(project.root, "run", *until)
     assert answer.code == 0, answer.text
     assert 50 < gates(project)[0]["challenger"] < 150
-
-
-@pytest.mark.parametrize(
-    ("evaluate", "said"),
-    [
-        (
-            {"gates": [{"metric": "demographic_parity", "max": 0.1}]},
-            "demographic_parity compares slices; add 'by: column'",
-        ),
-        ({"gates": [{"metric": "equalized_odds", "by": "kind", "min": 0.1}]}, "less is better; use max or max_rise"),
-        ({"metrics": ["equalized_odds"]}, "evaluate.metrics: equalized_odds is of slices; name it in a gate with 'by'"),
-        (
-            {"gates": [{"metric": "latency_ms", "by": "kind", "max": 9}]},
-            "latency_ms is not of rows, so it has no slices",
-        ),
-        ({"gates": [{"metric": "data_age_days", "max_rise": 9}]}, "give data_age_days a max"),
-        ({"gates": [{"metric": "roc_auc", "max_gap": 0.1}]}, "evaluate.gates[0].max_gap: is only for a gate with 'by'"),
-        ({"gates": [{"metric": "roc_auc", "by": "colour", "min": 0.1}]}, "no column 'colour'; there are day, size"),
-        ({"gates": [{"metric": "roc_auc", "by": ["a", "b", "c"], "min": 0.1}]}, "evaluate.gates[0].by"),
-        ({"gates": [{"metric": "calibration_slop", "min": 0.1}]}, "did you mean 'calibration_slope'?"),
-        ({"own_gates": ["own:absent"]}, "evaluate.own_gates: own has no function 'absent'"),
-        ({"own_gates": ["own:wants"]}, "own:wants needs 'something'"),
-        ({"own_gates": ["enough"]}, "evaluate.own_gates[0]"),
-    ],
-)
-def test_what_cannot_be_judged_is_said(own: Any, command: Command, evaluate: dict[str, Any], said: str) -> None:
-    own.configure(evaluate=evaluate)
-    answer = command(own.root, "run", "--stages", "train,evaluate")
-    assert answer.code == 2, answer.text
-    assert said in answer.text
-    assert "Traceback" not in answer.text

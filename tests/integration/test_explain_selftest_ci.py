@@ -60,7 +60,7 @@ def test_gitlab_explains_a_model_keeps_it_with_the_version_and_tests_its_gates(
     ]
     stages = ["train", "explain", "register", "selftest"]
     tree = consumer(pipeline=json.dumps({"stages": stages, "include": files}))
-    outcome = gitlab.run(tree)
+    outcome = gitlab.run(tree, timeout_s=900)
     states = {name: job.status for name, job in outcome.jobs.items()}
     assert states == {"fit": "success", "explain": "success", "register": "success", "selftest": "failed"}, outcome.told
     assert "let something through" in outcome.jobs["selftest"].log
