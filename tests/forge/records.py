@@ -6,6 +6,10 @@ from typing import Any
 from model_ci.schema import load_schema, problems
 
 TIMES = {"start": "2026-11-23T10:00:00.000+00:00", "end": "2026-11-23T10:00:02.000+00:00", "duration_s": 2.0}
+METHOD = {
+    "asked": "scratch", "used": "scratch", "why": None, "fall_back": False, "champion": None, "had": None, "added": None,
+    "new_rows": None, "chunks": None, "prequential": None,
+}  # fmt: skip
 COMMON = {**TIMES, "fingerprint": "0" * 64, "inputs": {}, "settings": None, "code_commit": "c" * 40}
 DATA = {
     "location": "data/*.parquet", "format": "parquet", "dvc": None, "rows": 20000, "sha256": "1" * 64,
@@ -61,7 +65,7 @@ def record(name: str = "flight-delays", gates: list[dict[str, Any]] | None = Non
         "stages": {
             "check-data": {**COMMON, "verdict": "passed", "data": DATA, "checks": ["columns"], "findings": []},
             "train": {**COMMON, "verdict": "done", "data": DATA, "how": "model_code:build", "parameters": {"depth": 4},
-                      "hyperparameters": {}, "seed": 0, "threads": 1, "model": MODEL},
+                      "hyperparameters": {}, "seed": 0, "threads": 1, "model": MODEL, "method": METHOD, "store_state": None},
             "evaluate": {
                 **COMMON, "verdict": verdict, "why": f"{failed} of {len(gates)} conditions failed" if failed else "every gate holds",
                 "rows": 2316, "champion": {"version": "2", "run_id": None}, "store_state": None,
