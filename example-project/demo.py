@@ -1,10 +1,13 @@
 """The story of three runs, on real flights: a first champion, a better one the next month, a worse one that is refused.
 
+Where a Docker engine is, the first champion becomes a service, and the better one gets a tenth of its requests.
+
 Makes a git and DVC workspace in a scratch folder, with a bare repository beside it that takes the pushes, and runs
 model-ci in it. Every command is shown as it is run.
 """
 
 import argparse
+import json
 import os
 import shlex
 import shutil
@@ -17,10 +20,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+import service
+
 HERE: Final = Path(__file__).resolve().parent
 MARK: Final = ".made-by-demo"
 MODEL: Final = "flight-delays"
 RECORDS: Final = "model-ci/records"
+FLIGHTS: Final = 1000
 # What a CI job or a shell may have set for another repository, another server or another run.
 FOREIGN: Final = ("CI", "DVC_", "GIT_", "GITHUB_", "GITLAB_", "MLFLOW_", "MODEL_CI_", "RUNNER_")
 
@@ -60,7 +66,7 @@ class Workspace:
             raise DemoError(f"{self.folder}: is not empty, and not from a demonstration; name another folder")
         shutil.rmtree(self.folder, ignore_errors=True)
         skipped = shutil.ignore_patterns(
-            "data", "demo.py", "months.py", "prepare.py", "README.md", "__pycache__", ".*-ci"
+            "data", "demo.py", "service.py", "months.py", "prepare.py", "README.md", "__pycache__", ".*-ci"
         )
         shutil.copytree(HERE, self.repository, ignore=skipped)
         (self.folder / MARK).touch()
@@ -78,6 +84,12 @@ class Workspace:
         self.call("git", "commit", "--quiet", "--message", message)
         self.call("dvc", "push", "--quiet")
         self.call("git", "push", "--quiet", "origin", "main")
+
+    def address(self) -> str:
+        """Return where the service answers, from the newest run's record."""
+        newest = max((self.repository / ".model-ci" / "runs").iterdir())
+        record = json.loads((newest / "run.json").read_text(encoding="utf-8"))
+        return str(record["stages"]["deploy"]["address"])
 
     def aliases(self) -> dict[str, str]:
         """Return the registry's aliases with the version that each points to; raise DemoError when there is no registry."""
@@ -103,34 +115,69 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=HERE.parent / "demo", help="scratch folder, made anew")
     workspace = Workspace(parser.parse_args().folder.resolve())
     started = time.monotonic()
+    without = service.missing()
     try:
-        tell(workspace)
+        tell(workspace, serves=without is None)
     except DemoError as failure:
         print(f"\ndemo: {failure}", file=sys.stderr)
         return 1
+    finally:
+        if without is None and workspace.repository.is_dir():
+            workspace.call("model-ci", "remove", "--environment=staging", *settings())
+    if without:
+        print(f"\nThe story ends with the registered model, without a service: {without}.")
     where_to_look(workspace)
     print(f"\nThe demonstration took {time.monotonic() - started:.0f} s.")
     return 0
 
 
-def tell(workspace: Workspace) -> None:
-    """Run the chapters in order."""
+def tell(workspace: Workspace, *, serves: bool) -> None:
+    """Run the chapters in order, those of the service only where there can be one."""
     with chapter("A repository with three months of flights, versioned with DVC"):
         workspace.create()
         prepare(workspace)
     with chapter("January to March: the first model is judged by the absolute gates and becomes the champion"):
         workspace.call("model-ci", "run")
         workspace.expect_aliases(champion="1")
+    if serves:
+        with chapter("The champion becomes an image, is tried, and serves in staging: two replicas behind HAProxy"):
+            workspace.call("model-ci", "run", "--stages=build-image,deploy,record", *settings())
     with chapter("April arrives: the model trained on it beats the champion on the same flights and takes its place"):
         workspace.add_month(4)
         workspace.commit_data("Add April")
         workspace.call("model-ci", "run")
         workspace.expect_aliases(champion="2", previous="1")
+    if serves:
+        with chapter("April's model serves beside it, with a tenth of the requests"):
+            workspace.call(
+                "model-ci", "run", "--stages=build-image,deploy,record", "--set=deploy.weight=10", *settings()
+            )
+        with chapter(f"{FLIGHTS:,} flights of May ask, and one traveller wants to know why"):
+            ask(workspace)
     with chapter("Somebody tries two trees instead of a hundred: refused, and the champion stays"):
         workspace.call("model-ci", "run", "--set", "train.parameters.max_iter=2", expected=3)
         workspace.expect_aliases(champion="2", previous="1")
     with chapter("Every run is recorded, the refused one too: the branch that was pushed to origin"):
         workspace.call("git", f"--git-dir={workspace.origin}", "log", "--format=%h  %s", RECORDS)
+
+
+def settings() -> list[str]:
+    """Return what the service is made of, as options."""
+    return [f"--set={path}={value}" for path, value in service.SETTINGS.items()]
+
+
+def ask(workspace: Workspace) -> None:
+    """Send flights, show who answered and what the service counted, and explain one; raise DemoError when one failed."""
+    asked = service.send(workspace.address(), HERE / "data" / "flights-2013-05.parquet", FLIGHTS)
+    if asked.failed or sum(asked.variants.values()) != FLIGHTS or len(asked.variants) != 2:
+        raise DemoError(f"{asked.failed} requests failed, and {asked.variants} answered; both variants were to answer")
+    print("\nAnswered by: " + ", ".join(f"{name} {many}" for name, many in sorted(asked.variants.items())))
+    print("\nOne replica's metrics:", *asked.metrics, sep="\n  ")
+    flight, (late,) = asked.first["flight"], [chances[1] for chances in asked.first["probabilities"]]
+    print(
+        f"\nThe first: {flight['carrier']} from {flight['origin']} to {flight['dest']}, late with probability {late:.3f}"
+    )
+    workspace.call("model-ci", "explain", "--row=1")
 
 
 def prepare(workspace: Workspace) -> None:

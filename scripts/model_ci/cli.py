@@ -14,6 +14,7 @@ _COMMANDS: Final = {
     "init": "Write a first model-ci.yaml for this repository, and its workflow.",
     "comment": "Put a run's report into the pull or merge request, as one comment that is kept up to date.",
     "notify": "Open an issue for each stage that said no, close it when it says yes again, and tell a chat.",
+    "remove": "Stop and remove all that serves in an environment.",
     "selftest": "Plant bad models and bad data before your gates, and show whether they are refused.",
     "serve": "Serve a run's model, or the champion, on this machine.",
     "ui": "Open MLflow's pages on the model store.",

@@ -2,19 +2,23 @@
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.docker_engine import DockerEngine
+from tests.targets.docker_service import a_balancer  # noqa: F401 - a fixture
 
 DEMO = Path(__file__).resolve().parents[2] / "example-project" / "demo.py"
 
 
-def demo(folder: Path) -> subprocess.CompletedProcess[str]:
+def demo(folder: Path, **images: str) -> subprocess.CompletedProcess[str]:
     # A CI job's variables must not change the story: it is about a laptop.
     environment = os.environ | {"GITHUB_ACTIONS": "true", "CI": "true", "MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
+    environment |= images or {"DOCKER_HOST": "unix:///nowhere"}
     return subprocess.run(
         [sys.executable, str(DEMO), "--folder", str(folder)],
         env=environment,
@@ -69,6 +73,29 @@ def test_where_to_look_is_there(told: tuple[Path, str]) -> None:
     places = [line.split()[0] for line in output[output.index("Where to look") :].splitlines() if ".model-ci" in line]
     assert places
     assert all((folder / "flights" / place).exists() for place in places)
+
+
+def test_without_an_engine_the_story_ends_with_the_registered_model(told: tuple[Path, str]) -> None:
+    assert "without a service: no Docker engine answers" in told[1]
+
+
+@pytest.mark.docker
+def test_with_an_engine_two_versions_share_the_flights(
+    tmp_path: Path, docker_engine: DockerEngine, balancer: str
+) -> None:
+    folder = tmp_path / "scratch"
+    done = demo(folder, DEMO_BASE_IMAGE=docker_engine.base, DEMO_BALANCER_IMAGE=balancer)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = re.search(r"Answered by: challenger (\d+), champion (\d+)", done.stdout)
+    assert found
+    challenger, champion = map(int, found.groups())
+    assert challenger + champion == 1000
+    assert 50 < challenger < 150  # 100 are meant, and each user is drawn
+    assert "model_ci_requests_total" in done.stdout
+    assert "staging: removed champion 1, challenger 2" in done.stdout
+    ledger = git(folder / "origin.git", "show", "model-ci/records:ledger/staging.jsonl").splitlines()
+    shares = [{v["version"]: v["weight"] for v in json.loads(line)["variants"]} for line in ledger]
+    assert shares == [{"1": 100}, {"1": 90, "2": 10}]
 
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:

@@ -21,12 +21,19 @@ SERVICE = Path(__file__).with_name("service.py")
 _APT = "RUN apt-get update -q && apt-get install -y -q --no-install-recommends {} && rm -rf /var/lib/apt/lists/*"
 
 
-@pytest.fixture(scope="session", name="images")
-def the_images(docker_engine: Any) -> dict[str, str]:
-    """Ids of the service's images, by what is wrong with them; the balancer's image is made too."""
+@pytest.fixture(scope="session", name="balancer")
+def a_balancer(docker_engine: Any) -> str:
+    """The image of HAProxy, made once from Debian's package."""
     client = docker_engine.client
     if BALANCER not in {tag for image in client.images.list() for tag in image.tags}:
         build(client, BALANCER, [f"FROM {docker_engine.base}", "USER root", _APT.format("haproxy"), "USER haproxy"])
+    return BALANCER
+
+
+@pytest.fixture(scope="session", name="images")
+def the_images(docker_engine: Any, balancer: str) -> dict[str, str]:
+    """Ids of the service's images, by what is wrong with them."""
+    client = docker_engine.client
     return {
         mode: build(
             client,
