@@ -20,6 +20,7 @@ from typing import Any, Final
 import pytest
 
 BASE: Final = "model-ci-test/python:3.11"
+BALANCER: Final = "model-ci-test/haproxy:2.6"
 REGISTRY: Final = "model-ci-test/registry:2"
 LABEL: Final = "model-ci-test.owner"  # the process whose end makes a container rubbish
 _DEBIAN: Final = "bookworm"  # its Python is 3.11
@@ -61,6 +62,16 @@ def docker_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerEn
     client.close()
 
 
+@pytest.fixture(scope="session")
+def balancer(docker_engine: DockerEngine) -> str:
+    """The image of HAProxy, made once from Debian's package."""
+    with _locked("images"):
+        if not _has(docker_engine.client, BALANCER):
+            lines = [f"FROM {docker_engine.base}", "USER root", f"RUN {_APT.format('haproxy')}", "USER haproxy"]
+            build(docker_engine.client, BALANCER, lines)
+    return BALANCER
+
+
 def absent(why: str) -> None:
     """Skip, or fail where everything must be there."""
     if os.environ.get("MODEL_CI_REQUIRE_ALL") == "1":
@@ -87,7 +98,7 @@ def _connect() -> Any:
 
         client = docker.from_env(timeout=300)
         client.ping()
-    except Exception as error:  # noqa: BLE001 - whatever is in the way, there is none
+    except Exception as error:
         absent(str(error))
     return client
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from tests.docker_engine import DockerEngine
-from tests.targets.docker_service import a_balancer  # noqa: F401 - a fixture
 
 DEMO = Path(__file__).resolve().parents[2] / "example-project" / "demo.py"
 

@@ -9,25 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.docker_engine import build
+from tests.docker_engine import BALANCER, build
 
 from model_ci import config as configuration
 from model_ci.config import Config
 from model_ci.targets import CHALLENGER, CHAMPION, Deployment, Target, Trial, Variant, open_target
 
-BALANCER = "model-ci-test/haproxy:2.6"
 MANIFEST = {"probe": {"inputs": {"columns": ["x"], "data": [[1.0], [2.0]]}, "outputs": [1, 1], "tolerance": 0}}
 SERVICE = Path(__file__).with_name("service.py")
-_APT = "RUN apt-get update -q && apt-get install -y -q --no-install-recommends {} && rm -rf /var/lib/apt/lists/*"
-
-
-@pytest.fixture(scope="session", name="balancer")
-def a_balancer(docker_engine: Any) -> str:
-    """The image of HAProxy, made once from Debian's package."""
-    client = docker_engine.client
-    if BALANCER not in {tag for image in client.images.list() for tag in image.tags}:
-        build(client, BALANCER, [f"FROM {docker_engine.base}", "USER root", _APT.format("haproxy"), "USER haproxy"])
-    return BALANCER
 
 
 @pytest.fixture(scope="session", name="images")

@@ -15,7 +15,8 @@ _PAUSE_S = 0.002
 class Load:
     """Sends requests while the block lasts; `failures` has what was no good answer."""
 
-    def __init__(self, address: str, *, keeping: int = 3, coming: int = 1) -> None:
+    def __init__(self, address: str, *, keeping: int = 3, coming: int = 1, body: str = BODY) -> None:
+        self.body = body
         self.address = urlsplit(address).netloc
         self.answers: Counter[tuple[str, str]] = Counter()
         self.failures: list[str] = []
@@ -47,7 +48,7 @@ class Load:
         connection = connect(self.address)
         while not self._over.is_set():
             try:
-                version, variant, _ = post(connection, {})
+                version, variant, _ = post(connection, {}, self.body)
                 self.answers[version, variant] += 1
             except (OSError, http.client.HTTPException, AssertionError) as error:
                 self.failures.append(f"{'kept' if keep else 'new'} connection: {error!r}")
@@ -62,9 +63,9 @@ def connect(netloc: str) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(netloc, timeout=20)
 
 
-def post(connection: http.client.HTTPConnection, headers: dict[str, str]) -> tuple[str, str, Any]:
+def post(connection: http.client.HTTPConnection, headers: dict[str, str], sent: str = BODY) -> tuple[str, str, Any]:
     """Ask for a prediction; return the version and the variant that answered, and the answer's headers."""
-    connection.request("POST", "/invocations", BODY, {"Content-Type": "application/json", **headers})
+    connection.request("POST", "/invocations", sent, {"Content-Type": "application/json", **headers})
     answer = connection.getresponse()
     body = answer.read()
     assert answer.status == 200, (answer.status, body[:100])
