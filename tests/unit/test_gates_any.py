@@ -126,7 +126,11 @@ def test_any_outputs_any_slices(
     frame = pd.DataFrame({"part": data.draw(st.lists(kind, min_size=rows, max_size=rows))})
     metric = None if fair else metric_of(data, "binary")
     name = fair or (metric.name if metric else "")
-    given_limits = {"max": limits["max"], "max_rise": limits["max_rise"]} if fair else {**limits, "max_gap": gap}
+    fair_limits = {
+        "max": limits["max"] or 0.1,
+        "max_rise": limits["max_rise"],
+    }  # a gate without a limit is refused before
+    given_limits = fair_limits if fair else {**limits, "max_gap": gap}
     gate = Gate(metric=name, by="part", min_rows=least, bins=bins, **given_limits)
     first = data.draw(st.booleans())
     both = Sides(
@@ -144,3 +148,14 @@ def test_any_outputs_any_slices(
         assert outcome.state != "passed" or not {"failed", "inconclusive"} & set(worst)
         assert outcome.state != "passed" or set(worst) != {"too small"}
         assert outcome.state != "passed" or outcome.challenger is not None
+
+
+def test_the_fairness_of_one_row_is_no_traceback() -> None:
+    one = Outputs(truth=np.array([0]), labels=np.array([1]), probabilities=None)
+    plan = Resampling(resamples=20, seed=0)
+    both = Sides(challenger=one, champion=None, first=True, plan=plan, confidence=0.9)
+    gate = Gate(metric="demographic_parity", by="part", min_rows=1, max=0.5)
+    parts = slices.cut(pd.DataFrame({"part": ["a"]}), ["part"], 2)
+    (outcome,) = sliced.judge(gate, None, parts, both, FAIRNESS)
+    assert outcome.state == "failed"
+    assert "nothing to compare it with" in outcome.reason

@@ -52,6 +52,7 @@ def problem(metric: str, outputs: Outputs, slices: Sequence[Slice]) -> str | Non
 def values(metric: str, outputs: Outputs, slices: Sequence[Slice]) -> dict[str, "NDArray[Any]"]:
     """Return each rate of every slice, by fairlearn's MetricFrame."""
     import numpy as np
+    import pandas as pd
     from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
 
     functions = {
@@ -64,7 +65,8 @@ def values(metric: str, outputs: Outputs, slices: Sequence[Slice]) -> dict[str, 
         metrics={name: functions[name] for name in FAIRNESS[metric]},
         y_true=outputs.truth[rows],
         y_pred=outputs.labels[rows],
-        sensitive_features=np.repeat(np.arange(len(slices)), [len(s.rows) for s in slices]),
+        # of one row alone an array would lose its only dimension there
+        sensitive_features=pd.Series(np.repeat(np.arange(len(slices)), [len(s.rows) for s in slices]), name="slice"),
     )
     return {name: frame.by_group[name].sort_index().to_numpy(dtype=float) for name in FAIRNESS[metric]}
 
