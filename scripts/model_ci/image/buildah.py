@@ -53,7 +53,9 @@ class Buildah:
         )  # fmt: skip
         found = json.loads(_buildah("inspect", "--type", "image", tag))
         layers = found["OCIv1"]["rootfs"]["diff_ids"]
-        return Image(id=found["FromImageID"], size_mb=round(_size(found["FromImageID"]), 3), layers=len(layers))
+        return Image(
+            id=f"sha256:{found['FromImageID']}", size_mb=round(_size(found["FromImageID"]), 3), layers=len(layers)
+        )
 
     @contextmanager
     def trial(self, image: Image, run_id: str, environment: Mapping[str, str]) -> Iterator[Trial]:
@@ -61,7 +63,7 @@ class Buildah:
         port = _free_port()
         given = {**environment, "MODEL_CI_HOST": "127.0.0.1", "MODEL_CI_PORT": str(port)}
         variables = [f"--env={name}={value}" for name, value in given.items()]
-        with _container(image.id) as container, tempfile.TemporaryFile("w+") as printed:
+        with _container(_plain(image)) as container, tempfile.TemporaryFile("w+") as printed:
             command = ["buildah", *_RUN, f"--user={USER}:{USER}", *variables, container, "--"]
             process = subprocess.Popen(
                 [*command, "python3", "-m", "model_ci.serving"], stdout=printed, stderr=subprocess.STDOUT
@@ -83,7 +85,7 @@ class Buildah:
         target = f"docker://{name.registry}/{name.path}:{tag}"
         with tempfile.TemporaryDirectory() as scratch, repository.login_file(name, login) as variables:
             told = Path(scratch) / "digest"
-            command = ["push", "--quiet", "--digestfile", str(told), *_tls(name), image.id, target]
+            command = ["push", "--quiet", "--digestfile", str(told), *_tls(name), _plain(image), target]
             said = ""
             for pause in (*_PAUSES_S, None):
                 done = _attempt(command, variables)
@@ -101,7 +103,7 @@ class Buildah:
     def scan(self, image: Image, folder: Path) -> str:
         """Write the image into a folder for syft to read."""
         place = folder / "oci"
-        _buildah("push", "--quiet", image.id, f"oci:{place}:image")
+        _buildah("push", "--quiet", _plain(image), f"oci:{place}:image")
         return f"oci-dir:{place}"
 
 
@@ -135,6 +137,11 @@ def _size(image: str) -> float:
     if done.returncode:
         raise ServiceError(f"buildah: the image's size cannot be told: {done.stderr.strip()}")
     return int(done.stdout.split()[0]) / 2**20
+
+
+def _plain(image: Image) -> str:
+    """Return an image's id as buildah takes it."""
+    return image.id.removeprefix("sha256:")
 
 
 def _tls(name: Name) -> Sequence[str]:
