@@ -115,6 +115,10 @@ def test_kmock_kserve_is_waited_for_and_read_back(cluster: Cluster) -> None:
     }
     target.apply(wanted("one", "two", 10), quietly)
     assert target.current() == wanted("one", "two", 10)
+    service = emulator.of("InferenceService")["shop-staging"]
+    service["spec"]["predictor"]["canaryTrafficPercent"] = 40  # by somebody else
+    target.cluster.apply(service)
+    assert target.current() == wanted("one", "two", 40)
 
 
 @pytest.mark.parametrize(

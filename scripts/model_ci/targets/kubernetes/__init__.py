@@ -8,7 +8,7 @@ from typing import Final
 
 from model_ci.config import Config, Environment
 from model_ci.errors import ConfigError
-from model_ci.targets.deployment import Deployment, Trial
+from model_ci.targets.deployment import Deployment, Trial, Variant
 from model_ci.targets.kubernetes import lease, network
 from model_ci.targets.kubernetes.api import Cluster, Manifest, values
 from model_ci.targets.kubernetes.manifests import Manifests, files
@@ -20,6 +20,7 @@ from model_ci.targets.kubernetes.split import counts, shares
 from model_ci.targets.kubernetes.state import State, key
 
 _REACHED_WITHIN_S: Final = 60.0
+_MANIFEST: Final = "/srv/manifest.json"
 
 
 def open(  # noqa: A001 - each target has it
@@ -96,6 +97,14 @@ class KubernetesTarget:
                 say(f"{address} does not answer yet, though the pods are ready")
                 return
             time.sleep(0.5)
+
+    def manifest(self, variant: Variant) -> bytes | None:
+        """Return the manifest inside a variant's image, None when the variant does not run."""
+        state = State.read(self.cluster, self.names)
+        for each in state.ready(variant.digest):
+            container = each["spec"]["containers"][0]["name"]
+            return self.cluster.file(each["metadata"]["name"], container, _MANIFEST)
+        return None
 
     def _manifests(self) -> Manifests:
         return Manifests(self.names, self.settings, self.cluster.offer)

@@ -121,6 +121,24 @@ class Cluster:
                 return body.decode(errors="replace")
         return ""
 
+    def file(self, pod: str, container: str, path: str) -> bytes | None:
+        """Return a file of a running container, None when it has none there."""
+        from kubernetes import client
+        from kubernetes.client.exceptions import ApiException
+        from kubernetes.stream import stream
+
+        ask = client.CoreV1Api(self.client).connect_get_namespaced_pod_exec
+        wanted = {"container": container, "command": ["cat", path], "stdout": True, "stderr": False}
+        try:
+            opened = stream(ask, pod, self.namespace, stdin=False, tty=False, _preload_content=False, **wanted)
+            opened.run_forever(timeout=_TIMEOUT_S[1])
+            code, content = opened.returncode, opened.read_all()  # reading forgets the code
+            opened.close()
+        except ApiException as error:
+            why = f"kubernetes: reading {path} of pod {pod}: {error.reason}"
+            raise ApiError(f"{why}; {_advice(error.status or 0, self.namespace)}", error.status or 0) from None
+        return content.encode() if code == 0 else None
+
     def proxied(self, pod: str, port: int, path: str, body: bytes | None) -> Answer:
         """Send a request to a pod through the API server; status 0 when it does not answer."""
         begin = time.perf_counter()

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from model_ci.targets.deployment import CHALLENGER, CHAMPION, Deployment, Variant
@@ -53,6 +53,11 @@ class State:
     def counts(self) -> dict[str, int]:
         """Return how many pods each variant's Deployment asks for."""
         return {_component(each): each["spec"].get("replicas", 1) for each in self.of("Deployment")}
+
+    def ready(self, digest: str) -> list[Manifest]:
+        """Return the pods that are ready and run an image."""
+        up = (pod for pod in self.pods if _ready(pod))
+        return [pod for pod in up if json.loads(values(pod, "metadata", "annotations", VARIANT))["digest"] == digest]
 
     def deployment(self, environment: str) -> Deployment | None:
         """Return what serves; None when nothing is behind the name that callers use."""
@@ -148,5 +153,10 @@ def _ready(pod: Manifest) -> bool:
 
 
 def _of_kserve(live: Manifest) -> Deployment:
-    """Return what was applied last, with the share of the newest revision as it is now."""
-    return Deployment.from_record(json.loads(live["metadata"]["annotations"][SHARE]))
+    """Return what was applied last, with the share that its newest revision has now."""
+    told = Deployment.from_record(json.loads(live["metadata"]["annotations"][SHARE]))
+    share = values(live, "spec", "predictor", "canaryTrafficPercent")
+    if share is None or len(told.variants) == 1:
+        return told
+    weighed = (replace(v, weight=share if v.name == CHALLENGER else 100 - share) for v in told.variants)
+    return replace(told, variants=tuple(weighed))
