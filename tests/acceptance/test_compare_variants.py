@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from model_ci import report
+
 Command = Callable[..., Any]
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -65,6 +67,8 @@ def test_a_worse_variant_is_rolled_back(tried: Any, command: Command) -> None:
     assert answer.code == 3, answer.text
     assert section(tried)["decision"] == "roll back"
     assert tried.record()["verdict"] == "failed"
+    (refusal,) = report.refusals(tried.record())
+    assert (refusal.check, refusal.message) == ("compare-variants", section(tried)["why"])
 
 
 def test_no_difference_keeps_running_until_the_end(tried: Any, command: Command) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from model_ci import report
 from model_ci.serving.metrics import Metrics
 
 Command = Callable[..., Any]
@@ -113,6 +114,7 @@ def test_a_limit_that_is_broken_or_unknown_fails(
     assert answer.code == 3, answer.text
     assert told in section(project)["why"]
     assert limit["metric"] in answer.out
+    assert [r.check for r in report.refusals(project.record())] == ["monitor"]
 
 
 def test_no_requests_are_no_good_latency(project: Any, command: Command, replicas: Replicas) -> None:

@@ -14,6 +14,7 @@ from model_ci.report.sections.evaluate import describe_gate
 Record = Mapping[str, Any]
 Path_ = tuple[str | int, ...]
 _NO: Final = ("failed", "inconclusive")
+_OF_THE_SERVICE: Final = ("compare-variants", "check-drift", "monitor")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class Refusal:
 
 
 def refusals(record: Record) -> Iterator[Refusal]:
-    """Yield each data finding and each gate that said no."""
+    """Yield each finding and each gate that said no."""
     stages = record["stages"]
     data, evaluation = stages.get("check-data", {}), stages.get("evaluate", {})
     for finding in data.get("findings", []) if data.get("verdict") == "failed" else []:
@@ -36,6 +37,16 @@ def refusals(record: Record) -> Iterator[Refusal]:
             yield Refusal(
                 check="evaluate", message=f"{describe_gate(gate)}: {gate['reason']}", path=_asked(record, gate)
             )
+    for name in _OF_THE_SERVICE:
+        section = stages.get(name, {})
+        if section.get("verdict") == "failed":
+            yield from _of_the_service(name, section)
+
+
+def _of_the_service(name: str, section: Record) -> Iterator[Refusal]:
+    found = [finding for finding in section["findings"] if finding["level"] == "failure"]
+    said = [describe_finding(finding) for finding in found] or [section["why"]]
+    return (Refusal(check=name, message=message, path=(name,)) for message in said)
 
 
 def quality(record: Record, file: str, line: Callable[[Path_], int]) -> str:
