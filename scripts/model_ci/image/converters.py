@@ -130,17 +130,16 @@ def _is_null(value: Any) -> bool:
 
 
 def _boosting(scope: Any, operator: Any, container: Any) -> None:
-    """HistGradientBoosting: the trees summed, the baseline added, and the link."""
+    """HistGradientBoosting: the trees summed, and the link; few nodes, for each costs what a tree does."""
     from onnx import TensorProto
+    from skl2onnx.common.data_types import DoubleTensorType
 
     model, graph = operator.raw_operator, _Graph(scope, container)
+    numbers = operator.inputs[0].full_name
+    if not isinstance(operator.inputs[0].type, DoubleTensorType):
+        numbers = graph.add("Cast", [numbers], to=TensorProto.DOUBLE)
     many = model.n_trees_per_iteration_
-    numbers = graph.add("Cast", [operator.inputs[0].full_name], to=TensorProto.DOUBLE)
-    summed = graph.late(
-        "TreeEnsemble", [numbers], n_targets=many, post_transform=0, aggregate_function=1, **_trees(model)
-    )
-    base = graph.constant(TensorProto.DOUBLE, [1, many], model._baseline_prediction.ravel().tolist())
-    raw = graph.add("Add", [summed, base])
+    raw = graph.late("TreeEnsemble", [numbers], n_targets=many, post_transform=0, aggregate_function=1, **_trees(model))
     if hasattr(model, "classes_"):
         _classify(model, graph, raw, operator)
     else:
@@ -155,9 +154,8 @@ def _classify(model: Any, graph: _Graph, raw: str, operator: Any) -> None:
 
     label, chances = (output.full_name for output in operator.outputs)
     if model.n_trees_per_iteration_ == 1:
-        yes = graph.add("Sigmoid", [raw])
-        no = graph.add("Sub", [graph.constant(TensorProto.DOUBLE, [1], [1.0]), yes])
-        graph.add("Concat", [no, yes], chances, axis=1)
+        both = graph.add("MatMul", [raw, graph.constant(TensorProto.DOUBLE, [1, 2], [-1.0, 1.0])])
+        graph.add("Sigmoid", [both], chances)
     else:
         graph.add("Softmax", [raw], chances, axis=1)
     best = graph.add("ArgMax", [chances], axis=1, keepdims=0)
@@ -175,10 +173,12 @@ def _trees(model: Any) -> dict[str, Any]:
     sources, categories = _sources(model)
     found: dict[str, list[Any]] = {name: [] for name in _PER_NODE}
     found |= {"leaf_targetids": [], "leaf_weights": [], "tree_roots": [], "membership_values": []}
+    base = model._baseline_prediction.ravel().tolist()
     for predictors in model._predictors:
         for target, tree in enumerate(predictors):
             found["tree_roots"].append(len(found["nodes_modes"]))
-            _Tree(tree, target, sources, categories, found).add_root()
+            _Tree(tree, (target, base[target]), sources, categories, found).add_root()
+        base = [0.0] * len(base)  # the first trees begin with it, as scikit-learn's sum does
     kinds = {
         "nodes_splits": TensorProto.DOUBLE, "leaf_weights": TensorProto.DOUBLE, "nodes_modes": TensorProto.UINT8,
         "membership_values": TensorProto.DOUBLE,
@@ -213,10 +213,10 @@ class _Tree:
     """One tree, added node by node."""
 
     def __init__(
-        self, tree: Any, target: int, sources: Sequence[int], categories: Mapping[int, Sequence[float]],
+        self, tree: Any, target: tuple[int, float], sources: Sequence[int], categories: Mapping[int, Sequence[float]],
         found: dict[str, list[Any]],
     ) -> None:  # fmt: skip
-        self.tree, self.nodes, self.target = tree, tree.nodes, target
+        self.tree, self.nodes, (self.target, self.base) = tree, tree.nodes, target
         self.sources, self.categories, self.found = sources, categories, found
 
     def add_root(self) -> None:
@@ -256,7 +256,7 @@ class _Tree:
 
     def _leaf(self, index: int) -> int:
         self.found["leaf_targetids"].append(self.target)
-        self.found["leaf_weights"].append(float(self.nodes[index]["value"]))
+        self.found["leaf_weights"].append(float(self.nodes[index]["value"]) + self.base)
         return len(self.found["leaf_weights"]) - 1
 
     def _append(self, values: Mapping[str, Any]) -> int:

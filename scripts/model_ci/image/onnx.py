@@ -83,11 +83,13 @@ def _pack(made: Any, columns: Sequence[Column]) -> None:
     if [i.name for i in graph.input] == [NUMBERS_INPUT]:
         return
     names = dict(zip([c.name for c in columns], [i.name for i in graph.input], strict=True))
-    nodes, inputs = [], []
+    nodes: list[Any] = []
+    inputs: list[Any] = []
     for packed, kind, text in ((TEXTS, TensorProto.STRING, True), (NUMBERS_INPUT, TensorProto.DOUBLE, False)):
         parts = [names[c.name] for c in columns if (c.type == "string") == text]
         if parts:
-            nodes.append(_split(made, packed, parts))
+            if not _whole(graph, packed, parts):
+                nodes.append(_split(made, packed, parts))
             inputs.append(helper.make_tensor_value_info(packed, kind, [None, len(parts)]))
     nodes += list(graph.node)
     del graph.node[:]
@@ -106,3 +108,17 @@ def _split(made: Any, packed: str, parts: Sequence[str]) -> Any:
         return helper.make_node("Split", [packed], parts, axis=1, split=ones)
     made.graph.initializer.append(helper.make_tensor(f"{packed}_split", TensorProto.INT64, [len(parts)], ones))
     return helper.make_node("Split", [packed, f"{packed}_split"], parts, axis=1)
+
+
+def _whole(graph: Any, packed: str, parts: Sequence[str]) -> bool:
+    """Where a step only puts the parts side by side again, give it the whole instead; tell whether that was so."""
+    users = [node for node in graph.node if set(parts) & set(node.input)]
+    if len(users) != 1 or users[0].op_type != "Concat" or list(users[0].input) != list(parts):
+        return False
+    made = users[0].output[0]
+    graph.node.remove(users[0])
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            if name == made:
+                node.input[place] = packed
+    return all(output.name != made for output in graph.output)

@@ -25,7 +25,9 @@ class OnnxEngine:
         if threads == 1:
             options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._outputs = [output.name for output in session.get_outputs()]
+        self._run = getattr(session, "_sess", session).run  # what it is around checks what is checked here already
         kinds = [column.type for column in signature.columns]
         self._texts = [i for i, kind in enumerate(kinds) if kind == "string"]
         self._numbers = [i for i, kind in enumerate(kinds) if kind in NUMBERS]
@@ -39,7 +41,7 @@ class OnnxEngine:
             given[NUMBERS_INPUT] = matrix([rows.values[i] for i in self._numbers], "float64")
         if self._texts:
             given[TEXTS] = matrix([_filled(rows.values[i]) for i in self._texts], object)
-        answers = self._session.run(None, given)
+        answers = self._run(self._outputs, given, None)
         labels = answers[0].ravel()
         if not self._classifies:
             return Predictions(labels=labels, probabilities=None)
