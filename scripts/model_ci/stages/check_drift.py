@@ -295,7 +295,7 @@ def _before(looked: _Looked, run: Run) -> list[dict[str, bool]]:
     for section in history.sections(looked.config, run, _HERE):
         window, reference = section.get("window") or {}, section.get("reference") or {}
         same = all(reference.get(k) == looked.reference.described[k] for k in ("kind", "name", "rows"))
-        if same and section.get("state") in ("drift", "no drift") and window.get("digest") != _digest(looked):
+        if same and section.get("state") != "broken" and window.get("digest") != _digest(looked):
             found.pop(str(window.get("digest")), None)
             found[str(window.get("digest"))] = {c["name"]: c["drifted_now"] for c in section.get("columns", ())}
     return [*found.values()]
