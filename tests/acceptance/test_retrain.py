@@ -18,7 +18,10 @@ def served(project: Project, command: Command) -> Project:
     origin = project.root.parent / "origin.git"
     subprocess.run(["git", "init", "-q", "--bare", str(origin)], check=True)
     subprocess.run(["git", "remote", "add", "origin", str(origin)], cwd=project.root, check=True)
-    project.configure(retrain={"cooldown": "1d", "budget": 2, "per": "7d", "patience": 2, "every": "30d"})
+    project.configure(
+        retrain={"cooldown": "1d", "budget": 2, "per": "7d", "patience": 2, "every": "30d"},
+        evaluate={"gates": [{"metric": "roc_auc", "min": 0.6, "max_drop": 0.1}]},
+    )
     assert command(project.root, "run").code == 0
     return project
 

@@ -15,7 +15,7 @@ from model_ci.stages import STAGES
 
 ROOT = Path(__file__).parents[2]
 ACTIONS = sorted(ROOT.glob("actions/*/action.yml"))
-TEMPLATES = sorted(ROOT.glob("gitlab/*.gitlab-ci.yml"))
+TEMPLATES = sorted(set(ROOT.glob("gitlab/*.gitlab-ci.yml")) - {ROOT / "gitlab" / "scheduled.gitlab-ci.yml"})
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
 HOSTILE = [
     "a b",
