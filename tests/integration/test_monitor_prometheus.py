@@ -61,7 +61,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     Thread(target=service.serve_forever, daemon=True).start()
     folder = tmp_path_factory.mktemp("prometheus")
     scrape = {"job_name": "shop", "static_configs": [{"targets": [f"127.0.0.1:{service.server_port}"]}]}
-    settings = {"global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"}, "scrape_configs": [scrape]}
+    settings = {"global": {"scrape_interval": "500ms", "scrape_timeout": "500ms"}, "scrape_configs": [scrape]}
     (folder / "prometheus.yml").write_text(json.dumps(settings))  # JSON is YAML
     log = folder / "log"
     with log.open("w") as handle:
@@ -72,7 +72,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         )  # fmt: skip
     try:
         found = Watched(f"http://127.0.0.1:{service.server_port}/metrics", _address(process, log))
-        _wait(lambda: _seen(found.prometheus) >= 10)
+        _wait(lambda: _seen(found.prometheus) >= 6)
         yield found
     finally:
         process.terminate()
@@ -106,7 +106,7 @@ def _seen(url: str) -> float:
 
 
 def _wait(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while not condition():
         assert time.monotonic() < end, "it did not come up"
         time.sleep(0.1)
@@ -125,7 +125,7 @@ def test_prometheus_tells_what_the_service_itself_does(project: Any, command: Co
     told = {w["source"]: w["figures"] for w in section(project)["windows"]}
     theirs, ours = told["prometheus"], told["endpoints"]
     assert ours["error_rate"] == pytest.approx(0.2)
-    assert theirs["error_rate"] == pytest.approx(0.2, abs=0.02)
+    assert theirs["error_rate"] == pytest.approx(0.2, abs=0.05)
     for name in (
         "latency_mean_ms",
         "latency_p50_ms",
@@ -136,7 +136,7 @@ def test_prometheus_tells_what_the_service_itself_does(project: Any, command: Co
     ):
         assert theirs[name] == pytest.approx(ours[name], rel=0.01), name
     assert (theirs["cold_start_s"], theirs["load_s"], theirs["replicas"]) == (3.0, 0.5, 1)
-    assert theirs["requests"] > 100
+    assert theirs["requests"] >= 60
     assert theirs["utilisation"] == pytest.approx(theirs["requests_per_second"] * 0.003, rel=0.05)
     states = {(limit["metric"], limit["source"]): limit["state"] for limit in section(project)["limits"]}
     assert states == {
