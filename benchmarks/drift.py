@@ -126,17 +126,23 @@ def compare(rows: int, times: int) -> list[str]:
                 if settings:
                     configure(folder, *settings)
                 found[way].append(measure(folder, script))
-        best = {way: (sorted(f[0] for f in each)[len(each) // 2], max(f[1] for f in each)) for way, each in found.items()}
+        best = {
+            way: (sorted(f[0] for f in each)[len(each) // 2], max(f[1] for f in each)) for way, each in found.items()
+        }
         peer = best.get("evidently", best["reading"])[0]
         for way, (cpu, memory) in best.items():
-            print(f"{rows:>11,}  {way:<10} {cpu:8.2f} s CPU  {memory:7.0f} MB  {cpu / peer:7.3f} of {'Evidently' if rows < LARGE else 'reading'}")
+            print(
+                f"{rows:>11,}  {way:<10} {cpu:8.2f} s CPU  {memory:7.0f} MB  {cpu / peer:7.3f} of {'Evidently' if rows < LARGE else 'reading'}"
+            )
         newest = max((folder / ".model-ci" / "runs").iterdir())
         section = json.loads((newest / "run.json").read_text())["stages"]["check-drift"]
         if {c["name"] for c in section["columns"] if c["drifted"]} != {"n0", "n1", "n2"}:
             missed.append(f"{rows}: the columns that were moved are not those that drifted")
         for way in ("table", "profile", "exact"):
             if rows in BARS and best[way][0] > BARS[rows] * peer:
-                missed.append(f"{rows}: {way} took {best[way][0] / peer:.3f} of Evidently's CPU, the bar is {BARS[rows]:.3f}")
+                missed.append(
+                    f"{rows}: {way} took {best[way][0] / peer:.3f} of Evidently's CPU, the bar is {BARS[rows]:.3f}"
+                )
         if rows >= LARGE and best["profile"][0] > READING_BAR * peer:
             missed.append(f"{rows}: {best['profile'][0] / peer:.1f} times reading, the bar is {READING_BAR}")
         if rows >= LARGE and best["profile"][1] > MEMORY_BAR_MB:

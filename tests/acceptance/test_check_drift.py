@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from model_ci.report import html
 from tests.conftest import write_rows
 
 Command = Callable[..., Any]
@@ -60,7 +61,7 @@ def test_a_column_that_moves_drifts(watched: Any, command: Command) -> None:
     assert column(watched, "size")["score"] == pytest.approx(1, abs=0.2)
     assert column(watched, "kind")["categories"]["new"] == ["d"]
     assert column(watched, "kind")["categories"]["vanished"] == ["c"]
-    page = (watched.root / ".model-ci" / "reports" / "report.html").read_text()
+    page = html(watched.record())
     assert page.count('<svg class="distribution no"') == 2
     assert "gone: c" in answer.out
 
@@ -196,7 +197,7 @@ def test_a_registered_model_brings_its_profile(project: Any, command: Command) -
     """The model's answers drift by the prediction log, without any training data."""
     assert command(project.root, "run", "--stages", "train,evaluate,register").code == 0
     (project.root / "data.csv").unlink()
-    draw, lines = random.Random(3), []
+    draw, lines = random.Random(4), []
     for i in range(200):
         line = {
             "time": (datetime(2025, 1, 1, tzinfo=UTC) + timedelta(minutes=i)).isoformat(timespec="milliseconds"),
