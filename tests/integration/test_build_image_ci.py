@@ -58,7 +58,7 @@ def test_an_action_builds_the_image(github: GitHub, consumer: Callable[..., Path
     text = "\n".join(f"            {line}" for line in lines(settings))
     outcome = github.run(consumer(workflow=WORKFLOW.replace("SETTINGS", text)), "model.yml", timeout_s=900)
     assert outcome.exit == 0, outcome.output
-    outputs = outcome.jobs["image"].outputs
+    outputs = outcome.jobs["image/image"].outputs
     assert outputs["verdict"] == "passed"
     assert outputs["digest"] == pushed(settings, "v1") == pushed(settings, "champion")
     assert outputs["image"] == f"{settings['repository']}@{outputs['digest']}"
