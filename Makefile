@@ -38,7 +38,7 @@ lint: setup ## Check the code, the shell scripts, the workflows, the templates a
 	check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml example-project/.gitlab-ci.yml
 	check-jsonschema --check-metaschema schemas/*.json
 	python -m tests.ci.lint_templates gitlab/*.gitlab-ci.yml
-	cog --check -P -I scripts README.md
+	cog --check -P -I scripts README.md docs/options.md
 
 bench: .venv/.complete ## Measure against a bare script and against libraries called by hand, side by side
 	python benchmarks/pipeline.py
@@ -47,8 +47,8 @@ bench: .venv/.complete ## Measure against a bare script and against libraries ca
 	python benchmarks/explain.py
 	python benchmarks/image.py
 
-readme: .venv/.complete ## Fill the generated parts of the README
-	cog -r -P -I scripts README.md
+readme: .venv/.complete ## Fill the generated parts of the README and the docs
+	cog -r -P -I scripts README.md docs/options.md
 
 constraints: .venv/.complete ## Pin what pyproject.toml asks for, for all platforms, by hash
 	uv pip compile pyproject.toml --quiet --universal --extra all --extra s3 --extra dask --extra drift-report --group dev --generate-hashes \

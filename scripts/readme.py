@@ -1,4 +1,4 @@
-"""Fills the README's generated parts: files as they are, tables from the schema and the stages. Run by `cog`."""
+"""Fills the generated parts of the README and the docs: files as they are, tables from the schema and the stages. Run by `cog`."""
 
 import json
 from pathlib import Path
@@ -14,13 +14,13 @@ def file(name: str, language: str) -> None:
     print(f"\n```{language}\n{(ROOT / name).read_text(encoding='utf-8').rstrip()}\n```\n")
 
 
-def stages() -> None:
-    """Print the table of stages."""
+def stages(line: str) -> None:
+    """Print the table of a line's stages."""
     print("\n| stage | does | needs | in a pull request | can say no |\n|---|---|---|---|---|")
     for stage in STAGES.values():
-        needs = ", ".join(stage.needs) or "-"
-        no = "yes" if stage.judges else "-"
-        print(f"| `{stage.name}` | {stage.does} | {needs} | {'left out' if stage.writes else 'runs'} | {no} |")
+        if stage.line == line:
+            needs, no = ", ".join(stage.needs) or "-", "yes" if stage.judges else "-"
+            print(f"| `{stage.name}` | {stage.does} | {needs} | {'left out' if stage.writes else 'runs'} | {no} |")
     print()
 
 

@@ -31,7 +31,7 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
     """Build the parser; only the `chosen` command is imported and declares its options."""
     parser = argparse.ArgumentParser(
         prog="model-ci",
-        description="From a commit to a gated, registered, recorded model.",
+        description="From a commit to a monitored service, and back to training when the world changes.",
         epilog="Exit codes: 0 yes, 1 a bug, 2 configuration, 3 the verdict is no, 4 your code failed, "
         "5 an outside service refused, 130 interrupted.",
         allow_abbrev=False,
