@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import Project
-from tests.targets.docker_service import BALANCER, MANIFEST, the_images  # noqa: F401 - a fixture
+from tests.targets.docker_service import BALANCER, MANIFEST, ended, the_images  # noqa: F401 - a fixture
 from tests.targets.load import Load, connect, post
 
 from model_ci import config as configuration
@@ -223,12 +223,14 @@ def shop_dies(shop: Shop, order: tuple[str, ...], steps: int) -> bool:
     """Give the order in a process of its own that is killed after so many steps; tell whether it got to its end."""
     child = os.fork()
     if child:
-        return os.waitpid(child, 0)[1] == 0
+        return ended(child)
     try:
         left = iter(range(steps))
         for owner, name in STEPS:
             setattr(owner, name, _dying(getattr(owner, name), left))
-        os._exit(shop(*order).code)
+        answer = shop(*order)
+        print(answer.text)
+        os._exit(answer.code)
     except BaseException:
         os._exit(1)
 

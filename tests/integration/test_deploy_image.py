@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.image.shop import Shop, a_shop, a_trained_shop  # noqa: F401 - fixtures
 from tests.targets.docker_service import BALANCER, the_images  # noqa: F401 - a fixture
-from tests.targets.load import connect
+from tests.targets.load import Load, connect
 
 from model_ci import config as configuration
 from model_ci.targets import open_target
@@ -57,6 +57,16 @@ def test_what_was_built_serves_by_its_digest_and_logs(served: tuple[Shop, list[s
         assert (answer.status, answer.headers["X-Model-Variant"]) == (200, "champion")
         assert answer.headers["X-Model-Version"] == section["version"]
         assert body["predictions"] == probe["outputs"][:2]
+
+    one = {"columns": probe["inputs"]["columns"], "data": probe["inputs"]["data"][:1]}
+    with Load(section["address"], body=json.dumps({"dataframe_split": one})) as load:
+        load.until(100)
+        changed = "--set=deploy.environments.staging.docker.variables={MODEL_CI_THREADS: '1'}"
+        shop.model_ci("deploy", *settings, changed)  # both replicas are replaced
+        load.until(100)
+    assert load.failures == []
+    assert len([step for step in shop.record()["stages"]["deploy"]["steps"] if step.startswith("stops")]) == 2
+
     open_target(loaded(shop, settings), "staging").remove()  # what is stopped writes down what it has
     read = docker_engine.client.containers.run(
         docker_engine.base, ["sh", "-c", "cat /log/*.jsonl"], volumes={volume: {"bind": "/log"}}, remove=True

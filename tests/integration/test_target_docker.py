@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.targets.docker_service import Place, a_place, the_images  # noqa: F401 - fixtures
+from tests.targets.docker_service import Place, a_place, ended, the_images  # noqa: F401 - fixtures
 from tests.targets.load import Load, connect, post
 
 from model_ci.errors import ServiceError
@@ -238,7 +238,7 @@ def apply_and_die(place: Place, wanted: Deployment, steps: int) -> bool:
     """Apply in a process of its own that is killed after so many steps; tell whether it got to its end."""
     child = os.fork()
     if child:
-        return os.waitpid(child, 0)[1] == 0
+        return ended(child)
     try:
         left = iter(range(steps))
         for owner, name in STEPS:

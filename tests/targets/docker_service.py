@@ -1,6 +1,7 @@
 """An environment on the machine's Docker engine, and images of a tiny service in all the ways it can be bad."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,6 +88,15 @@ class Place:
             container.remove(force=True, v=True)
         for network in client.networks.list(filters={"label": f"model-ci.model={self.name}"}):
             network.remove()
+
+
+def ended(child: int) -> bool:
+    """Wait for a process; tell whether it got to its end, as opposed to being killed."""
+    status = os.waitpid(child, 0)[1]
+    if os.WIFSIGNALED(status):
+        return False
+    assert os.WEXITSTATUS(status) == 0, "it neither got to its end nor was killed"
+    return True
 
 
 @pytest.fixture(name="place")
