@@ -21,12 +21,12 @@ def blocks(section: Record) -> Iterator[Block]:
     """Say whether today's rows are like those of the training, then show the columns that matter."""
     window, reference = section["window"], section["reference"]
     words = {
-        "drift": "Drift",
-        "no drift": "No drift",
-        "not judged": "Drift was not judged",
-        "broken": "The rows are broken",
+        "drift": "",
+        "no drift": "No drift: ",
+        "not judged": "Drift was not judged: ",
+        "broken": "The rows are broken: ",
     }
-    yield Paragraph(text=f"{words[section['state']]}: {section['why']}.", essential=True)
+    yield Paragraph(text=sentence(words[section["state"]] + section["why"]), essential=True)
     span = f" from {_day(window['first'])} to {_day(window['last'])}" if window["first"] is not None else ""
     yield Paragraph(
         text=f"{number(window['rows'])} rows{span}, compared with {reference['name']} ({number(reference['rows'])} rows)."
@@ -39,7 +39,7 @@ def blocks(section: Record) -> Iterator[Block]:
         told = "can" if joint["drifted"] else "cannot"
         yield Paragraph(
             text=f"A classifier {told} tell the rows from the reference's: area under the curve {number(joint['auc'])}, "
-            f"p {number(joint['p_value'])}, of {number(joint['rows'][1])} rows."
+            f"p {_chance(joint['p_value'])}, of {number(joint['rows'][1])} rows."
         )
     moved = [c for c in section["columns"] if c["drifted"] or c["drifted_now"]]
     others = [c for c in section["columns"] if not (c["drifted"] or c["drifted_now"])]
@@ -74,10 +74,14 @@ def _row(column: Record) -> list[str]:
         percent(column["importance"]),
         f"{number(column['score'])} {column['method'].replace('_', '-')}",
         f"{column['threshold']:g}",
-        number(p_value),
+        _chance(p_value),
         absent,
         _result(column),
     ]
+
+
+def _chance(p_value: float | None) -> str:
+    return "<0.0001" if p_value is not None and p_value < 0.0001 else number(p_value)
 
 
 def _result(column: Record) -> str:
