@@ -45,6 +45,7 @@ bench: .venv/.complete ## Measure against a bare script and against libraries ca
 	python benchmarks/check_data.py
 	python benchmarks/bootstrap.py
 	python benchmarks/explain.py
+	python benchmarks/serving.py
 	python benchmarks/image.py
 
 readme: .venv/.complete ## Fill the generated parts of the README and the docs
