@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from model_ci import report
+from model_ci.report.content import _in_a_word
 
 HOSTILE = "<img src=x onerror=alert(1)> | `code` [a](javascript:x) @team #7 \n## forged"
 
@@ -60,3 +61,17 @@ def test_text_for_eyes_has_color_and_the_same_words(record: dict[str, Any]) -> N
     text = report.text(record, color=True, width=200)
     assert "\x1b[" in text
     assert "There is no champion yet" in text
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "told"),
+    [
+        ({"check-drift": "failed", "monitor": "passed"}, "check-drift said no"),
+        ({"check-drift": "passed", "monitor": "passed", "record": "done"}, "check-drift, monitor passed"),
+        ({"retrain": "done"}, "nothing was judged"),
+    ],
+)
+def test_a_report_on_a_service_is_headed_by_what_said_no(verdicts: dict[str, str], told: str) -> None:
+    stages = {name: {"verdict": verdict} for name, verdict in verdicts.items()}
+    verdict = next((v for v in ("failed", "passed") if v in verdicts.values()), "not judged")
+    assert _in_a_word({"line": "operation", "stages": stages, "verdict": verdict}) == told

@@ -14,12 +14,25 @@ def content(record: Record) -> list[Block]:
     """Return the report's blocks in their order."""
     stages = record["stages"]
     blocks: list[Block] = [
-        Heading(state=record["verdict"], text=f"{record['model']['name']}: {_WORDS[record['verdict']]}"),
+        Heading(state=record["verdict"], text=f"{record['model']['name']}: {_in_a_word(record)}"),
     ]
     for name, section in stages.items():
         if name not in SILENT:
             blocks += import_module(f"model_ci.report.sections.{name.replace('-', '_')}").blocks(section)
     return [*blocks, _stages(stages), _facts(record)]
+
+
+def _in_a_word(record: Record) -> str:
+    """Say what became of the model, or which checks of its service said no."""
+    if record["line"] == "model":
+        return _WORDS[record["verdict"]]
+    said = [name for name, section in record["stages"].items() if section["verdict"] == record["verdict"]]
+    match record["verdict"]:
+        case "failed":
+            return f"{', '.join(said)} said no"
+        case "passed":
+            return f"{', '.join(said)} passed"
+    return "nothing was judged"
 
 
 def _stages(stages: Mapping[str, Record]) -> Table:
