@@ -93,3 +93,16 @@ def test_the_same_as_evidently(
         ours = found[name]
         assert (ours["method"], ours["threshold"], ours["drifted"]) == (how, threshold, far), name
         assert ours["score"] == pytest.approx(score, rel=1e-9, abs=1e-9), name
+
+
+def test_its_own_page_is_left_beside_the_record(project: Any, command: Command) -> None:
+    root: Path = project.root
+    for name, seed in (("before", 1), ("now", 2)):
+        table(400, seed, 0.5 * seed - 0.5).assign(none=np.nan).to_parquet(root / f"{name}.parquet")
+    settings = {"rows": "now.parquet", "reference": "before.parquet", "evidently_report": True, "report_rows": 200}
+    project.configure(data={"time_column": None}, check_drift=settings)
+    answer = command(root, "check-drift")
+    assert answer.code == 3, answer.text
+    page = project.runs()[-1] / "drift" / "evidently.html"
+    assert page.name in project.record()["stages"]["check-drift"]["files"]
+    assert "normal" in page.read_text()
