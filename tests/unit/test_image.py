@@ -12,8 +12,9 @@ from tests.image.registries import Answer, Registry, registry
 from model_ci import config as configuration
 from model_ci.config import BuildImage
 from model_ci.errors import ConfigError, ServiceError
-from model_ci.image import context, lock, provenance, repository, trial
+from model_ci.image import context, lock, provenance, repository, signature, trial
 from model_ci.image.repository import Login, Name, Repository
+from model_ci.stages import build_image
 
 SMALLEST = (Path(__file__).parents[1] / "examples" / "valid" / "smallest" / "model-ci.yaml").read_text()
 LOGIN = Login(user="robot", password="secret")
@@ -222,3 +223,55 @@ def test_labels_leave_out_what_is_not_known() -> None:
     found = provenance.labels(record, None, base, {"digest": "m", "engine": "onnx"})
     assert found["io.github.model-ci.run"] == "r"
     assert {"org.opencontainers.image.revision", "org.opencontainers.image.version"}.isdisjoint(found)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"repository": "ghcr.io/acme/shop:1"}, "has a tag or digest"),
+        ({"repository": "ghcr.io/Acme/shop"}, "is no image's name"),
+        ({"signature": {"keyless": True}}, "an image that is not pushed cannot be signed"),
+        (
+            {"repository": "ghcr.io/acme/shop", "signature": {"key": "NO_SUCH_KEY"}},
+            "the environment has no NO_SUCH_KEY",
+        ),
+    ],
+)
+def test_what_would_fail_later_is_said_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], why: str
+) -> None:
+    monkeypatch.setattr(signature, "_program", lambda: "cosign")
+    file = tmp_path / "model-ci.yaml"
+    file.write_text(SMALLEST)
+    with pytest.raises(ConfigError, match=why):
+        build_image.check(configuration.load(file, [f"build-image.{n}={json.dumps(v)}" for n, v in given.items()]))
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_an_image_that_was_not_tried_is_a_no_unless_that_is_allowed(tmp_path: Path, allowed: bool) -> None:
+    tried = {"smoke": None, "parity": None, "trouble": "buildah run: not permitted", "gates": []}
+    verdict, why = build_image._verdict(settings(tmp_path, allow_untried=allowed), tried)
+    assert verdict == ("passed" if allowed else "failed")
+    assert "not permitted" in why
+    late = {**tried, "gates": [{"gate": "max_cold_start_s", "limit": 1.0, "value": None, "state": "failed"}]}
+    assert build_image._verdict(settings(tmp_path, allow_untried=allowed), late)[0] == "failed"
+
+
+def test_what_started_but_did_not_answer_is_a_no_even_where_untried_images_are_allowed(tmp_path: Path) -> None:
+    tried = {"smoke": {"rows": 32}, "parity": None, "trouble": "not ready within 1 s", "gates": []}
+    assert build_image._verdict(settings(tmp_path, allow_untried=True), tried)[0] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "again"),
+    [
+        ("unauthorized: authentication required", 401, False),
+        ("denied: requested access to the resource is denied", 403, False),
+        ("received unexpected HTTP status: 503 Service Unavailable", 503, True),
+        ("dial tcp: lookup registry.example: no such host", 0, False),
+        ("net/http: TLS handshake timeout", None, True),
+        ("name unknown: repository not found", 404, False),
+    ],
+)
+def test_a_builders_complaint_is_understood(said: str, status: int | None, again: bool) -> None:
+    assert (repository.status(said), repository.transient(said)) == (status, again)

@@ -69,7 +69,13 @@ class Buildah:
                 [*command, "python3", "-m", "model_ci.serving"], stdout=printed, stderr=subprocess.STDOUT
             )
             try:
-                yield Trial(host="127.0.0.1", port=port, isolation="chroot", read_only=False)
+                yield Trial(
+                    host="127.0.0.1",
+                    port=port,
+                    isolation="chroot",
+                    read_only=False,
+                    alive=lambda: process.poll() is None,
+                )
             finally:
                 _end(process)
                 printed.seek(0)

@@ -1,6 +1,6 @@
 """What makes images: one small protocol, for Docker's engine and for buildah, which needs none."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,6 @@ from model_ci.image.repository import Login, Name
 
 TRIAL: Final = "model-ci.trial"  # the label of a container that is only tried
 ARCHITECTURES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-# How a service is tried: as locked up as it will be.
 ASK_PYTHON: Final = ("-c", "import platform, sys; print('%d.%d' % sys.version_info[:2], platform.machine())")
 
 
@@ -27,12 +26,13 @@ class Image:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """A service on trial: where it listens, how it is locked up, what it printed."""
+    """A service on trial: where it listens, how it is locked up, whether it still runs."""
 
     host: str
     port: int
     isolation: str
     read_only: bool
+    alive: Callable[[], bool]
 
 
 class Builder(Protocol):

@@ -103,7 +103,13 @@ class Docker:
                 container.start()
                 port = self._port(container)
             self._tried = container
-            yield Trial_(host=remote or "127.0.0.1", port=port, isolation="docker", read_only=True)
+            yield Trial_(
+                host=remote or "127.0.0.1",
+                port=port,
+                isolation="docker",
+                read_only=True,
+                alive=lambda: _runs(container),
+            )
         finally:
             self._words = self._said(container)
             container.remove(force=True, v=True)
@@ -201,6 +207,12 @@ def translated(doing: str) -> Iterator[None]:
         ) from None
     except (DockerException, RequestException) as error:
         raise ServiceError(f"docker: {doing}: {error}; see that the engine runs, and that you may use it") from None
+
+
+def _runs(container: Any) -> bool:
+    with translated("looking at the service"):
+        container.reload()
+    return bool(container.status == "running")
 
 
 def _tail(log: Any) -> str:

@@ -4,7 +4,7 @@ import http.client
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,10 +45,10 @@ class Service:
         self.host, self.port = host, port
         self._connection = self._connect()
 
-    def wait(self, since: float, timeout_s: float) -> float:
+    def wait(self, since: float, timeout_s: float, alive: Callable[[], bool]) -> float:
         """Wait until it says that it is ready; return the seconds from `since`, of the monotonic clock.
 
-        Raises ServiceError when it is not ready in time.
+        Raises ServiceError when it is not ready in time, or ends.
         """
         said = "no answer"
         while time.monotonic() - since < timeout_s:
@@ -61,6 +61,8 @@ class Service:
                 said = f"{status} {body.decode(errors='replace')[:200]}"
             if status == 200:
                 return time.monotonic() - since
+            if not alive():
+                raise ServiceError("the service ended before it was ready")
             time.sleep(_POLL_S)
         raise ServiceError(f"the service was not ready within {timeout_s:g} s: {said}")
 

@@ -140,7 +140,7 @@ def _try(config: Config, run: Run, builder: "Builder", image: "Image", bundle: "
         with builder.trial(image, run.id, {"MODEL_CI_VARIANT": "trial"}) as there:
             smoke = {"isolation": there.isolation, "read_only": there.read_only, "rows": len(rows)}
             service = trial.Service(there.host, there.port)
-            service.wait(begin, settings.timeout_s)
+            service.wait(begin, settings.timeout_s, there.alive)
             answer = service.predict(columns, rows)
             smoke["cold_start_s"] = round(time.monotonic() - begin, 3)
             compared = trial.compare(answer, probe, labels=config.model.task != "regression")
