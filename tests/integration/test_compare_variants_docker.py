@@ -21,6 +21,13 @@ def test_a_worse_challenger_is_taken_away_and_a_better_one_promoted_once(shop: S
     assert shop.serves("staging") == {"1": 50, "2": 50}
 
     served = {"champion": "1", "challenger": "2"}
+    run_test(shop.project.root, users=60, versions=served)
+    undecided = ("--set", "compare-variants.act=false", "--set", "promote.to=staging")
+    answer = shop("run", "--stages", "compare-variants,promote", *undecided)
+    assert answer.code == 3, answer.text
+    assert "compare-variants: it decided: keep running" in answer.out
+    assert shop.serves("staging") == {"1": 50, "2": 50}
+
     run_test(shop.project.root, better=-0.15, versions=served)
     answer = shop("compare-variants")
     assert answer.code == 3, answer.text

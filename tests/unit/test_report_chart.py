@@ -13,7 +13,7 @@ CHART = Chart(title="Share", labels=["age", "size"], values=[0.75, 0.25], before
 
 def test_mermaid_has_every_value_and_the_champions() -> None:
     assert mermaid(CHART).splitlines()[1:-1] == [
-        "xychart-beta horizontal", '  title "Share"', '  x-axis ["age", "size"]', "  bar [0.75, 0.25]", "  line [0.5, 0.5]",
+        "xychart-beta horizontal", '  title "Share"', '  x-axis ["age", "size"]', "  y-axis 0 --> 0.75", "  bar [0.75, 0.25]", "  line [0.5, 0.5]",
     ]  # fmt: skip
 
 
@@ -27,7 +27,7 @@ def test_a_champion_that_knows_not_every_column_is_left_out_of_mermaid_alone() -
 def test_a_name_cannot_break_out(label: str) -> None:
     chart = Chart(title=label, labels=[label], values=[1.0])
     lines = mermaid(chart).splitlines()
-    assert (len(lines), lines[0], lines[-1]) == (6, "```mermaid", "```")
+    assert (len(lines), lines[0], lines[-1]) == (7, "```mermaid", "```")
     assert not set('"`[]{}<>#') & set(lines[3].removeprefix('  x-axis ["').removesuffix('"]'))
     drawn = ET.fromstring(svg(chart))
     assert {element.tag for element in drawn.iter()} == {"svg", "title", "text", "rect"}

@@ -50,7 +50,15 @@ class Change:
         where = ci.context()
         branch = where.branch if where.in_ci else self.run.record["code"]["branch"]
         claim = policy.Claim(variant=wish.subject, passed=wish.passed, branch=branch, where=where)
-        return policy.judge(self.config, self.environment, claim)
+        return [*policy.judge(self.config, self.environment, claim), *self._tested(wish)]
+
+    def _tested(self, wish: Wish) -> list[Rule]:
+        """Hold a promotion to the test of variants that the same run made, where it made one."""
+        tested = self.run.section("compare-variants")
+        if tested is None or wish.action != "promote":
+            return []
+        decision = tested["decision"]
+        return [Rule(rule="compare-variants", holds=decision == "promote", why=f"it decided: {decision}")]
 
     def make(self, wish: Callable[[Deployment | None], Wish]) -> dict[str, Any]:
         """Make it, alone in the environment; return the section, with `failed` where it was refused or taken back."""

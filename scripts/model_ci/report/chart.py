@@ -25,6 +25,7 @@ def mermaid(chart: Chart) -> str:
         "xychart-beta horizontal",
         f'  title "{_UNSAFE.sub("_", chart.title)}"',
         f"  x-axis [{labels}]",
+        f"  y-axis 0 --> {_most(chart):.4g}",
         f"  bar [{values}]",
     ]
     if all(value is not None for value in chart.before) and chart.before:
@@ -36,7 +37,7 @@ def svg(chart: Chart) -> str:
     """Return the chart as inline SVG; a thin line in a row is the value before."""
     if not _can_be_drawn(chart):
         return ""
-    most = max([*chart.values, *(value or 0 for value in chart.before)]) or 1.0
+    most = _most(chart)
     room = _WIDTH - _NAMES - 60
     rows = [
         _row(chart, i, f"{value / most * room:.1f}", before)
@@ -47,6 +48,10 @@ def svg(chart: Chart) -> str:
         f'<svg class="chart" viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(chart.title)}">'
         f"<title>{escape(chart.title)}</title>{''.join(rows)}</svg>"
     )
+
+
+def _most(chart: Chart) -> float:
+    return max([*chart.values, *(value or 0 for value in chart.before)]) or 1.0
 
 
 def _before(chart: Chart, unit: float) -> list[float | None]:
