@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint bench readme constraints clean
+.PHONY: help setup demo year test lint bench readme constraints clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -21,6 +21,9 @@ setup: .venv/.complete .tools/.complete ## Install what the development needs
 
 demo: .venv/.complete ## Run the pipeline on the example project, three months of real flights
 	python example-project/demo.py
+
+year: .venv/.complete ## Live through a year of flights: drift, retraining, refusals, and what came of them
+	python example-project/year.py
 
 test: setup ## Run all tests
 	.ci/setup engine || [ "$$MODEL_CI_REQUIRE_ALL" != 1 ]

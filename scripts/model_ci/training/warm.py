@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ConfigError
-from model_ci.training import binned
+from model_ci.training import boosting
 from model_ci.training.continuing import Pair, last
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def go_on(both: Pair, rows: "pd.DataFrame", answers: "pd.Series[Any]", add: int 
         estimator.set_params(**{count: had + added})
         record = {"had": had, "added": added}
     estimator.set_params(warm_start=True)
-    with binned.kept(estimator):
+    with boosting.going_on(estimator):
         estimator.fit(both.prepared(rows), answers)
     return both.joined(estimator), record
 

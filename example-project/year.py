@@ -1,0 +1,250 @@
+"""A year of flights: month after month arrives, is looked at, and the model is trained again, or not.
+
+April to December 2013, one after the other, through model-ci's own commands: the service's champion answers a month's
+flights; `check-drift`, `monitor` and `retrain` look at them once the month is over; where `retrain` says so, the pipeline
+runs, and its gates say whether the new model takes over. Beside it: a model that is never trained again, and one that is
+trained again each month and asked no question. With --methods: each kind of window and each way to train, month by month.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+HERE: Final = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import pandas as pd  # noqa: E402
+from months import NOT_FEATURES, auc, fit, months  # noqa: E402
+
+from model_ci.__main__ import exit_code  # noqa: E402
+
+FIRST: Final = 4  # the first month that the service answers
+METHODS: Final = {
+    "all before": [],
+    "fixed, 90 days": ["data.window={kind: fixed, last: 90d}"],
+    "dynamic": ["data.window={kind: dynamic}"],
+    "sample of 5,000, stratified": ["data.window={sample: {rows: 5000}}"],
+    "sample of 5,000, decayed by 60 days": ["data.window={sample: {rows: 5000, by: decayed, half_life: 60d}}"],
+    "sample of 5,000, reservoir": ["data.window={sample: {rows: 5000, by: reservoir}}"],
+    "warm start, 25 trees a month": ["train.mode=warm_start"],
+    "online, linear": [
+        "train.mode=online", "train.entrypoint=flights.linear:build", "train.parameters={alpha: 0.001}",
+    ],
+    "from scratch, linear": ["train.entrypoint=flights.linear:build", "train.parameters={alpha: 0.001}"],
+}  # fmt: skip
+FOLLOWS: Final = {"dynamic", "warm start, 25 trees a month", "online, linear"}  # depend on the champion
+# The project's own, but for the latency, which tells of the machine that this runs on.
+GATES: Final = ["--set", "evaluate.gates=[{metric: roc_auc, min: 0.6, max_drop: 0.01}]"]
+OPERATION: Final = """
+check-drift: {rows: "data/*.parquet", min_rows: 1000}
+monitor:
+  predictions: service/log.jsonl
+  outcomes: service/outcomes.csv
+  quality:
+    window: 28d
+    gates:
+      - {metric: roc_auc, min: 0.68}
+retrain: {cooldown: 20d, budget: 2, per: 60d, patience: 3, interval: 31d}
+"""
+
+
+class Project:
+    """A copy of this folder as a repository of its own, which model-ci works in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("data", "*.md", "__pycache__", ".*"))
+        (folder / "data").mkdir()
+        (folder / "service").mkdir()
+        with (folder / "model-ci.yaml").open("a") as file:
+            file.write(OPERATION)
+        (folder / ".gitignore").write_text(".model-ci/\n__pycache__/\ndata/\nservice/\n")
+        for command in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "Begin"]):
+            identity = ["-c", "user.name=Year", "-c", "user.email=year@example.com"]
+            subprocess.run(["git", *identity, *command], cwd=folder, check=True)
+        for month in range(1, FIRST):
+            self.arrives(month)
+
+    def arrives(self, month: int) -> None:
+        """Put a month's flights where the data is."""
+        name = f"flights-2013-{month:02}.parquet"
+        shutil.copyfile(HERE / "data" / name, self.root / "data" / name)
+
+    def call(self, *arguments: str, allowed: tuple[int, ...] = (0, 3)) -> dict[str, Any]:
+        """Run model-ci and return the newest run's record."""
+        said, place = io.StringIO(), Path.cwd()
+        os.chdir(self.root)
+        try:
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+                code = exit_code(list(arguments))
+        finally:
+            os.chdir(place)
+        if code not in allowed:
+            raise SystemExit(f"model-ci {' '.join(arguments)} ended with {code}:\n{said.getvalue()}")
+        return self.newest()
+
+    def newest(self) -> dict[str, Any]:
+        """Return the newest record."""
+        return json.loads((max((self.root / ".model-ci" / "runs").iterdir()) / "run.json").read_text())  # type: ignore[no-any-return]
+
+    def model(self, run_id: str) -> Any:
+        """Load what a run trained."""
+        import mlflow.sklearn
+
+        folder = self.root / ".model-ci" / "runs" / run_id / "model"
+        return mlflow.sklearn.load_model(str(folder))
+
+    def serve(self, month: int, model: Any) -> None:
+        """Leave the log of a service that answered a month's flights, and what came of them."""
+        flights = months(month, month).sort_values("scheduled")
+        inputs = flights.drop(columns=NOT_FEATURES)
+        said, chances = model.predict(inputs), model.predict_proba(inputs)
+        rows = json.loads(inputs.to_json(orient="values"))
+        with (self.root / "service" / "log.jsonl").open("w") as log:
+            for i, moment in enumerate(flights.scheduled):
+                line = {
+                    "time": moment.isoformat() + "+00:00", "request_id": f"{month}-{i}", "variant": "champion",
+                    "columns": list(inputs.columns), "inputs": [rows[i]], "outputs": [int(said[i])],
+                    "probabilities": [chances[i].tolist()], "duration_ms": 1.0,
+                }  # fmt: skip
+                log.write(json.dumps(line) + "\n")
+        outcomes = pd.DataFrame({"request_id": [f"{month}-{i}" for i in range(len(flights))], "late": flights.late})
+        outcomes.to_csv(self.root / "service" / "outcomes.csv", index=False)
+
+
+def main() -> int:
+    """Live through the year, print the table, and draw it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=HERE.parent / "demo" / "year", help="scratch folder, made anew")
+    parser.add_argument("--last", type=int, default=12, help="last month, 4 to 12")
+    parser.add_argument("--methods", action="store_true", help="the windows and ways to train instead")
+    arguments = parser.parse_args()
+    for name in [n for n in os.environ if n.startswith(("GITHUB_", "GITLAB_", "CI_", "MLFLOW_"))]:
+        del os.environ[name]
+    started = time.monotonic()
+    if arguments.methods:
+        told = methods(arguments.folder.resolve(), arguments.last)
+        print(table(told))
+    else:
+        told = year(arguments.folder.resolve(), arguments.last)
+        print(table(told))
+        draw(told, arguments.folder.resolve() / "year.svg")
+        print(f"\nThe plot: {arguments.folder / 'year.svg'}")
+    print(f"Took {time.monotonic() - started:.0f} s.", file=sys.stderr)
+    return 0
+
+
+def year(folder: Path, last: int) -> list[dict[str, Any]]:
+    """Return a row a month."""
+    project = Project(folder)
+    first = project.call("run", *GATES, allowed=(0,))
+    frozen = serving = project.model(first["run_id"])
+    told = []
+    for month in range(FIRST, last + 1):
+        flights = months(month, month)
+        row = {
+            "month": f"{month:02}",
+            "never": auc(frozen, flights),
+            "always": auc(fit(months(1, month - 1)), flights),
+            "model-ci": auc(serving, flights),
+        }
+        project.serve(month, serving)
+        project.arrives(month)
+        after = f"2013-{month + 1:02}-01" if month < 12 else "2014-01-01"
+        settings = {
+            "check-drift.rows": f"data/flights-2013-{month:02}.parquet",
+            "monitor.until": after,
+            "retrain.until": after,
+        }
+        wanted = [option for key, value in settings.items() for option in ("--set", f"{key}={value}")]
+        looked = project.call("run", "--stages", "check-drift,monitor,retrain,record", *wanted)["stages"]
+        row["drift"] = looked["check-drift"]["state"]
+        row["quality"] = looked["monitor"]["verdict"]
+        row["retrain"] = _decision(looked["retrain"])
+        row["came of it"] = ""
+        if looked["retrain"]["retrain"]:
+            record = project.call("run", "--reason", looked["retrain"]["reason"], *GATES)
+            promoted = (record["stages"].get("register") or {}).get("promoted")
+            row["came of it"] = "new champion" if promoted else "refused by the gates"
+            serving = project.model(record["run_id"]) if promoted else serving
+        told.append(row)
+        print(row, file=sys.stderr, flush=True)
+    return told
+
+
+def _decision(section: dict[str, Any]) -> str:
+    causes = ", ".join(cause["kind"] for cause in section["causes"])
+    held = ", ".join(held["by"] for held in section["held"])
+    return f"yes: {causes}" if section["retrain"] else f"no: {held or 'no cause'}"
+
+
+def methods(folder: Path, last: int) -> list[dict[str, Any]]:
+    """Train by each method each month, whatever the gates would say, and return a row a month."""
+    told: list[dict[str, Any]] = [{"month": f"{month:02}"} for month in range(FIRST, last + 1)]
+    for number, (name, settings) in enumerate(METHODS.items()):
+        project = Project(folder / str(number))
+        gates = ["evaluate.gates=[{metric: roc_auc, min: 0.01}]"]
+        options = [option for setting in [*settings, *gates] for option in ("--set", setting)]
+        for row, month in zip(told, range(FIRST, last + 1), strict=True):
+            stages = "train,evaluate,register" if name in FOLLOWS else "train"
+            record = project.call("run", "--stages", stages, *options, allowed=(0,))
+            row[name] = auc(project.model(record["run_id"]), months(month, month))
+            data = record["stages"]["train"]["data"]
+            print(
+                name,
+                month,
+                f"{row[name]:.3f}",
+                data["learnt_from"]["rows"],
+                data["learnt_from"]["dynamic"],
+                file=sys.stderr,
+                flush=True,
+            )
+            project.arrives(month)
+    return told
+
+
+def table(told: list[dict[str, Any]]) -> str:
+    """Write the rows in Markdown, with the mean of the figures."""
+    names = list(told[0])
+    means = {n: sum(row[n] for row in told) / len(told) for n in names if isinstance(told[0][n], float)}
+    rows = [*told, {"month": "mean", **means}]
+    lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    for row in rows:
+        cells = [f"{row[n]:.3f}" if isinstance(row.get(n), float) else str(row.get(n, "")) for n in names]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def draw(told: list[dict[str, Any]], file: Path) -> None:
+    """Draw the three lines, and mark the months that ended in a retraining."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(9, 4))
+    labels = [row["month"] for row in told]
+    for name, style in {"never": ":", "always": "--", "model-ci": "-"}.items():
+        axes.plot(labels, [row[name] for row in told], style, marker="o", label=name)
+    for row in told:
+        if row["came of it"]:
+            color = "green" if row["came of it"] == "new champion" else "red"
+            axes.axvline(row["month"], color=color, alpha=0.3)
+            axes.text(row["month"], axes.get_ylim()[0], f" {row['came of it']}", rotation=90, va="bottom", fontsize=7)
+    axes.set(xlabel="month of 2013", ylabel="AUC of the serving model", title="Retraining over a year of flights")
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
