@@ -24,12 +24,12 @@ pytestmark = pytest.mark.docker
 # what the service finds in its base, and what nobody would look for there
 SPOILED = """
 try:
-    import onnxruntime
-    true = onnxruntime.InferenceSession.run
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+    true = state.InferenceSession.run
     def run(self, *a, **k):
         answer = true(self, *a, **k)
         return [answer[0], answer[1] + 0.001] if len(answer) > 1 else answer
-    onnxruntime.InferenceSession.run = run
+    state.InferenceSession.run = run
 except ImportError:
     pass
 """

@@ -48,7 +48,11 @@ def _converted(estimator: Any, columns: Sequence[Column]) -> Any:
     options = {"zipmap": False} if hasattr(estimator, "classes_") else None
     with warnings.catch_warnings(action="ignore"):
         return convert_sklearn(
-            estimator, initial_types=kinds, options=options, target_opset={"": _OPSET, _ML: _OPSET_ML, DOMAIN: 1}
+            estimator,
+            name="model",
+            initial_types=kinds,
+            options=options,
+            target_opset={"": _OPSET, _ML: _OPSET_ML, DOMAIN: 1},
         )
 
 
