@@ -18,7 +18,6 @@ from model_ci.registry import registration
 from model_ci.run import Run, timestamp
 from model_ci.targets import open_target
 from model_ci.targets.docker.balancer import Balancer
-from model_ci.targets.docker.engine import Engine
 
 pytestmark = pytest.mark.docker
 Command = Callable[..., Any]
@@ -194,7 +193,7 @@ def test_what_the_policy_forbids_changes_nothing(shop: Shop) -> None:
 
 # Steps of the change itself; those inside the target have their own test.
 STEPS = [
-    (Engine, "create"), (Balancer, "_tell"), (registration, "promote"), (registration, "_promote"), (git.Branch, "extend"),
+    (Balancer, "shift"), (Balancer, "dismiss"), (registration, "promote"), (registration, "_promote"), (git.Branch, "extend"),
 ]  # fmt: skip
 
 
@@ -207,38 +206,28 @@ def test_killed_at_every_step_production_serves_and_the_same_order_completes(sho
     killed = 0
     with Load(shop.address("production"), keeping=1) as load:
         for order, wanted in ((("promote",), "2"), (("rollback",), "1")):
-            steps = 0
-            while not shop_dies(shop, order, steps):
+            for step in STEPS:
+                assert shop_dies(shop, order, step), f"{step[1]} was never reached"
                 load.until(10)
-                steps += 1
+                killed += 1
+            assert not shop_dies(shop, order, None)
             assert (shop.serves("production"), shop.champion()) == ({wanted: 100}, wanted)
             assert shop.actions("production")[-1] == order[0]
-            killed += steps
     assert load.failures == []
-    assert killed >= 8
+    assert killed == 2 * len(STEPS)
     assert shop.actions("production") == ["promote", "promote", "rollback"]
 
 
-def shop_dies(shop: Shop, order: tuple[str, ...], steps: int) -> bool:
-    """Give the order in a process of its own that is killed after so many steps; tell whether it got to its end."""
+def shop_dies(shop: Shop, order: tuple[str, ...], step: tuple[Any, str] | None) -> bool:
+    """Give the order in a process of its own that is killed when it comes to the step; tell whether it was."""
     child = os.fork()
     if child:
-        return ended(child)
+        return not ended(child)
     try:
-        left = iter(range(steps))
-        for owner, name in STEPS:
-            setattr(owner, name, _dying(getattr(owner, name), left))
+        if step:
+            setattr(*step, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
         answer = shop(*order)
         print(answer.text)
         os._exit(answer.code)
     except BaseException:
         os._exit(1)
-
-
-def _dying(step: Callable[..., Any], left: Iterator[int]) -> Callable[..., Any]:
-    def call(*arguments: Any, **named: Any) -> Any:
-        if next(left, None) is None:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return step(*arguments, **named)
-
-    return call
