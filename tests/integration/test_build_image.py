@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from tests.docker_engine import build
-from tests.image.registries import busy, registry
+from tests.image.registries import registry
 from tests.image.shop import Shop, a_shop, a_trained_shop  # noqa: F401 - fixtures
 
 from model_ci.image.builder import TRIAL
@@ -221,13 +221,6 @@ def test_who_may_not_push_learns_it_before_anything_is_built(shop: Shop, status:
     assert f"({status})" in told
     assert "Traceback" not in told
     assert there.asked == [("POST", "/v2/acme/shop/blobs/uploads/")]
-
-
-def test_a_registry_that_is_busy_gets_the_image_all_the_same(shop: Shop) -> None:
-    with busy(shop.engine.registry, 3) as there:
-        section, _ = shop.build(repository=shop.repository.replace(shop.engine.registry, there.address))
-    assert section["pushed"]
-    assert shop.pushed("v1") == section["digest"]
 
 
 def test_one_that_is_killed_leaves_nothing_half_written(shop: Shop) -> None:
