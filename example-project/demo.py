@@ -66,7 +66,16 @@ class Workspace:
             raise DemoError(f"{self.folder}: is not empty, and not from a demonstration; name another folder")
         shutil.rmtree(self.folder, ignore_errors=True)
         skipped = shutil.ignore_patterns(
-            "data", "demo.py", "service.py", "months.py", "year.py", "prepare.py", "README.md", "__pycache__", ".*-ci"
+            "data",
+            "demo.py",
+            "service.py",
+            "months.py",
+            "year.py",
+            "methods.py",
+            "prepare.py",
+            "README.md",
+            "__pycache__",
+            ".*-ci",
         )
         shutil.copytree(HERE, self.repository, ignore=skipped)
         (self.folder / MARK).touch()

@@ -3,7 +3,7 @@
 April to December 2013, one after the other, through model-ci's own commands: the service's champion answers a month's
 flights; `check-drift`, `monitor` and `retrain` look at them once the month is over; where `retrain` says so, the pipeline
 runs, and its gates say whether the new model takes over. Beside it: a model that is never trained again, and one that is
-trained again each month and asked no question. With --methods: each kind of window and each way to train, month by month.
+trained again each month and asked no question.
 """
 
 import argparse
@@ -27,20 +27,6 @@ from months import NOT_FEATURES, auc, fit, months  # noqa: E402
 from model_ci.__main__ import exit_code  # noqa: E402
 
 FIRST: Final = 4  # the first month that the service answers
-METHODS: Final = {
-    "all before": [],
-    "fixed, 90 days": ["data.window={kind: fixed, last: 90d}"],
-    "dynamic": ["data.window={kind: dynamic}"],
-    "sample of 5,000, stratified": ["data.window={sample: {rows: 5000}}"],
-    "sample of 5,000, decayed by 60 days": ["data.window={sample: {rows: 5000, by: decayed, half_life: 60d}}"],
-    "sample of 5,000, reservoir": ["data.window={sample: {rows: 5000, by: reservoir}}"],
-    "warm start, 25 trees a month": ["train.mode=warm_start"],
-    "online, linear": [
-        "train.mode=online", "train.entrypoint=flights.linear:build", "train.parameters={alpha: 0.001}",
-    ],
-    "from scratch, linear": ["train.entrypoint=flights.linear:build", "train.parameters={alpha: 0.001}"],
-}  # fmt: skip
-FOLLOWS: Final = {"dynamic", "warm start, 25 trees a month", "online, linear"}  # depend on the champion
 # The project's own, but for the latency, which tells of the machine that this runs on.
 GATES: Final = ["--set", "evaluate.gates=[{metric: roc_auc, min: 0.6, max_drop: 0.01}]"]
 OPERATION: Final = """
@@ -62,7 +48,7 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.root = folder
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("data", "*.md", "__pycache__", ".*"))
+        shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("data", "methods.py", "*.md", "__pycache__", ".*"))
         (folder / "data").mkdir()
         (folder / "service").mkdir()
         with (folder / "model-ci.yaml").open("a") as file:
@@ -126,19 +112,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=HERE.parent / "demo" / "year", help="scratch folder, made anew")
     parser.add_argument("--last", type=int, default=12, help="last month, 4 to 12")
-    parser.add_argument("--methods", action="store_true", help="the windows and ways to train instead")
     arguments = parser.parse_args()
     for name in [n for n in os.environ if n.startswith(("GITHUB_", "GITLAB_", "CI_", "MLFLOW_"))]:
         del os.environ[name]
     started = time.monotonic()
-    if arguments.methods:
-        told = methods(arguments.folder.resolve(), arguments.last)
-        print(table(told))
-    else:
-        told = year(arguments.folder.resolve(), arguments.last)
-        print(table(told))
-        draw(told, arguments.folder.resolve() / "year.svg")
-        print(f"\nThe plot: {arguments.folder / 'year.svg'}")
+    told = year(arguments.folder.resolve(), arguments.last)
+    print(table(told))
+    draw(told, arguments.folder.resolve() / "year.svg")
+    print(f"\nThe plot: {arguments.folder / 'year.svg'}")
     print(f"Took {time.monotonic() - started:.0f} s.", file=sys.stderr)
     return 0
 
@@ -185,31 +166,6 @@ def _decision(section: dict[str, Any]) -> str:
     causes = ", ".join(cause["kind"] for cause in section["causes"])
     held = ", ".join(held["by"] for held in section["held"])
     return f"yes: {causes}" if section["retrain"] else f"no: {held or 'no cause'}"
-
-
-def methods(folder: Path, last: int) -> list[dict[str, Any]]:
-    """Train by each method each month, whatever the gates would say, and return a row a month."""
-    told: list[dict[str, Any]] = [{"month": f"{month:02}"} for month in range(FIRST, last + 1)]
-    for number, (name, settings) in enumerate(METHODS.items()):
-        project = Project(folder / str(number))
-        gates = ["evaluate.gates=[{metric: roc_auc, min: 0.01}]"]
-        options = [option for setting in [*settings, *gates] for option in ("--set", setting)]
-        for row, month in zip(told, range(FIRST, last + 1), strict=True):
-            stages = "train,evaluate,register" if name in FOLLOWS else "train"
-            record = project.call("run", "--stages", stages, *options, allowed=(0,))
-            row[name] = auc(project.model(record["run_id"]), months(month, month))
-            data = record["stages"]["train"]["data"]
-            print(
-                name,
-                month,
-                f"{row[name]:.3f}",
-                data["learnt_from"]["rows"],
-                data["learnt_from"]["dynamic"],
-                file=sys.stderr,
-                flush=True,
-            )
-            project.arrives(month)
-    return told
 
 
 def table(told: list[dict[str, Any]]) -> str:

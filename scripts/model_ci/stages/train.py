@@ -49,7 +49,9 @@ def run(config: Config, run: Run) -> Result:
     data = table.load(config.data, seed=config.train.seed, root=config.root)
     _same_data(data, run)
     with predecessor.opened(config, run, data) as champion:
-        chosen = selection.choose(config.data, data.train, predecessor.signal(config, data, champion), config.train.seed)
+        chosen = selection.choose(
+            config.data, data.train, predecessor.signal(config, data, champion), config.train.seed
+        )
         return _fitted(config, run, replace(data, train=chosen.rows), Beginning(config, champion, chosen, run))
 
 
