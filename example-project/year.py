@@ -199,7 +199,7 @@ def draw(told: list[dict[str, Any]], file: Path) -> None:
     axes.set(xlabel="month of 2013", ylabel="AUC of the serving model", title="Retraining over a year of flights")
     axes.legend()
     figure.tight_layout()
-    figure.savefig(file)
+    figure.savefig(file, metadata={"Date": None})
 
 
 if __name__ == "__main__":
