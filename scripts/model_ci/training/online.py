@@ -37,14 +37,17 @@ def check(estimator: Any) -> None:
 def learn(estimator: Any, lesson: Lesson, *, fitted: bool) -> tuple[Any, list[dict[str, Any]]]:
     """Learn from every chunk; return the estimator and how well each chunk was predicted before (Dawid's prequential).
 
-    The steps before the estimator are fitted on the first chunk of an estimator that is not `fitted`, and then stay.
+    The steps before the estimator are fitted on all rows of the first lesson, and then stay: on a first chunk, of a few
+    days, they would scale a year by the weather of January.
     """
     told = []
+    if not fitted and _has_steps(estimator):
+        estimator[:-1].fit(lesson.rows[lesson.features], lesson.rows[lesson.target])
     for first in range(0, len(lesson.rows), lesson.chunk_rows):
         chunk = lesson.rows.iloc[first : first + lesson.chunk_rows]
         scores = dict(lesson.score(estimator, chunk)) if fitted else None
         told.append({"rows": len(chunk), "metrics": scores})
-        _learn(estimator, chunk, lesson, fitted=fitted)
+        _learn(estimator, chunk, lesson)
         fitted = True
     return estimator, told
 
@@ -60,10 +63,13 @@ def summary(told: "list[dict[str, Any]]") -> dict[str, float | None]:
     return found
 
 
-def _learn(estimator: Any, chunk: "pd.DataFrame", lesson: Lesson, *, fitted: bool) -> None:
-    rows, answers = chunk[lesson.features], chunk[lesson.target]
-    if hasattr(estimator, "steps") and len(estimator.steps) > 1:
-        before = estimator[:-1]
-        rows = before.transform(rows) if fitted else before.fit_transform(rows, answers)
+def _learn(estimator: Any, chunk: "pd.DataFrame", lesson: Lesson) -> None:
+    rows = chunk[lesson.features]
+    if _has_steps(estimator):
+        rows = estimator[:-1].transform(rows)
     known = {"classes": lesson.classes} if lesson.classes else {}
-    last(estimator).partial_fit(rows, answers, **known)
+    last(estimator).partial_fit(rows, chunk[lesson.target], **known)
+
+
+def _has_steps(estimator: Any) -> bool:
+    return hasattr(estimator, "steps") and len(estimator.steps) > 1
