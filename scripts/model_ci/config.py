@@ -573,7 +573,11 @@ def _contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
         need(window["last"] is not None, here, "kind fixed needs 'last': a number of rows or a duration such as 30d")
     if window["kind"] == "expanding":
         need(window["start"], here, "kind expanding needs 'start': the first time that counts")
-    need(window["last"] is None or window["kind"] in ("fixed", "dynamic"), (*here, "last"), "is only for kind: fixed or dynamic")
+    need(
+        window["last"] is None or window["kind"] in ("fixed", "dynamic"),
+        (*here, "last"),
+        "is only for kind: fixed or dynamic",
+    )
     found += [((*here, *path), message) for path, message in _unfit_window(window, timed=timed)]
     need(window["start"] is None or window["kind"] == "expanding", (*here, "start"), "is only for kind: expanding")
     by_time = window["kind"] != "all" or holdout["by"] == "time" or data["until"]

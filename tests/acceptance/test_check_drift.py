@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model_ci.report import html
 from tests.conftest import write_rows
+
+from model_ci.report import html
 
 Command = Callable[..., Any]
 

@@ -56,7 +56,11 @@ def evidently(reference: Any, window: Any, method: dict[str, str]) -> tuple[dict
         m["config"]["column"]: (METHODS[m["config"]["method"]], float(m["value"]), m["config"]["threshold"])
         for m in said["metrics"][1:]
     }
-    drifted = {t["metric_config"]["params"]["column"]: t["status"].value == "FAIL" for t in said["tests"] if "column" in t["metric_config"]["params"]}
+    drifted = {
+        t["metric_config"]["params"]["column"]: t["status"].value == "FAIL"
+        for t in said["tests"]
+        if "column" in t["metric_config"]["params"]
+    }
     assert drifted.keys() == columns.keys()
     return {n: (*c, drifted[n]) for n, c in columns.items()}, said["metrics"][0]["value"]["share"] >= 0.5
 

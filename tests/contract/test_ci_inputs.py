@@ -38,7 +38,12 @@ def described(inputs: dict[str, Any], without: set[str]) -> dict[str, tuple[str,
 
 def test_every_stage_has_an_action_and_a_template() -> None:
     assert {p.parent.name for p in ROOT.glob("actions/*/action.yml")} == {*NAMES, *COMMANDS}
-    assert {p.name.removesuffix(".gitlab-ci.yml") for p in ROOT.glob("gitlab/*")} == {*STAGES, *COMMANDS, "pipeline", "scheduled"}
+    assert {p.name.removesuffix(".gitlab-ci.yml") for p in ROOT.glob("gitlab/*")} == {
+        *STAGES,
+        *COMMANDS,
+        "pipeline",
+        "scheduled",
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
