@@ -31,6 +31,10 @@ jobs:
             train.seed=7
       - id: evaluate
         uses: acme/model-ci/actions/evaluate@v1
+        with:
+          set: |
+            train.parameters.C=0.5
+            train.seed=7
       - id: register
         uses: acme/model-ci/actions/register@v1
       - id: record

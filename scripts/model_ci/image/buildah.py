@@ -46,9 +46,12 @@ class Buildah:
         return look(reference, str(digest), said)
 
     def build(self, context: Path, tag: str, cache: str | None) -> Image:
-        """Build, every layer at the beginning of time, so that it is the same wherever it is made."""
+        """Build, every layer at the beginning of time, so that it is the same wherever it is made.
+
+        Docker's own format would name the container that built it, another each time; OCI's has no health check.
+        """
         _buildah(
-            "bud", "--isolation", "chroot", "--format", "docker", "--layers", "--timestamp", "0", "--pull=never",
+            "bud", "--isolation", "chroot", "--format", "oci", "--layers", "--timestamp", "0", "--pull=never",
             "--tag", tag, "--file", str(context / CONTAINERFILE), str(context),
         )  # fmt: skip
         found = json.loads(_buildah("inspect", "--type", "image", tag))
