@@ -42,13 +42,9 @@ def test_the_default_branch_makes_a_champion_and_a_merge_request_is_judged_again
     (tree / ".gitlab-ci.yml").write_text(json.dumps(pipeline))
     asked = gitlab.run(tree, "merge_request_event", "feature")
     assert asked.exit == 0, asked.told
-    assert asked.jobs["model-ci"].dotenv | {"RUN_ID": "", "RUN_FOLDER": ""} == {
-        "VERDICT": "passed",
-        "RUN_ID": "",
-        "RUN_FOLDER": "",
-        "MODEL_VERSION": "",
-        "CHAMPION_VERSION": "1",
-    }
+    said = {name: value for name, value in asked.jobs["model-ci"].dotenv.items() if value}
+    assert said.keys() == {"VERDICT", "RUN_ID", "RUN_FOLDER", "CHAMPION_VERSION"}
+    assert (said["VERDICT"], said["CHAMPION_VERSION"]) == ("passed", "1")
     assert branches(asked.origin) == {*WRITTEN, "feature"}
     assert newest_record(asked.origin)["run_id"] == job.dotenv["RUN_ID"]
 
