@@ -13,7 +13,7 @@ from model_ci.report import marker
 
 GOOD = record(gates=[gate()])
 BAD = record() | {"run_id": "20261123T110000000Z-0a1b2c3e"}
-REFUSED, UNFINISHED = "flight-delays: evaluate says no", "flight-delays: no verdict"
+REFUSED, UNFINISHED = "flight-delays: evaluate says no", "model-ci.yaml: no verdict"
 Notify = Callable[..., Any]
 
 
@@ -91,10 +91,23 @@ def test_a_job_without_a_verdict_is_a_cause_of_its_own(forge: Forge, notify: Not
     assert forge.states() == {UNFINISHED: "closed", REFUSED: "open"}
 
 
-def test_a_broken_configuration_is_told_of_too(forge: Forge, notify: Notify, tmp_path: Path) -> None:
+def test_a_broken_configuration_is_told_of_until_it_is_mended(forge: Forge, notify: Notify, tmp_path: Path) -> None:
+    whole = (tmp_path / "model-ci.yaml").read_text()
     (tmp_path / "model-ci.yaml").write_text("model: [")
     assert notify(verdict="error").code == 0
-    assert forge.states() == {"model-ci.yaml: no verdict": "open"}
+    assert forge.states() == {UNFINISHED: "open"}
+    (tmp_path / "model-ci.yaml").write_text(whole)
+    notify(GOOD)
+    assert forge.states() == {UNFINISHED: "closed"}
+
+
+def test_what_judged_nothing_closes_nothing(forge: Forge, notify: Notify) -> None:
+    notify(BAD)
+    nothing = json.loads(json.dumps(GOOD))
+    nothing["stages"]["evaluate"]["verdict"] = "done"
+    nothing["verdict"] = "not judged"
+    notify(nothing, verdict="done")
+    assert forge.states() == {REFUSED: "open"}
 
 
 def test_what_did_not_run_closes_nothing(forge: Forge, notify: Notify) -> None:

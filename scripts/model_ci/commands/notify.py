@@ -12,14 +12,12 @@ from model_ci.forge import WEBHOOK, GitHub, GitLab, Tracker, raise_issue, settle
 from model_ci.run import Run, run_folders
 from model_ci.stages import STAGES
 
-_UNFINISHED = "unfinished"  # the cause when a job came to no verdict
-
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:
     """What an issue is about: a stage that judges, or that the job did not come to an end."""
 
-    name: str
+    marker: str
     lasts: bool
     title: str
     body: str
@@ -43,11 +41,12 @@ def main(arguments: argparse.Namespace) -> int:
     tracker, limit = _tracker(request)
     link = request.link if request else None
     model = _model(Path(arguments.config))
+    file = ci.context().in_checkout(Path(arguments.config))
     told: list[str] = []
     problems: list[str] = []
-    for cause in _causes(arguments, model, link, limit):
+    for cause in (_unfinished(arguments, file, link), *_causes(arguments, model, link, limit)):
         try:
-            told += _tell(tracker, model, cause)
+            told += _tell(tracker, cause)
         except ServiceError as error:
             problems += error.problems
     problems += _send(told, link)
@@ -76,24 +75,25 @@ def _tracker(request: ci.Request | None) -> tuple[Tracker | None, int]:
 
 
 def _causes(arguments: argparse.Namespace, model: str, link: str | None, limit: int) -> Iterator[Cause]:
-    """Yield every cause that this run can tell of; what did not run is left as it was."""
-    yield _unfinished(model, link, lasts=arguments.verdict not in ("done", "passed", "failed"))
+    """Yield every cause that this run can tell of; what did not run, or judged nothing, is left as it was."""
     run = _run(Path(arguments.config).resolve().parent, arguments.run) if arguments.run else None
     for name, section in run.record["stages"].items() if run else ():
-        if STAGES[name].judges and "reused_from" not in section:
+        if STAGES[name].judges and "reused_from" not in section and section["verdict"] != "done":
             yield Cause(
-                name=name,
+                marker=report.marker(model, name),
                 lasts=section["verdict"] == "failed",
                 title=f"{model}: {name} says no",
                 body=report.comment(run.record, link=link, limit=limit, cause=name) if run else "",
             )
 
 
-def _unfinished(model: str, link: str | None, *, lasts: bool) -> Cause:
+def _unfinished(arguments: argparse.Namespace, file: str, link: str | None) -> Cause:
+    """Tell of a job without a verdict, by the file: its model's name is not known while it is broken."""
+    lasts = arguments.verdict not in ("done", "passed", "failed")
     state = "did not come to a verdict, so nothing is known" if lasts else "came to a verdict again"
     where = f"\n\n[The job]({link})" if link else ""
-    body = f"{report.marker(model, _UNFINISHED)}\n\nThe job {state}.{where}\n"
-    return Cause(name=_UNFINISHED, lasts=lasts, title=f"{model}: no verdict", body=body)
+    marker = report.marker(file, "unfinished")
+    return Cause(marker=marker, lasts=lasts, title=f"{file}: no verdict", body=f"{marker}\n\nThe job {state}.{where}\n")
 
 
 def _run(root: Path, run_id: str) -> Run:
@@ -103,14 +103,16 @@ def _run(root: Path, run_id: str) -> Run:
     raise ConfigError(f"--run {run_id}: no such run in {root}; fetch its files, or leave the option out")
 
 
-def _tell(tracker: Tracker | None, model: str, cause: Cause) -> Iterator[str]:
+def _tell(tracker: Tracker | None, cause: Cause) -> Iterator[str]:
     """Bring the issue into line, and yield what a chat should know; without a tracker, what lasts."""
     if tracker is None:
         if cause.lasts:
             yield cause.title
         return
-    marker = report.marker(model, cause.name)
-    done = raise_issue(tracker, marker, cause.title, cause.body) if cause.lasts else settle(tracker, marker, cause.body)
+    if cause.lasts:
+        done = raise_issue(tracker, cause.marker, cause.title, cause.body)
+    else:
+        done = settle(tracker, cause.marker, cause.body)
     if done != "nothing":
         print(f"notify: {done}: {cause.title}")
     if done in ("opened", "closed"):

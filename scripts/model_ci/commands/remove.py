@@ -3,10 +3,11 @@
 import argparse
 import getpass
 
-from model_ci import ci
+from model_ci import ci, git
 from model_ci.commands import check_config
 from model_ci.errors import ConfigError, Exit
-from model_ci.targets import open_target, settings
+from model_ci.release import policy
+from model_ci.targets import open_target
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,8 +20,13 @@ def main(arguments: argparse.Namespace) -> int:
     """Remove it, alone in the environment."""
     config, name = check_config.load(arguments), arguments.environment
     where = ci.context()
-    if settings(config, name).policy.only_ci and not where.in_ci:
-        raise ConfigError(f"remove: {name} changes from CI alone (policy.only_ci); run this in a job")
+    if where.only_reads:
+        raise ConfigError(f"remove: {where.only_reads}")
+    branch = where.branch if where.in_ci else git.describe(config.root)["branch"]
+    refused = [f"{rule.rule}: {rule.why}" for rule in policy.who_may(config, name, branch, where) if not rule.holds]
+    if refused:
+        print(f"{name}: the policy forbids it: {'; '.join(refused)}")
+        return Exit.NO
     target = open_target(config, name)
     with target.lock(where.run_url or getpass.getuser()):
         serving = target.current()

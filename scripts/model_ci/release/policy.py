@@ -38,12 +38,13 @@ def judge(config: Config, environment: str, claim: Claim) -> list[Rule]:
     return list(_rules(config, environment, claim))
 
 
-def _rules(config: Config, environment: str, claim: Claim) -> Iterator[Rule]:
-    policy, version, where = settings(config, environment).policy, claim.variant.version, claim.where
+def who_may(config: Config, environment: str, branch: str | None, where: ci.Context) -> Iterator[Rule]:
+    """Judge who asks, whatever it is about."""
+    policy = settings(config, environment).policy
     if policy.allowed_refs:
-        branch = claim.branch or "no branch"
-        holds = any(fnmatchcase(branch, pattern) for pattern in policy.allowed_refs)
-        yield Rule(rule="allowed_refs", holds=holds, why=f"this is {branch}; allowed: {', '.join(policy.allowed_refs)}")
+        here = branch or "no branch"
+        holds = any(fnmatchcase(here, pattern) for pattern in policy.allowed_refs)
+        yield Rule(rule="allowed_refs", holds=holds, why=f"this is {here}; allowed: {', '.join(policy.allowed_refs)}")
     if policy.only_ci:
         why = f"this is {where.provider}" if where.in_ci else "this is nobody's CI job but somebody's own machine"
         yield Rule(rule="only_ci", holds=where.in_ci, why=why)
@@ -51,6 +52,11 @@ def _rules(config: Config, environment: str, claim: Claim) -> Iterator[Rule]:
         runs_in = ci.protected_environment()
         why = f"the job runs in {runs_in or 'no protected environment'}; needed: {policy.approval}"
         yield Rule(rule="approval", holds=runs_in == policy.approval, why=why)
+
+
+def _rules(config: Config, environment: str, claim: Claim) -> Iterator[Rule]:
+    policy, version = settings(config, environment).policy, claim.variant.version
+    yield from who_may(config, environment, claim.branch, claim.where)
     if policy.require_passed:
         told = {True: "it passed its gates", False: "it did not pass its gates", None: "nobody knows whether it passed"}
         yield Rule(rule="require_passed", holds=claim.passed is True, why=told[claim.passed])
