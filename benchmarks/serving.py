@@ -68,8 +68,7 @@ import os
 class Nothing:
     def __init__(self, outputs, probabilities):
         import numpy as np
-        self.answers = {}
-        self.labels, self.chances = np.array(outputs), np.array(probabilities)
+        self.labels, self.chances = np.array(outputs * 9), np.array(probabilities * 9)
 
     def predict(self, rows):
         return Predictions(labels=self.labels[: rows.count], probabilities=self.chances[: rows.count])
@@ -80,6 +79,7 @@ def load(manifest, signature, threads):
 
 
 engine.load = load
+service.same_together = lambda *_: True
 sys.exit(server.serve(Settings.read(os.environ)))
 """
 
@@ -120,6 +120,7 @@ def main() -> int:
     """Measure and print; return 1 when a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=5, help="of load, after two to warm up (%(default)s)")
+    parser.add_argument("--connections", type=int, default=64, help="that ask at once (%(default)s)")
     parser.add_argument("-n", type=int, default=3, help="rotations through all servers (%(default)s)")
     parser.add_argument("--only", default="", help="servers, separated by commas")
     arguments = parser.parse_args()
@@ -258,7 +259,7 @@ def rotate(case: Case, arguments: argparse.Namespace) -> dict[str, Measured]:
         for name, server in servers(case, port).items():
             if arguments.only and name not in arguments.only.split(","):
                 continue
-            measured = measure(server, port, case.folder, arguments.seconds)
+            measured = measure(server, port, case.folder, arguments)
             rounds.setdefault(name, []).append(measured)
             print(f"# {case.name} {name}: {measured}", file=sys.stderr)
     fields = ("cpu", "start", "memory", "rate")
@@ -268,18 +269,19 @@ def rotate(case: Case, arguments: argparse.Namespace) -> dict[str, Measured]:
     }
 
 
-def measure(server: Server, port: int, scratch: Path, seconds: int) -> Measured:
+def measure(server: Server, port: int, scratch: Path, arguments: argparse.Namespace) -> Measured:
     """Start a server, ask it, load it, weigh it and end it."""
     body = scratch / "body.json"
     body.write_text(json.dumps(server.body))
+    many, seconds = arguments.connections, arguments.seconds
     begin = time.monotonic()
     with started(server, scratch) as process:
         address = f"http://127.0.0.1:{port}{server.path}"
         wait(address, body.read_bytes(), process)
         start = time.monotonic() - begin
-        load(address, body, scratch, 2)
+        load(address, body, scratch, many, 2)
         before = cpu_s(process.pid)
-        answered, rate = load(address, body, scratch, seconds)
+        answered, rate = load(address, body, scratch, many, seconds)
         used = cpu_s(process.pid) - before
         if answered < _FEWEST:
             raise SystemExit(
@@ -326,7 +328,7 @@ def wait(address: str, body: bytes, process: "subprocess.Popen[bytes]") -> None:
             time.sleep(0.02)
 
 
-def load(address: str, body: Path, scratch: Path, seconds: int) -> tuple[int, float]:
+def load(address: str, body: Path, scratch: Path, connections: int, seconds: int) -> tuple[int, float]:
     """Let wrk ask from the second core; return how many requests were answered, and how many a second."""
     script = scratch / "post.lua"
     text = body.read_text()
@@ -335,19 +337,8 @@ def load(address: str, body: Path, scratch: Path, seconds: int) -> tuple[int, fl
         f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\nwrk.body = [==[{text}]==]\n'
     )
     command = [
-        "taskset",
-        "-c",
-        "1",
-        "wrk",
-        "-t1",
-        "-c64",
-        f"-d{seconds}",
-        "--timeout",
-        "10",
-        "-s",
-        str(script),
-        address,
-    ]
+        "taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--timeout", "10", "-s", str(script), address,
+    ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     said = done.stdout
     if done.returncode:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -46,6 +46,19 @@ def ask(
     served: App, method: str, path: str, body: Any = None, headers: Mapping[str, str] = JSON, parts: int = 1
 ) -> Answer:
     """Send one request through ASGI; a body that is no bytes is sent as JSON, in as many parts as wanted."""
+    return asyncio.run(_ask(served, method, path, body, headers, parts))
+
+
+def ask_at_once(served: App, path: str, bodies: Sequence[Any]) -> list[Answer]:
+    """Send requests that all wait in the same moment."""
+
+    async def all_of_them() -> list[Answer]:
+        return list(await asyncio.gather(*(_ask(served, "POST", path, body, JSON, 1) for body in bodies)))
+
+    return asyncio.run(all_of_them())
+
+
+async def _ask(served: App, method: str, path: str, body: Any, headers: Mapping[str, str], parts: int) -> Answer:
     sent = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     step = -(-len(sent) // parts) or 1
     pieces = [sent[i : i + step] for i in range(0, len(sent), step)] or [b""]
@@ -61,7 +74,7 @@ def ask(
         said.append(message)
 
     named = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    asyncio.run(served({"type": "http", "method": method, "path": path, "headers": named}, receive, send))
+    await served({"type": "http", "method": method, "path": path, "headers": named}, receive, send)
     start, end = said
     found = {name.decode(): value.decode() for name, value in start["headers"]}
     return Answer(start["status"], end["body"], found)

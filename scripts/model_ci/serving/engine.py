@@ -1,15 +1,11 @@
 """The two ways to run a model: through ONNX Runtime, or through scikit-learn."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Final, Protocol
 
 from model_ci.serving.manifest import ONNX, ONNX_FILE, Manifest
 from model_ci.serving.predictions import Predictions
 from model_ci.serving.refusal import Problem
 from model_ci.serving.signature import Rows, Signature, refused
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 ALONE: Final = 64  # rows that are asked one by one to tell which of them the model refuses
 
@@ -40,12 +36,13 @@ def ask(engine: Engine, rows: Rows) -> Predictions:
         raise
     except Exception as error:  # noqa: BLE001 - the model is the user's, and so are its reasons
         raise refused(_which(engine, rows, error)) from None
-    if not _finite(answers):
+    if not finite(answers):
         raise refused(_without_number(answers))
     return answers
 
 
-def _finite(answers: Predictions) -> bool:
+def finite(answers: Predictions) -> bool:
+    """Tell whether every answer is a number, where they are numbers at all."""
     import math
 
     numbers = answers.labels if answers.probabilities is None else answers.probabilities
@@ -65,22 +62,14 @@ def _which(engine: Engine, rows: Rows, error: Exception) -> list[Problem]:
     if rows.count > ALONE:
         return [Problem(reason=_reason(error))]
     found = []
-    for row in range(rows.count):
+    for place, row in enumerate(rows.singles()):
         try:
-            engine.predict(Rows(count=1, values=[[column[row]] for column in rows.values]))
+            engine.predict(row)
         except Exception as alone:  # noqa: BLE001 - as above
-            found.append(Problem(row=row, reason=_reason(alone)))
+            found.append(Problem(row=place, reason=_reason(alone)))
     return found or [Problem(reason=_reason(error))]
 
 
 def _reason(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     return f"the model refuses it: {text[:300]}"
-
-
-def matrix(columns: Sequence[Sequence[Any]], kind: Any) -> "NDArray[Any]":
-    """Return columns of values side by side, rows x columns, in one piece of memory; null is NaN."""
-    import numpy as np
-
-    made = np.array(columns, dtype=kind)
-    return made.reshape(1, -1) if made.shape[1] == 1 else np.ascontiguousarray(made.T)

@@ -15,7 +15,8 @@ KNOWN: Final = (  # no set: what is asked for in it may be anything
     "BOOL", "BYTES", "FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64",
 )  # fmt: skip
 LABELS, PROBABILITIES = "predict", "predict_proba"
-_KINDS: Final = {"i": "INT64", "f": "FP64", "b": "BOOL"}
+_KINDS: Final = {"i": "INT64", "f": "FP64", "b": "BOOL"}  # of an array's values
+_LABELS: Final[dict[type, str]] = {int: "INT64", float: "FP64", bool: "BOOL"}
 
 
 def rows(body: Mapping[str, Any], signature: Signature, limit: int) -> Rows:
@@ -91,6 +92,18 @@ def wanted(body: Mapping[str, Any], offered: Sequence[str]) -> Sequence[str]:
 def offered(task: str, *, probabilities: bool) -> Sequence[str]:
     """Name the outputs of a model."""
     return (LABELS, PROBABILITIES) if probabilities and task != "regression" else (LABELS,)
+
+
+def inputs(signature: Signature) -> list[dict[str, Any]]:
+    """Describe the tensors that a model takes."""
+    return [{"name": c.name, "datatype": DATATYPES[c.type], "shape": [-1]} for c in signature.columns]
+
+
+def outputs(names: Sequence[str], label: Any, classes: int) -> list[dict[str, Any]]:
+    """Describe the tensors that a model answers with; `label` is one of its answers."""
+    labels = {"name": LABELS, "datatype": _LABELS.get(type(label), "BYTES"), "shape": [-1]}
+    probabilities = {"name": PROBABILITIES, "datatype": "FP64", "shape": [-1, classes]}
+    return [probabilities if name == PROBABILITIES else labels for name in names]
 
 
 def answer(found: Predictions, names: Sequence[str]) -> list[dict[str, Any]]:

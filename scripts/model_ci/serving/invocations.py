@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
+from model_ci.serving.predictions import Predictions
 from model_ci.serving.refusal import Problem, Refusal
 from model_ci.serving.signature import Rows, Signature, refused
 
@@ -23,6 +24,14 @@ def rows(body: Mapping[str, Any], signature: Signature, limit: int) -> Rows:
     if count > limit:
         raise Refusal(413, "rows", f"{count} rows are more than the {limit} that one request may have; send fewer")
     return signature.rows(columns, count)
+
+
+def answer(found: Predictions) -> dict[str, Any]:
+    """Return what MLflow's server says, and the probabilities beside it."""
+    said: dict[str, Any] = {"predictions": found.listed}
+    if found.probabilities is not None:
+        said["probabilities"] = found.probabilities
+    return said
 
 
 def _split(given: Any) -> tuple[Mapping[str, Sequence[Any]], int]:

@@ -52,6 +52,11 @@ class Metrics:
         self.cold_start_seconds = 0.0
         self.log_dropped = 0
 
+    def called(self, rows: int, seconds: float) -> None:
+        """Count a call of the model."""
+        self.batch_rows.observe(rows)
+        self.model_seconds.observe(seconds)
+
     def text(self) -> bytes:
         """Return all counts in Prometheus' text format."""
         from prometheus_client import CollectorRegistry, generate_latest
@@ -97,8 +102,8 @@ class Metrics:
         yield histogram(
             "request_seconds", "From the request's head to the last byte of its answer.", ("route",), by_route
         )
-        yield histogram("model_seconds", "Time in the model.", (), {(): self.model_seconds})
-        yield histogram("batch_rows", "Rows of a request.", (), {(): self.batch_rows})
+        yield histogram("model_seconds", "Time of a call of the model.", (), {(): self.model_seconds})
+        yield histogram("batch_rows", "Rows that a call of the model was about.", (), {(): self.batch_rows})
         yield gauge("load_seconds", "From the files to a model that is warmed up.", self.load_seconds)
         yield gauge("cold_start_seconds", "From the start of the process to ready.", self.cold_start_seconds)
         info = GaugeMetricFamily("model_ci_info", "What is served.", labels=[*names, *self.info])

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from model_ci.serving.engine import matrix
 from model_ci.serving.predictions import Predictions
-from model_ci.serving.signature import NUMBERS, Rows, Signature
+from model_ci.serving.signature import NUMBERS, Rows, Signature, matrix
 
 TEXTS, NUMBERS_INPUT = "texts", "numbers"
 NULL: Final = "\x00null"  # a tensor of text has no null

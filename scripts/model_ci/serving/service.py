@@ -15,6 +15,7 @@ from model_ci.serving.settings import Settings
 from model_ci.serving.signature import Rows, Signature
 
 _BEGIN: Final = time.time()
+_ASKED_ALONE: Final = 8  # rows; more would make the start longer
 
 
 class Service:
@@ -34,6 +35,7 @@ class Service:
         }  # fmt: skip
         self.ready = False
         self.draining = False
+        self.batches = False  # whether rows of several requests may be asked about together
         self._engine: engine.Engine | None = None
 
     def load(self) -> None:
@@ -52,7 +54,8 @@ class Service:
             raise StartError(
                 f"{self.manifest.root}: the model cannot be loaded: {first}; build the image again"
             ) from error
-        warm_up(loaded, self.manifest, self.signature)
+        rows = warm_up(loaded, self.manifest, self.signature)
+        self.batches = same_together(loaded, rows, self.signature)
         self._engine = loaded
         self.metrics.load_seconds = time.perf_counter() - begin
 
@@ -84,23 +87,43 @@ class Service:
         return {
             "name": manifest["name"], "version": manifest["version"], "run_id": manifest["run_id"],
             "variant": self.settings.variant, "digest": manifest["digest"], "engine": manifest["engine"],
-            "task": manifest["task"], "classes": list(manifest.classes), "features": self.signature.names,
+            "batches": self.batches, "task": manifest["task"], "classes": list(manifest.classes),
+            "features": self.signature.names,
         }  # fmt: skip
 
 
-def warm_up(loaded: engine.Engine, manifest: Manifest, signature: Signature) -> None:
-    """Predict the manifest's probe rows; raise StartError when the answers are not the manifest's."""
-    probe = manifest["probe"]
-    given = dict(zip(probe["inputs"]["columns"], zip(*probe["inputs"]["data"], strict=True), strict=True))
+def warm_up(loaded: engine.Engine, manifest: Manifest, signature: Signature) -> Rows:
+    """Predict the manifest's probe rows and return them; raise StartError when the answers are not the manifest's."""
+    inputs = manifest["probe"]["inputs"]
+    given = dict(zip(inputs["columns"], zip(*inputs["data"], strict=True), strict=True))
     try:
-        found = engine.ask(loaded, signature.rows(given, len(probe["outputs"])))
+        rows = signature.rows(given, len(inputs["data"]))
+        found = engine.ask(loaded, rows)
     except Refusal as refusal:
         raise StartError(f"{manifest.root}: the model refuses its probe rows: {refusal.message}") from None
-    told = differences(found, probe)
+    told = differences(found, manifest["probe"])
     if told:
         raise StartError(
             f"{manifest.root}: the model does not answer its probe rows as it did when the image was built: {told}"
         )
+    return rows
+
+
+def same_together(loaded: engine.Engine, rows: Rows, signature: Signature) -> bool:
+    """Tell whether rows, one of them without its texts, are answered to the bit alone as they are together.
+
+    Sums may be taken in another order, and a column of nulls alone may be of another type.
+    """
+    values = [
+        [*column[:_ASKED_ALONE], None if known.type == "string" else column[0]]
+        for column, known in zip(rows.values, signature.columns, strict=True)
+    ]
+    some = Rows(count=len(values[0]), values=values)
+    try:
+        together = loaded.predict(some).parts([1] * some.count)
+        return all(loaded.predict(row).same(other) for row, other in zip(some.singles(), together, strict=True))
+    except Exception:  # noqa: BLE001 - what the model refuses may cost the others their answer
+        return False
 
 
 def differences(found: Predictions, probe: Mapping[str, Any]) -> str | None:

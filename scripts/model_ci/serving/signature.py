@@ -6,12 +6,15 @@ no infinity, which some models take for a number and others refuse.
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.serving.refusal import Problem, Refusal
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 TYPES: Final = ("string", "long", "integer", "double", "float", "boolean", "datetime")
 NUMBERS: Final = ("long", "integer", "double", "float", "boolean")
@@ -37,6 +40,19 @@ class Rows:
 
     count: int
     values: Sequence[Sequence[Any]]
+
+    def singles(self) -> "Iterator[Rows]":
+        """Yield each row by itself."""
+        for row in range(self.count):
+            yield Rows(count=1, values=[[column[row]] for column in self.values])
+
+
+def matrix(columns: Sequence[Sequence[Any]], kind: Any) -> "NDArray[Any]":
+    """Return columns of values side by side, rows x columns, in one piece of memory; null is NaN."""
+    import numpy as np
+
+    made = np.array(columns, dtype=kind)
+    return made.reshape(1, -1) if made.shape[1] == 1 else np.ascontiguousarray(made.T)
 
 
 class Signature:

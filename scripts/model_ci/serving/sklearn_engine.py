@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.serving.arrays import unroll
-from model_ci.serving.engine import matrix
 from model_ci.serving.manifest import FOLDER, Manifest
 from model_ci.serving.predictions import Predictions
 from model_ci.serving.refusal import StartError
-from model_ci.serving.signature import NUMBERS, Rows, Signature
+from model_ci.serving.signature import NUMBERS, Rows, Signature, matrix
 
 if TYPE_CHECKING:
     import pandas as pd

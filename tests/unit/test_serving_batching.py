@@ -1,0 +1,141 @@
+"""Requests that wait together are asked about together, and nobody's answer depends on who else asks."""
+
+import asyncio
+import json
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from tests.serving import models
+from tests.serving.asking import app, ask, ask_at_once
+
+from model_ci.serving import batching
+from model_ci.serving.app import App
+
+
+def bodies(folder: Path, many: int = 32) -> list[dict[str, Any]]:
+    said = json.loads((folder / "manifest.json").read_text())["probe"]["inputs"]
+    return [{"dataframe_split": {"columns": said["columns"], "data": [row]}} for row in said["data"][:many]]
+
+
+def calls(served: App) -> int:
+    return sum(served.service.metrics.model_seconds.counts)
+
+
+@pytest.fixture(params=["flights_bundle", "flights_bundle_sklearn"])
+def flights(request: pytest.FixtureRequest) -> Path:
+    return request.getfixturevalue(request.param)  # type: ignore[no-any-return]
+
+
+def test_each_gets_to_the_bit_what_it_gets_alone_and_the_model_is_asked_once(flights: Path) -> None:
+    served = app(flights)
+    assert ask(served, "GET", "/version").json["batches"] is True
+    sent = bodies(flights)
+    alone = [ask(served, "POST", "/invocations", body).body for body in sent]
+    before = calls(served)
+    together = ask_at_once(served, "/invocations", sent)
+    assert [answer.body for answer in together] == alone
+    assert len(set(alone)) > 20
+    assert calls(served) == before + 1
+    assert served.service.metrics.batch_rows.total == 2 * len(sent)
+
+
+def test_requests_of_several_rows_and_of_both_protocols_are_parted_rightly(flights_bundle: Path) -> None:
+    served = app(flights_bundle)
+    rows = [body["dataframe_split"]["data"][0] for body in bodies(flights_bundle)]
+    columns = bodies(flights_bundle)[0]["dataframe_split"]["columns"]
+    parts = [rows[:5], rows[5:6], rows[6:17], rows[17:]]
+    sent = [{"dataframe_split": {"columns": columns, "data": part}} for part in parts]
+    found = [answer.json["predictions"] for answer in ask_at_once(served, "/invocations", sent)]
+    assert [len(part) for part in found] == [len(part) for part in parts]
+    assert [*chain.from_iterable(found)] == ask(served, "POST", "/invocations", {"instances": rows}).json["predictions"]
+
+
+def test_one_callers_mistake_is_not_the_others(flights_bundle: Path) -> None:
+    served = app(flights_bundle)
+    sent = bodies(flights_bundle, 3)
+    wrong = json.loads(json.dumps(sent[1]))
+    wrong["dataframe_split"]["data"][0][wrong["dataframe_split"]["columns"].index("distance")] = "far"
+    answers = ask_at_once(served, "/invocations", [sent[0], wrong, sent[2]])
+    assert [answer.status for answer in answers] == [200, 422, 200]
+
+
+class Picky(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Refuses large values, as no signature can."""
+
+    def fit(self, rows: pd.DataFrame, target: Any) -> "Picky":
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def predict(self, rows: pd.DataFrame) -> Any:
+        if (np.asarray(rows)[:, 0] > 100).any():
+            raise ValueError("size is above 100")
+        return (np.asarray(rows)[:, 0] > 0).astype(int)
+
+
+class Relative(Picky):
+    """Compares each row with the others that it is asked about, which no model should."""
+
+    def predict(self, rows: pd.DataFrame) -> Any:
+        size = np.asarray(rows)[:, 0]
+        return (size >= size.mean()).astype(int)
+
+
+def made(folder: Path, estimator: Any) -> App:
+    rows = models.table()[["size"]].fillna(0.0)
+    bundle = models.make(folder, estimator.fit(rows, None), rows, wanted="sklearn")
+    return app(bundle.folder)
+
+
+def test_a_row_that_the_model_refuses_costs_the_others_nothing(tmp_path: Path) -> None:
+    served = made(tmp_path, Picky())
+    assert served.service.batches
+    answers = ask_at_once(served, "/invocations", [{"instances": [[size]]} for size in (-1.0, 1e3, 1.0)])
+    assert [answer.status for answer in answers] == [200, 422, 200]
+    assert [answers[0].json["predictions"], answers[2].json["predictions"]] == [[0], [1]]
+    assert "size is above 100" in answers[1].json["error"]
+
+
+def test_a_model_that_looks_at_the_other_rows_is_asked_about_each_request_alone(tmp_path: Path) -> None:
+    served = made(tmp_path, Relative())
+    assert ask(served, "GET", "/version").json["batches"] is False
+    answers = ask_at_once(served, "/invocations", [{"instances": [[size]]} for size in (-1.0, 1.0)])
+    assert [answer.json["predictions"] for answer in answers] == [[1], [1]]
+
+
+def test_a_call_has_a_bound_and_all_are_answered(flights_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "MOST_ROWS", 10)
+    served = app(flights_bundle)
+    sent = bodies(flights_bundle)
+    large = {"dataframe_split": {**sent[0]["dataframe_split"], "data": sent[0]["dataframe_split"]["data"] * 15}}
+    answers = ask_at_once(served, "/invocations", [*sent, large])
+    assert [answer.status for answer in answers] == [200] * 33
+    assert len(answers[-1].json["predictions"]) == 15
+    assert calls(served) == 5
+
+
+def _request() -> Any:
+    from model_ci.serving.exchange import Request
+
+    return Request({"method": "POST", "path": "/invocations", "headers": []}, "1")
+
+
+def test_a_caller_who_goes_away_leaves_the_others_their_answers(flights_bundle: Path) -> None:
+    served = app(flights_bundle)
+    rows = [
+        served._routes.find(_request()).predict(json.dumps(body).encode()).rows for body in bodies(flights_bundle, 3)
+    ]  # type: ignore[misc]
+
+    async def leave() -> list[Any]:
+        tasks = [asyncio.ensure_future(served._batching.ask(part)) for part in rows]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    first, gone, last = asyncio.run(leave())
+    assert isinstance(gone, asyncio.CancelledError)
+    assert (len(first.labels), len(last.labels)) == (1, 1)
