@@ -8,7 +8,7 @@ import pytest
 from tests.ci.github import Event, GitHub
 from tests.ci.repository import branches, newest_record
 
-from model_ci import handover
+from model_ci.forge import handover
 
 WORKFLOW = """
 on:

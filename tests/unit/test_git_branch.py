@@ -295,7 +295,7 @@ def test_git_still_has_the_token_that_was_taken_out_of_the_environment(
     git(clone, "remote", "set-url", "origin", "ssh://nowhere.invalid/a.git")
     monkeypatch.setenv("GIT_SSH_COMMAND", str(helper))
     monkeypatch.setenv("MODEL_CI_GIT_TOKEN", "secret")
-    monkeypatch.setattr("model_ci.git._withheld", {})
+    monkeypatch.setattr("model_ci.git.program._withheld", {})
     withhold_tokens()
     assert "MODEL_CI_GIT_TOKEN" not in os.environ
     with pytest.raises(ServiceError):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from model_ci.git_refusal import explain, lost_race, without_credentials
+from model_ci.git.refusal import explain, lost_race, without_credentials
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from model_ci import ci, config, handover, report
+from model_ci import ci, config, report
 from model_ci.errors import ConfigError, Exit, ModelCIError
-from model_ci.forge import GitHub, GitLab, Head, put
+from model_ci.forge import GitHub, GitLab, Head, handover, put
 from model_ci.run import RECORD, RUNS, run_folders
 
 _TOKEN: Final = "MODEL_CI_API_TOKEN"  # noqa: S105 - its name

@@ -4,10 +4,12 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from model_ci import judgement, model, predecessor, registry
+from model_ci import judgement, model, registry
 from model_ci.config import Config
 from model_ci.errors import ConfigError
+from model_ci.judgement import origin
 from model_ci.run import Result, Run
+from model_ci.training import predecessor
 
 if TYPE_CHECKING:
     from model_ci.registry import Attachment, Registry, Submission, Version
@@ -87,7 +89,7 @@ def _submission(config: Config, run: Run) -> "Submission":
             "model_ci.task": config.model.task,
             "model_ci.verdict": judged["verdict"],
             predecessor.LEARNT_TAG: predecessor.learnt(trained),
-            judgement.ORIGIN_TAG: json.dumps(judgement.origin(run), default=str),
+            origin.TAG: json.dumps(origin.of(run), default=str),
         },
         attached=_attached(run),
         dataset={

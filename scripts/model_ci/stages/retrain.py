@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from model_ci import predecessor, registry
+from model_ci import registry
 from model_ci.config import Config, Retrain
 from model_ci.data import source, times
 from model_ci.data.finding import Finding
@@ -14,6 +14,7 @@ from model_ci.errors import ConfigError
 from model_ci.git import Branch
 from model_ci.retraining import causes, decision, history
 from model_ci.run import Result, Run, timestamp
+from model_ci.training import predecessor
 
 if TYPE_CHECKING:
     from model_ci.registry import Version

@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model_ci import entrypoint, git, judgement, model, predecessor, registry
-from model_ci.beginning import Beginning
+from model_ci import entrypoint, git, judgement, model, registry
 from model_ci.config import Config
 from model_ci.data import selection, source
 from model_ci.drift import profile
 from model_ci.errors import ConfigError, UserCodeError
 from model_ci.run import Result, Run
+from model_ci.training import predecessor
+from model_ci.training.beginning import Beginning
 
 if TYPE_CHECKING:
     import pandas as pd

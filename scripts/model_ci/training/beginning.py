@@ -9,9 +9,9 @@ from model_ci.config import Config
 from model_ci.data.selection import Selection
 from model_ci.errors import UserCodeError
 from model_ci.gates.metrics import MEASURED, measure
-from model_ci.predecessor import Predecessor
 from model_ci.run import Run
 from model_ci.training import continuing, online, warm
+from model_ci.training.predecessor import Predecessor
 
 if TYPE_CHECKING:
     import pandas as pd

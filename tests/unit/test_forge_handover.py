@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tests.forge.records import record
 
-from model_ci import handover
 from model_ci.errors import ConfigError
+from model_ci.forge import handover
 
 
 def archive(*entries: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:

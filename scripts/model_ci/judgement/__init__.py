@@ -1,0 +1,38 @@
+"""Challenger and champion on the same rows, judged by the gates."""
+
+from typing import TYPE_CHECKING, Any
+
+from model_ci import registry
+from model_ci.config import Config
+from model_ci.judgement import origin
+from model_ci.judgement.named import metrics
+from model_ci.judgement.sides import Side, ask, ask_champion, side
+from model_ci.judgement.weighing import weigh
+from model_ci.run import Run
+
+if TYPE_CHECKING:
+    from model_ci.data.table import Table
+    from model_ci.registry import Registry, Version
+
+__all__ = ["Side", "ask", "champion_state", "judge", "metrics", "side", "weigh"]
+
+
+def champion_state(config: Config, run: Run, stage: str) -> str | None:
+    """Identify the champion, so that a new one makes what `stage` said stale, but not the one this run itself became."""
+    state = registry.peek(config, config.root, in_ci=run.in_ci)
+    said, registered = run.section(stage), run.section("register")
+    if said and registered and state == registered["store_state"]:
+        return said["store_state"]  # type: ignore[no-any-return]
+    return state
+
+
+def judge(config: Config, run: Run, data: "Table", store: "Registry", champion: "Version | None") -> dict[str, Any]:
+    """Score the run's model and the champion on the holdout and judge the gates; return the section, verdict included."""
+    wanted = metrics(config)
+    challenger = ask(config, run, data, wanted)
+    against = ask_champion(config, champion, store, data, wanted) if champion else None
+    section = weigh(config, data.holdout, wanted, challenger, against)
+    return section | {
+        "champion": {"version": champion.number, "run_id": champion.run_id} if champion else None,
+        "changed": origin.changed(origin.of(run), champion) if champion else None,
+    }

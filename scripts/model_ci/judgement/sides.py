@@ -1,0 +1,120 @@
+"""The two models, asked about the same rows."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from model_ci import entrypoint, model
+from model_ci.config import Config
+from model_ci.errors import ConfigError, UserCodeError
+from model_ci.gates.metrics import Metric, measure
+from model_ci.gates.outputs import Outputs, Scores
+from model_ci.judgement.named import names
+from model_ci.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from model_ci.data.table import Table
+    from model_ci.registry import Registry, Version
+
+_LATENCY_CALLS: Final = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One of the two models: its scores, and its outputs where it could be asked."""
+
+    scores: Scores
+    outputs: Outputs | None
+
+
+def ask(config: Config, run: Run, data: "Table", wanted: Mapping[str, Metric]) -> Side:
+    """Ask the run's model about the holdout."""
+    trained = run.require("train", wanted_by="evaluate")["model"]
+    asked = _ask(config, _challenger(run, trained, data), run.folder / trained["folder"], data.holdout, wanted)
+    if not names(config, "data_age_days"):
+        return asked
+    values = {**asked.scores.values, "data_age_days": _age_days(config, data)}
+    return replace(asked, scores=replace(asked.scores, values=values))
+
+
+def side(wanted: Mapping[str, Metric], outputs: Outputs, measured: Mapping[str, float | None]) -> Side:
+    """Score what a model said; `measured` is what is not of rows."""
+    scores = measure(wanted, outputs)
+    return Side(scores=replace(scores, values={**scores.values, **measured}), outputs=outputs)
+
+
+def ask_champion(
+    config: Config, champion: "Version", store: "Registry", data: "Table", wanted: Mapping[str, Metric]
+) -> Side:
+    """Score the champion; one that cannot be asked any more has no values, so that nothing passes against it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = store.download(champion, Path(scratch))
+        try:
+            files = model.hash_files(folder)
+            predictor = model.Predictor.load(folder, files, _classes(data, config), data.features)
+            return _ask(config, predictor, folder, data.holdout, wanted)
+        except Exception as error:  # noqa: BLE001 - whatever stops it, it cannot be compared with
+            reason = f"cannot be asked: {error}".splitlines()[0]
+            wanted_names = [*dict.fromkeys([*(g.metric for g in config.evaluate.gates), *wanted])]
+            scores = Scores(values=dict.fromkeys(wanted_names), reasons=dict.fromkeys(wanted_names, reason))
+            return Side(scores=scores, outputs=None)
+
+
+def _challenger(run: Run, trained: Mapping[str, Any], data: "Table") -> model.Predictor:
+    predictor = model.Predictor.load(
+        run.folder / trained["folder"], trained["files"], trained["classes"], trained["features"]
+    )
+    if model.probe(predictor, data.holdout) != trained["probe_sha256"]:
+        raise UserCodeError(
+            "evaluate: the model as saved predicts otherwise than it did when it was trained; "
+            "make its predictions repeatable and its state part of what is saved"
+        )
+    return predictor
+
+
+def _ask(
+    config: Config, predictor: model.Predictor, folder: Path, rows: "pd.DataFrame", wanted: Mapping[str, Metric]
+) -> Side:
+    with entrypoint.told_as_theirs("evaluate: asking the model failed"):
+        outputs = predictor.outputs(rows, config.data.target, config.model.task)
+    measured = {}
+    if names(config, "latency_ms"):
+        measured["latency_ms"] = _latency_ms(predictor, rows)
+    if names(config, "size_mb"):
+        measured["size_mb"] = model.size_mb(folder)
+    return side(wanted, outputs, measured)
+
+
+def _age_days(config: Config, data: "Table") -> float:
+    """Return the days from the newest training row to now, or to `data.until` where a past time is run again."""
+    import pandas as pd
+
+    column = data.train[str(config.data.time_column)]
+    if column.dtype.kind != "M" and not isinstance(column.iloc[0], date):
+        raise ConfigError(f"evaluate: data_age_days: {column.name} counts in numbers without a unit; leave it out")
+    newest = pd.Timestamp(column.max())
+    now = pd.Timestamp(config.data.until) if config.data.until else pd.Timestamp.now(tz="UTC")
+    age = (now if now.tzinfo else now.tz_localize("UTC")) - (newest if newest.tzinfo else newest.tz_localize("UTC"))
+    return float(age.total_seconds() / 86400)
+
+
+def _classes(data: "Table", config: Config) -> list[Any]:
+    return [] if config.model.task == "regression" else sorted(set(data.train[data.target].tolist()))
+
+
+def _latency_ms(predictor: model.Predictor, rows: "pd.DataFrame") -> float:
+    """Return the median time of one prediction of one row, in milliseconds, after one to warm up."""
+    seconds = []
+    for i in range(_LATENCY_CALLS + 1):
+        row = rows.iloc[[i % len(rows)]]
+        begin = time.perf_counter()
+        predictor.predict(row)
+        seconds.append(time.perf_counter() - begin)
+    return statistics.median(seconds[1:]) * 1000

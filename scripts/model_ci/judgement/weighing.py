@@ -1,0 +1,124 @@
+"""What two models said of the same rows, judged by all gates."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from model_ci import entrypoint
+from model_ci.config import Config, Gate
+from model_ci.errors import UserCodeError
+from model_ci.gates import gate, own, sliced, slices
+from model_ci.gates.comparison import Resampling, differences
+from model_ci.gates.fairness import FAIRNESS
+from model_ci.gates.metrics import MEASURED, Metric, predicted
+from model_ci.gates.outputs import Scores
+from model_ci.judgement.blocks import blocks
+from model_ci.judgement.named import greater_is_better
+from model_ci.judgement.sides import Side
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def weigh(
+    config: Config, rows: "pd.DataFrame", wanted: Mapping[str, Metric], challenger: Side, champion: Side | None
+) -> dict[str, Any]:
+    """Judge what two models said of the same rows by all gates; return the verdict and what it rests on."""
+    enough = len(rows) >= config.evaluate.min_rows
+    by_slices = any(g.by for g in config.evaluate.gates)
+    sure = config.evaluate.uncertainty
+    plan = Resampling(resamples=sure.resamples, seed=sure.seed, blocks=blocks(config, rows) if enough else None)
+    compared = _compare(config, wanted, challenger, champion, plan) if champion and enough else None
+    lower = [name for name in (*wanted, *MEASURED, *FAIRNESS) if greater_is_better(wanted, name) is False]
+    theirs = champion.scores if champion else None
+    outcomes = gate.judge(
+        config.evaluate.gates, challenger.scores, theirs, compared, lower,
+        sliced=_sliced(config, rows, wanted, challenger, champion, plan, lower) if enough else _unsliced(config, lower),
+        confidence=sure.confidence,
+    )  # fmt: skip
+    outcomes += [_own(name, config, rows, challenger, champion) for name in config.evaluate.own_gates]
+    verdict, why = gate.verdict(outcomes, inconclusive=sure.inconclusive)
+    if not enough:
+        needed = config.evaluate.min_rows
+        verdict, why = "failed", f"too little data to judge on: the holdout has {len(rows)} rows, {needed} are needed"
+    return {
+        "verdict": verdict,
+        "why": why,
+        "rows": len(rows),
+        "comparison": _described(config, plan) if compared or (enough and by_slices) else None,
+        "metrics": _table(wanted, challenger.scores, theirs),
+        "gates": [outcome.as_record() for outcome in outcomes],
+    }
+
+
+def _sliced(  # noqa: PLR0913, PLR0917 - what is judged, and all that it is judged on
+    config: Config, rows: "pd.DataFrame", wanted: Mapping[str, Metric], challenger: Side, champion: Side | None,
+    plan: Resampling, lower: Sequence[str],
+) -> dict[Gate, list[gate.Outcome]]:  # fmt: skip
+    sides = sliced.Sides(
+        challenger=challenger.outputs,
+        champion=champion.outputs if champion else None,
+        first=champion is None,
+        plan=plan,
+        confidence=config.evaluate.uncertainty.confidence,
+    )
+    by_slices = [g for g in config.evaluate.gates if g.by]
+    return {
+        g: sliced.judge(g, wanted.get(g.metric), slices.cut(rows, g.columns, g.bins), sides, lower) for g in by_slices
+    }
+
+
+def _unsliced(config: Config, lower: Sequence[str]) -> dict[Gate, list[gate.Outcome]]:
+    """Fail the gates by slices where there are too few rows to slice."""
+    plan = Resampling(resamples=1, seed=0)
+    sides = sliced.Sides(challenger=None, champion=None, first=True, plan=plan, confidence=0.5)
+    return {g: sliced.judge(g, None, [], sides, lower) for g in config.evaluate.gates if g.by}
+
+
+def _own(name: str, config: Config, rows: "pd.DataFrame", challenger: Side, champion: Side | None) -> gate.Outcome:
+    """Ask the user's own function whether the model will do; whatever it raises is no yes."""
+    function = entrypoint.load(name, config.root, "evaluate.own_gates")
+    if challenger.outputs is None:
+        return own.refused(name, "the model cannot be asked")
+    offered = {
+        "truth": challenger.outputs.truth,
+        "predicted": predicted(challenger.outputs, config.model.task),
+        "rows": rows,
+        "champion": predicted(champion.outputs, config.model.task) if champion and champion.outputs else None,
+        "metrics": dict(challenger.scores.values),
+    }
+    try:
+        return own.judge(name, entrypoint.call(function, {}, offered, name, "evaluate.own_gates"))
+    except UserCodeError as error:
+        said = error.problems[0].removeprefix(f"train: {name} ").removesuffix("; mend your code")
+        return own.refused(name, said)
+
+
+def _compare(
+    config: Config, wanted: Mapping[str, Metric], challenger: Side, champion: Side, plan: Resampling
+) -> gate.Comparisons:
+    """Resample the metrics that a gate compares on all rows."""
+    plain = [g for g in config.evaluate.gates if not g.by]
+    compared = {g.metric for g in plain if any(getattr(g, c) is not None for c in gate.RELATIVE)}
+    named = {name: metric for name, metric in wanted.items() if name in compared}
+    mine, theirs = challenger.outputs, champion.outputs
+    found = differences(named, mine, theirs, plan) if mine and theirs and named else {}
+    rows = len(mine.truth) if mine else 0
+    confidence = config.evaluate.uncertainty.confidence
+    return gate.Comparisons(differences=found, rows=rows, confidence=confidence, blocks=plan.many)
+
+
+def _described(config: Config, plan: Resampling) -> dict[str, Any]:
+    sure = config.evaluate.uncertainty
+    return {"resamples": sure.resamples, "confidence": sure.confidence, "seed": sure.seed, "blocks": plan.many}
+
+
+def _table(wanted: Mapping[str, Metric], challenger: Scores, champion: Scores | None) -> dict[str, Any]:
+    return {
+        name: {
+            "challenger": value,
+            "champion": champion.values.get(name) if champion else None,
+            "greater_is_better": wanted[name].greater_is_better if name in wanted else False,
+            "problem": challenger.reasons.get(name),
+        }
+        for name, value in challenger.values.items()
+    }
