@@ -46,3 +46,8 @@ class ServiceError(ModelCIError):
     """An outside service refused or is away."""
 
     exit_code = Exit.SERVICE
+
+
+def first_line(error: object) -> str:
+    """Return the first line of what an error of somebody else says, or what kind it is."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from model_ci.errors import ModelCIError
+from model_ci.errors import ModelCIError, first_line
 from model_ci.explanation import answers
 from model_ci.explanation.attributions import Attributions
 from model_ci.explanation.lineage import trace
@@ -117,7 +117,7 @@ def _linear(final: Any, encoded: "Numbers", background: "Numbers") -> "tuple[Num
         explainer = shap.LinearExplainer(final, masker)
         return _shaped(explainer.shap_values(encoded), explainer.expected_value)
     except Exception as error:  # noqa: BLE001 - whatever shap cannot do, sampling can
-        raise UnexplainedError(f"shap cannot explain {type(final).__name__}: {_first_line(error)}") from None
+        raise UnexplainedError(f"shap cannot explain {type(final).__name__}: {first_line(error)}") from None
 
 
 def _tree(final: Any, encoded: "Numbers") -> "tuple[Numbers, Numbers]":
@@ -127,7 +127,7 @@ def _tree(final: Any, encoded: "Numbers") -> "tuple[Numbers, Numbers]":
         explainer = shap.TreeExplainer(final, feature_perturbation="tree_path_dependent")
         return _shaped(explainer.shap_values(encoded, check_additivity=False), explainer.expected_value)
     except Exception as error:  # noqa: BLE001 - whatever shap cannot do, sampling can
-        raise UnexplainedError(f"shap cannot explain {type(final).__name__}: {_first_line(error)}") from None
+        raise UnexplainedError(f"shap cannot explain {type(final).__name__}: {first_line(error)}") from None
 
 
 def _shaped(values: Any, base: Any) -> "tuple[Numbers, Numbers]":
@@ -144,7 +144,3 @@ def _sum(values: "Numbers", sources: Sequence[int], columns: int) -> "Numbers":
     for encoded, source in enumerate(sources):
         summed[:, source] += values[:, encoded]
     return summed
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.data.finding import MAX_EXAMPLES, Finding, share, such_as
-from model_ci.errors import ConfigError
+from model_ci.errors import ConfigError, first_line
 from model_ci.production.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def table(location: str, root: Path) -> "pl.DataFrame":
         frames = [readers[file.suffix](file) for file in files if file.stat().st_size]
         return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise ConfigError(f"{location}: cannot be read: {str(error).splitlines()[0]}; mend the file") from None
+        raise ConfigError(f"{location}: cannot be read: {first_line(error)}; mend the file") from None
 
 
 def _nameless(location: str, count: int, rows: int) -> "list[Finding]":

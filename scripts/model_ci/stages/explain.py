@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from model_ci import entrypoint, judgement, model, registry
 from model_ci.config import Config
-from model_ci.errors import ConfigError
+from model_ci.errors import ConfigError, first_line
 from model_ci.explanation import gate
 from model_ci.explanation.importance import Column, as_record, changes, importance
 from model_ci.run import Result, Run
@@ -158,7 +158,7 @@ def _explain_champion(  # noqa: PLR0913, PLR0917 - all that decides what is expl
             predictor = model.Predictor.load(folder, model.hash_files(folder), classes, data.features)
             found = attribute(config, predictor, rows, background)
         except Exception as error:  # noqa: BLE001 - whatever stops it, it cannot be compared with
-            reason = (str(error) or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             return {"problem": f"the champion cannot be explained: {reason}", "columns": None, "found": None}
     columns = importance(found)
     _, problem = _problem(found, columns, config.explain.tolerance)
