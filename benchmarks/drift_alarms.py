@@ -25,8 +25,8 @@ from model_ci.drift.profile import Counted, Profile, column
 
 SIZES: Final = (50, 300, 1_000, 10_000, 1_000_000)
 LARGE: Final = 1_000_000
-WINDOWS: Final = 2000  # of each size, to count false alarms; a fifth of them for each shift
-OF_LARGE: Final = 300
+WINDOWS: Final = 1000  # of each size, to count false alarms; a fifth of them for each shift
+OF_LARGE: Final = 200
 OF_EVIDENTLY: Final = {LARGE: 10}  # its preset sorts the rows, and takes fifty times as long
 OF_A_REFERENCE: Final = 10
 REFERENCE: Final = 20_000

@@ -15,10 +15,13 @@ from model_ci.config import Config, Gate
 from model_ci.data import times
 from model_ci.errors import ConfigError, UserCodeError
 from model_ci.gates import gate, own, sliced, slices
-from model_ci.gates.comparison import Resampling, differences
+from model_ci.gates.comparison import Difference, Resampling, differences
 from model_ci.gates.fairness import FAIRNESS
 from model_ci.gates.metrics import MEASURED, Metric, measure, predicted, resolve
 from model_ci.gates.outputs import Outputs, Scores
+from model_ci.gates.quality import RESAMPLES, Quality
+from model_ci.gates.quality import measure as measure_quality
+from model_ci.gates.reading import read, whole
 from model_ci.run import Run
 
 if TYPE_CHECKING:
@@ -42,8 +45,8 @@ def champion_state(config: Config, run: Run, stage: str) -> str | None:
     return state
 
 
-def metrics(config: Config) -> dict[str, Metric]:
-    """Find every metric that the gates and the list of metrics name.
+def metrics(config: Config, where: str = "evaluate") -> dict[str, Metric]:
+    """Find every metric that the gates and the list of metrics name; they stand in the section `where`.
 
     Raises ConfigError for names that the task does not have, and for gates that forbid a model to get better.
     """
@@ -51,7 +54,7 @@ def metrics(config: Config) -> dict[str, Metric]:
     wrong: list[str] = []
     for name in dict.fromkeys([*(g.metric for g in config.evaluate.gates), *config.evaluate.metrics]):
         if name in FAIRNESS:
-            wrong += _unfit_for_fairness(config, name)
+            wrong += _unfit_for_fairness(config, name, where)
         elif name not in MEASURED:
             try:
                 found[name] = resolve(name, config.model.task, lambda n: entrypoint.load(n, config.root, "evaluate"))
@@ -59,7 +62,7 @@ def metrics(config: Config) -> dict[str, Metric]:
                 wrong += error.problems
     for i, g in enumerate(config.evaluate.gates):
         better = _greater_is_better(found, g.metric)
-        here = f"evaluate.gates[{i}]"
+        here = f"{where}.gates[{i}]"
         if better is True and g.max_rise is not None:
             wrong.append(f"{here}.max_rise: a higher {g.metric} is better; use max_drop")
         if better is False and g.max_drop is not None:
@@ -80,18 +83,18 @@ def metrics(config: Config) -> dict[str, Metric]:
     return found
 
 
-def _unfit_for_fairness(config: Config, name: str) -> list[str]:
+def _unfit_for_fairness(config: Config, name: str, where: str) -> list[str]:
     if config.model.task != "binary":
-        return [f"evaluate: {name} is for the task binary; this is {config.model.task}"]
+        return [f"{where}: {name} is for the task binary; this is {config.model.task}"]
     wrong = []
     if name in config.evaluate.metrics:
-        wrong.append(f"evaluate.metrics: {name} is of slices; name it in a gate with 'by'")
+        wrong.append(f"{where}.metrics: {name} is of slices; name it in a gate with 'by'")
     for i, g in enumerate(config.evaluate.gates):
         if g.metric == name and not g.by:
-            wrong.append(f"evaluate.gates[{i}]: {name} compares slices; add 'by: column'")
+            wrong.append(f"{where}.gates[{i}]: {name} compares slices; add 'by: column'")
         unfit = [c for c in ("min", "max_drop", "min_gain", "max_gap") if getattr(g, c) is not None]
         if g.metric == name and unfit:
-            wrong.append(f"evaluate.gates[{i}].{unfit[0]}: {name} is a gap itself, less is better; use max or max_rise")
+            wrong.append(f"{where}.gates[{i}].{unfit[0]}: {name} is a gap itself, less is better; use max or max_rise")
     return wrong
 
 
@@ -103,16 +106,21 @@ def _greater_is_better(found: Mapping[str, Metric], name: str) -> bool | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One of the two models: its scores, and its outputs where it could be asked."""
+    """One of the two models: its scores, and its outputs where it could be asked.
+
+    Of a champion that is not asked about the same rows, `quality` is what was measured of it on others.
+    """
 
     scores: Scores
     outputs: Outputs | None
+    quality: Quality | None = None
 
 
-def judge(config: Config, run: Run, data: "Table", store: "Registry", champion: "Version | None") -> dict[str, Any]:
-    """Score the run's model and the champion on the holdout and judge the gates; return the section, verdict included."""
+def judge(  # noqa: PLR0913, PLR0917 - both models, and what they are judged by
+    config: Config, run: Run, data: "Table", challenger: Side, store: "Registry", champion: "Version | None"
+) -> dict[str, Any]:
+    """Score the champion on the holdout, too, and judge the gates; return the section, verdict included."""
     wanted = metrics(config)
-    challenger = ask(config, run, data, wanted)
     against = _ask_champion(config, champion, store, data, wanted) if champion else None
     section = weigh(config, data.holdout, wanted, challenger, against)
     return section | {
@@ -149,8 +157,9 @@ def _changed(mine: Mapping[str, Any], champion: "Version") -> list[dict[str, Any
     ]
 
 
-def ask(config: Config, run: Run, data: "Table", wanted: Mapping[str, Metric]) -> Side:
-    """Ask the run's model about the holdout."""
+def ask(config: Config, run: Run, data: "Table") -> Side:
+    """Ask the run's model about the holdout, and score it."""
+    wanted = metrics(config)
     trained = run.require("train", wanted_by="evaluate")["model"]
     asked = _ask(config, _challenger(run, trained, data), run.folder / trained["folder"], data.holdout, wanted)
     if not _names("data_age_days", config):
@@ -165,6 +174,21 @@ def side(wanted: Mapping[str, Metric], outputs: Outputs, measured: Mapping[str, 
     return Side(scores=replace(scores, values={**scores.values, **measured}), outputs=outputs)
 
 
+def quality(
+    config: Config, rows: "pd.DataFrame", asked: Side, gates: Sequence[Gate], wanted: Mapping[str, Metric]
+) -> Quality:
+    """Measure what the gates and metrics name, so that a later check can hold the model to it."""
+    sure = config.evaluate.uncertainty
+    plan = _plan(config, rows, RESAMPLES)
+    figures = measure_quality(wanted, gates, rows, asked.outputs, plan, sure.confidence) if asked.outputs else []
+    return Quality(figures=figures, made={"rows": len(rows), "confidence": sure.confidence})
+
+
+def of_quality(known: Quality, wanted: Mapping[str, Metric]) -> Side:
+    """Return a model as what was measured of it on other rows."""
+    return Side(scores=known.scores([*wanted]), outputs=None, quality=known)
+
+
 def weigh(
     config: Config, rows: "pd.DataFrame", wanted: Mapping[str, Metric], challenger: Side, champion: Side | None
 ) -> dict[str, Any]:
@@ -172,7 +196,7 @@ def weigh(
     enough = len(rows) >= config.evaluate.min_rows
     by_slices = any(g.by for g in config.evaluate.gates)
     sure = config.evaluate.uncertainty
-    plan = Resampling(resamples=sure.resamples, seed=sure.seed, blocks=_blocks(config, rows) if enough else None)
+    plan = _plan(config, rows, sure.resamples)
     compared = _compare(config, wanted, challenger, champion, plan) if champion and enough else None
     lower = [name for name in (*wanted, *MEASURED, *FAIRNESS) if _greater_is_better(wanted, name) is False]
     theirs = champion.scores if champion else None
@@ -202,7 +226,7 @@ def _sliced(  # noqa: PLR0913, PLR0917 - what is judged, and all that it is judg
 ) -> dict[Gate, list[gate.Outcome]]:  # fmt: skip
     sides = sliced.Sides(
         challenger=challenger.outputs,
-        champion=champion.outputs if champion else None,
+        champion=(champion.quality or champion.outputs) if champion else None,
         first=champion is None,
         plan=plan,
         confidence=config.evaluate.uncertainty.confidence,
@@ -305,11 +329,29 @@ def _compare(
     plain = [g for g in config.evaluate.gates if not g.by]
     compared = {g.metric for g in plain if any(getattr(g, c) is not None for c in gate.RELATIVE)}
     named = {name: metric for name, metric in wanted.items() if name in compared}
+    confidence = config.evaluate.uncertainty.confidence
+    if champion.quality:
+        found = _from_quality(named, challenger.outputs, champion.quality, plan)
+        return gate.Comparisons(differences=found, rows=None, confidence=confidence)
     mine, theirs = challenger.outputs, champion.outputs
     found = differences(named, mine, theirs, plan) if mine and theirs and named else {}
     rows = len(mine.truth) if mine else 0
-    confidence = config.evaluate.uncertainty.confidence
     return gate.Comparisons(differences=found, rows=rows, confidence=confidence, blocks=plan.many)
+
+
+def _from_quality(
+    named: Mapping[str, Metric], mine: Outputs | None, theirs: Quality, plan: Resampling
+) -> dict[str, Difference]:
+    all_rows = [whole(len(mine.truth) if mine else 0)]
+    readings = {name: read(metric, mine, all_rows, plan) for name, metric in named.items()}
+    found = {name: reading.less(theirs.read(name, None, [None], plan), 0) for name, reading in readings.items()}
+    return {name: difference for name, difference in found.items() if difference}
+
+
+def _plan(config: Config, rows: "pd.DataFrame", resamples: int) -> Resampling:
+    """Say how the rows are drawn again; too few to judge on are too few for blocks."""
+    blocks = _blocks(config, rows) if len(rows) >= config.evaluate.min_rows else None
+    return Resampling(resamples=resamples, seed=config.evaluate.uncertainty.seed, blocks=blocks)
 
 
 def _blocks(config: Config, rows: "pd.DataFrame") -> "NDArray[Any] | None":
