@@ -19,12 +19,11 @@ FLOORS = [
     ["pipeline", "selftest", "starter"],
     ["stages"],
     ["release", "beginning"],
-    ["references", "history"],
+    ["drift"],
     ["judgement", "predecessor", "experiment", "monitoring", "retraining", "ledger"],
     ["registry", "run", "model", "production"],
     [
         "data",
-        "drift",
         "explanation",
         "gates",
         "training",

@@ -51,5 +51,5 @@ def _plain(array: "pa.Array", column: Column) -> "NDArray[Any]":
         return found[np.isfinite(found)]
     array = array.drop_null()
     coded = array if hasattr(array, "dictionary") else array.dictionary_encode()
-    names: NDArray[Any] = np.array([text(v) for v in coded.dictionary.to_pylist()], dtype=object)
-    return names[plain(coded.indices)]
+    names = np.array([text(v) for v in coded.dictionary.to_pylist()], dtype=object)
+    return np.take(names, plain(coded.indices))
