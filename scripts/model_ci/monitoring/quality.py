@@ -55,8 +55,11 @@ def cut(frame: "pl.DataFrame", truth: str, spans: Spans) -> list[Span]:
 
 
 def named(frame: "pl.DataFrame", truth: str, task: str) -> list[object]:
-    """Return the classes of a classifier, sorted; none for numbers."""
-    if task == "regression":
+    """Return the classes of a classifier, sorted; none for numbers, or without a row.
+
+    Raises ConfigError when the rows do not name as many as the model has.
+    """
+    if task == "regression" or frame.is_empty():
         return []
     many = sum(name.startswith("_probability_") for name in frame.columns)
     seen = set(frame["_prediction"].drop_nulls()) | set(frame[truth].drop_nulls())

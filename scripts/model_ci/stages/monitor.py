@@ -155,11 +155,11 @@ def _quality(
     wanted = Spans(end=last, seconds=times.seconds(judged.window), count=judged.windows)
     try:
         frame, findings = _rows(config, wanted)
+        known = quality.named(frame, config.data.target, config.model.task)
     except ConfigError as error:
-        # A log or a label that is not there is what monitoring is to notice.
+        # A log, a label or a class that is not there is what monitoring is to notice.
         return [], [], [Finding(rule="missing", where="quality", what=problem) for problem in error.problems]
     metrics = judgement.metrics(quality.judging(config), "monitor.quality")
-    known = quality.named(frame, config.data.target, config.model.task)
     spans = quality.cut(frame, config.data.target, wanted)
     records = [_span(config, span, metrics, known, held_to) for span in spans]
     for span, record in zip(spans, records, strict=True):
