@@ -109,6 +109,11 @@ class Gate:  # noqa: D101
         """The columns that slice the rows."""
         return (self.by,) if isinstance(self.by, str) else tuple(self.by or ())
 
+    @property
+    def sliced_by(self) -> str | None:
+        """The same in words, None where all rows are judged together."""
+        return " and ".join(self.columns) or None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Uncertainty:  # noqa: D101
@@ -402,6 +407,7 @@ class MonitorQuality:  # noqa: D101
     min_rows: int
     metrics: Sequence[str]
     gates: Sequence[Gate]
+    version: str
 
 
 @dataclass(frozen=True, kw_only=True)

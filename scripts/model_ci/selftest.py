@@ -60,7 +60,7 @@ def run(config: Config, run: Run) -> Findings:
     if trained["data"]["sha256"] != data.version.sha256:
         raise ConfigError(f"selftest: the data changed since run {run.id} trained on it; run `model-ci run` first")
     wanted = judgement.metrics(config)
-    bench = _Bench(config, data, wanted, judgement.ask(config, run, data, wanted), trained["model"]["classes"])
+    bench = _Bench(config, data, wanted, judgement.ask(config, run, data), trained["model"]["classes"])
     cases = [*bench.cases(), *_contract_cases(config)]
     return Findings(cases=cases, gates=bench.alone())
 

@@ -10,6 +10,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from tests.conftest import write_rows
 
 from model_ci import report
 from model_ci.serving.metrics import Metrics
@@ -299,54 +300,136 @@ def test_labels_that_are_late_are_waited_for(judged: Any, command: Command) -> N
     assert command(judged.root, "monitor").code == 0
 
 
+@pytest.fixture
+def held(judged: Any, command: Command) -> Any:
+    """Let a champion have been evaluated on 1,204 held-out rows, and hold the predictions to that."""
+    write_rows(judged.root / "data.csv", rows=4000)
+    judged.configure(evaluate={"gates": [{"metric": "roc_auc", "min": 0.6}]})
+    adjust(judged, windows=1, gates=[{"metric": "accuracy", "max_drop": 0.05}])
+    register(judged, command)
+    return judged
+
+
+def register(project: Any, command: Command) -> None:
+    answer = command(project.root, "run", "--stages", "train,evaluate,register")
+    assert answer.code == 0, answer.text
+
+
+def champion_had(project: Any, metric: str = "accuracy", part: str | None = None) -> float:
+    file = max((project.root / ".model-ci" / "runs").glob("*/quality/quality.json"))
+    figures = json.loads(file.read_text())["figures"]
+    return next(f["value"] for f in figures if (f["metric"], f["slice"]) == (metric, part))  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize(
-    ("mistake", "rule", "told"),
-    [
-        (lambda root: (root / "labels.csv").unlink(), "missing", "no such table"),
-        (lambda root: (root / "log" / "predictions-20260301T000000Z-a-1-0.jsonl").unlink(), "missing", "has no file"),
-        (lambda root: (root / "labels.csv").write_text("request_id,sold\n"), "missing", "0 of 1000 predicted rows"),
-        (
-            lambda root: (root / "labels.csv").write_text("request_id,sold\nx,1\n"),
-            "outcomes-without-predictions",
-            "of no prediction",
-        ),
-        (
-            lambda root: append(root / "labels.csv", "r0,0\nr0,1\n"),
-            "duplicate-outcomes",
-            "several outcomes that differ",
-        ),
-        (lambda root: repeat(root, 2), "duplicate-requests", "stand there more than once"),
-        (lambda root: append(next((root / "log").iterdir()), "{}\n"), "damaged", "not whole requests"),
-    ],
-    ids=[
-        "labels-absent",
-        "log-absent",
-        "labels-empty",
-        "labels-of-others",
-        "labels-differ",
-        "requests-twice",
-        "damaged",
-    ],
+    ("lost", "code", "state"),
+    [(-0.1, 0, "passed"), (0.0, 0, "passed"), (0.06, 0, "inconclusive"), (0.15, 3, "failed")],
+    ids=["better", "equal", "a little worse", "worse"],
 )
-def test_what_is_missing_or_contradicts_itself_is_never_green(
-    judged: Any, command: Command, mistake: Callable[[Path], object], rule: str, told: str
+def test_predictions_are_held_to_what_the_champion_had(
+    held: Any, command: Command, lost: float, code: int, state: str
 ) -> None:
+    had = champion_had(held)
+    log(held.root, rows=4000, wrong=lambda day, kind: 1 - had + lost)
+    answer = command(held.root, "monitor")
+    assert answer.code == code, answer.text
+    (gate,) = section(held)["gates"]
+    assert (gate["state"], gate["champion"]) == (state, had)
+    assert section(held)["reference"]["rows"] == 1204
+    (span,) = section(held)["quality"]
+    (low, high), alone = span["gates"][0]["interval"], span["metrics"]["accuracy"]["interval"]
+    assert low < span["gates"][0]["difference"] < high
+    assert high - low > 1.2 * (alone[1] - alone[0]), "the champion's rows are few, too"
+    assert rules(held) == ({"quality"} if code else set())
+    assert f"max_drop 0.05 from the champion's {had:.4f}" in answer.out
+
+
+def test_each_slice_is_held_to_its_own(held: Any, command: Command) -> None:
+    adjust(held, gates=[{"metric": "accuracy", "max_drop": 0.1, "by": "kind"}])
+    register(held, command)
+    had = {kind: champion_had(held, part=f"kind={kind}") for kind in "ab"}
+    log(held.root, rows=4000, wrong=lambda day, kind: 1 - had[kind])
+    assert command(held.root, "monitor").code == 0, section(held)["why"]
+    (gate,) = section(held)["quality"][0]["gates"]
+    assert {part["slice"]: part["champion"] for part in gate["slices"]} == {f"kind={k}": v for k, v in had.items()}
+    log(held.root, rows=4000, wrong=lambda day, kind: 1 - had[kind] + 0.25 * (kind == "b"))
+    assert command(held.root, "monitor").code == 3
+    assert "kind=b" in section(held)["why"]
+    assert rules(held) == {"quality"}
+
+
+def test_what_is_better_low_and_what_is_fair_are_held_to_the_champion_too(held: Any, command: Command) -> None:
+    gates = [{"metric": "brier_score", "max_rise": 0.1}, {"metric": "equalized_odds", "max_rise": 0.2, "by": "kind"}]
+    adjust(held, gates=gates)
+    register(held, command)
+    log(held.root, rows=4000, wrong=lambda day, kind: 0.05)
+    assert command(held.root, "monitor").code == 0, section(held)["why"]
+    assert [gate["state"] for gate in section(held)["gates"]] == ["passed", "passed"]
+    log(held.root, rows=4000, wrong=lambda day, kind: 0.45)
+    assert command(held.root, "monitor").code == 3
+    assert [gate["state"] for gate in section(held)["gates"]] == ["failed", "passed"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            {"gates": [{"metric": "f1", "max_drop": 0.05}]},
+            "f1 max_drop 0.05: 1 of 1 spans failed it; the champion was not judged by f1 when it was evaluated",
+        ),
+        (
+            {"gates": [{"metric": "accuracy", "max_drop": 0.05, "by": "kind"}]},
+            "the champion was not judged by accuracy in kind=a when it was evaluated; what cannot be compared does not pass",
+        ),
+    ],
+    ids=["metric", "slice"],
+)
+def test_what_the_champion_was_not_judged_by_is_never_green(
+    held: Any, command: Command, change: dict[str, Any], told: str
+) -> None:
+    log(held.root, rows=4000)
+    adjust(held, **change)
+    assert command(held.root, "monitor").code == 3
+    assert told in section(held)["why"]
+    assert rules(held) == {"reference"}, "it says nothing of the model, so it is no reason to train again"
+
+
+def test_without_a_champion_there_is_nothing_to_hold_to(judged: Any, command: Command) -> None:
+    adjust(judged, gates=[{"metric": "accuracy", "max_drop": 0.05}])
     log(judged.root)
-    mistake(judged.root)
-    answer = command(judged.root, "monitor")
-    assert answer.code == 3, answer.text
-    assert rule in rules(judged)
-    assert told in section(judged)["why"]
+    assert command(judged.root, "monitor").code == 3
+    assert "quality: there is no champion in" in section(judged)["why"]
+    assert rules(judged) == {"reference"}
+    assert section(judged)["reference"] is None
+    assert command(judged.root, "monitor", "--set", "monitor.allow=[reference]").code == 0
+    assert section(judged)["verdict"] == "done", "allowed is not passed"
 
 
-def append(file: Path, text: str) -> None:
-    file.write_text(file.read_text() + text)
+def test_a_version_without_quality_is_nothing_to_hold_to(judged: Any, command: Command) -> None:
+    judged.configure(evaluate={"gates": [{"metric": "roc_auc", "min": 0.6}]})
+    adjust(judged, gates=[{"metric": "accuracy", "max_drop": 0.05}])
+    assert command(judged.root, "run", "--stages", "train,evaluate").code == 0
+    record = judged.record()
+    del record["stages"]["evaluate"]["quality"]  # as a version of model-ci before it left one
+    (judged.runs()[-1] / "run.json").write_text(json.dumps(record))
+    assert command(judged.root, "register").code == 0
+    log(judged.root)
+    assert command(judged.root, "monitor").code == 3
+    assert "version 1 of shop has no quality with it" in section(judged)["why"]
+    assert command(judged.root, "monitor", "--set", "monitor.quality.version='7'").code == 2
 
 
-def repeat(root: Path, times: int) -> None:
-    file = next((root / "log").iterdir())
-    first = file.read_text().splitlines()[0]
-    file.write_text(first + "\n" + file.read_text())
+@pytest.mark.parametrize("case", ["nan", "too few"])
+def test_what_has_no_value_is_not_as_good_as_the_champion(held: Any, command: Command, case: str) -> None:
+    if case == "nan":
+        log(held.root, rows=4000)
+        adjust(held, gates=[{"metric": "roc_auc", "max_drop": 0.05}])
+        file = held.root / "labels.csv"
+        file.write_text("request_id,sold\n" + "".join(f"r{i},1\n" for i in range(4000)))
+    else:
+        log(held.root, rows=80)
+    assert command(held.root, "monitor").code == 3, section(held)["why"]
+    assert rules(held) == {"quality" if case == "nan" else "missing"}
 
 
 @pytest.mark.parametrize(
@@ -364,7 +447,7 @@ def repeat(root: Path, times: int) -> None:
         ({"cloudwatch": "shop", "window": "2d"}, "CloudWatch counts by whole minutes up to 1d"),
         ({"predictions": "log"}, "monitor.outcomes: is not set"),
         ({"prometheus": "http://a", "quality": {"gates": [{"metric": "accuracy", "min": 0.5}]}}, "monitor.predictions: is not set"),
-        ({"predictions": "log", "outcomes": "l.csv", "quality": {"gates": [{"metric": "accuracy", "max_drop": 0.5}]}}, "no champion to compare with"),
+        ({"predictions": "log", "outcomes": "l.csv", "quality": {"gates": [{"metric": "accuracy", "max_rise": 0.5}]}}, "monitor.quality.gates[0].max_rise: a higher accuracy is better"),
         ({"predictions": "log", "outcomes": "l.csv", "quality": {"gates": [{"metric": "latency_ms", "max": 5}]}}, "set it in monitor.limits"),
         ({"predictions": "log", "outcomes": "l.csv", "until": "today"}, "monitor.until: 'today' is no time"),
     ],

@@ -19,12 +19,11 @@ FLOORS = [
     ["pipeline", "selftest", "starter"],
     ["stages"],
     ["release", "training"],
-    ["references", "history"],
+    ["drift"],
     ["judgement", "experiment", "monitoring", "retraining", "ledger"],
     ["registry", "run", "model", "production"],
     [
         "data",
-        "drift",
         "explanation",
         "gates",
         "git",

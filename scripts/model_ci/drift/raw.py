@@ -1,13 +1,13 @@
 """Whole columns, for what can only be said of the values themselves; one column at a time, so that memory holds one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from model_ci.drift import engine, evidently
 from model_ci.drift.engine import Part, Work
 from model_ci.drift.profile import Column
-from model_ci.drift.sketch import as_floats, text
+from model_ci.drift.sketch import as_floats, plain, text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,8 +49,7 @@ def _plain(array: "pa.Array", column: Column) -> "NDArray[Any]":
     if column.grid is not None:
         found = as_floats(array)
         return found[np.isfinite(found)]
-    names: Mapping[Any, Any] = {}
     array = array.drop_null()
     coded = array if hasattr(array, "dictionary") else array.dictionary_encode()
-    names = {i: text(v) for i, v in enumerate(coded.dictionary.to_pylist())}
-    return np.array([names[i] for i in coded.indices.to_pylist()], dtype=object)
+    names = np.array([text(v) for v in coded.dictionary.to_pylist()], dtype=object)
+    return np.take(names, plain(coded.indices))

@@ -63,11 +63,11 @@ class Outcome:
 class Comparisons:
     """What was resampled: the differences by metric, how sure a bound must be, and what was drawn from.
 
-    `blocks` is None where every row was drawn for itself.
+    `blocks` is None where every row was drawn for itself, `rows` where the two models were asked about different rows.
     """
 
     differences: Mapping[str, Difference]
-    rows: int
+    rows: int | None
     confidence: float
     blocks: int | None = None
 
@@ -75,9 +75,8 @@ class Comparisons:
 def opened(gate: Gate, condition: str, lower_is_better: Collection[str]) -> Outcome:
     """Return the condition, not judged yet: failed until something says otherwise."""
     falls = condition == "max_rise" or (condition == "min_gain" and gate.metric in lower_is_better)
-    by = " and ".join(gate.columns) or None
     limit = getattr(gate, condition)
-    return Outcome(metric=gate.metric, condition=condition, limit=limit, sign=-1 if falls else 1, by=by)
+    return Outcome(metric=gate.metric, condition=condition, limit=limit, sign=-1 if falls else 1, by=gate.sliced_by)
 
 
 def judged(outcome: Outcome, challenger: Scores, champion: Scores | None, compared: Comparisons | None) -> Outcome:
@@ -148,7 +147,10 @@ def _too_few(resamples: int, confidence: float, wanted: int) -> str:
     )
 
 
-def _unsure(outcome: Outcome, rows: int, gain: float, bounds: tuple[float, float]) -> Outcome:
+def _unsure(outcome: Outcome, rows: int | None, gain: float, bounds: tuple[float, float]) -> Outcome:
+    if rows is None:  # more of one's own rows would not make the other side's any surer
+        reason = f"{outcome.reason}, but not surely"
+        return replace(outcome, state="inconclusive", comparison="inconclusive", reason=reason)
     settle = rows_needed(rows, gain, bounds, _needed(outcome))
     how = f"about {settle:,} rows would tell" if settle else "no number of rows would tell"
     reason = f"{outcome.reason}, but {rows:,} rows are too few to be sure: {how}"

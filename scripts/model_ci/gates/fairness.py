@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from model_ci.gates.outputs import Outputs
+from model_ci.gates.comparison import Resampling
+from model_ci.gates.outputs import Outputs, Scores
+from model_ci.gates.reading import Reading
 from model_ci.gates.slices import Slice
 
 if TYPE_CHECKING:
@@ -85,3 +87,36 @@ def of_resamples(truth: int | None, outputs: Outputs, slices: Sequence[Slice], w
     with np.errstate(invalid="ignore"):  # a resample may have no row that counts
         columns = [(weights[:, s.rows] @ chosen[s.rows]) / (weights[:, s.rows] @ counted[s.rows]) for s in slices]
     return np.stack(columns, axis=1)
+
+
+def rates(metric: str, outputs: Outputs | None, parts: Sequence[Slice], plan: Resampling) -> list[Rate] | str:
+    """Return the rates that the metric compares, or why there are none."""
+    import numpy as np
+
+    if outputs is None:
+        return "cannot be asked"
+    if found := problem(metric, outputs, parts):
+        return found
+    now = values(metric, outputs, parts)
+    drawn: dict[str, list[Any]] = {name: [] for name in now}
+    for weights in plan.weights(len(outputs.truth)):
+        for name, truth in FAIRNESS[metric].items():
+            drawn[name].append(of_resamples(truth, outputs, parts, weights))
+    units = {
+        name: [plan.units(counted(truth, outputs, part)) for part in parts] for name, truth in FAIRNESS[metric].items()
+    }
+    return [Rate(name=name, values=now[name], drawn=np.concatenate(drawn[name]), units=units[name]) for name in now]
+
+
+def gap(metric: str, found: list[Rate] | str, plan: Resampling) -> Reading:
+    """Return the widest gap of any of the rates; without them, none for the reason that is given."""
+    import numpy as np
+
+    if isinstance(found, str) or not len(found[0].values):
+        reason = found if isinstance(found, str) else "has no slice with enough rows"
+        drawn, scores, fewest = np.full(plan.resamples, np.nan), Scores(values={}, reasons={metric: reason}), 0
+    else:
+        value = max(float(rate.values.max() - rate.values.min()) for rate in found)
+        drawn = np.max([rate.drawn.max(axis=1) - rate.drawn.min(axis=1) for rate in found], axis=0)
+        scores, fewest = Scores(values={metric: value}, reasons={}), min(min(rate.units) for rate in found)
+    return Reading(metric=metric, scores=[scores], drawn=drawn[:, None], units=[fewest])

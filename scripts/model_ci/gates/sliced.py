@@ -1,23 +1,21 @@
 """Gates by slices: every condition in every slice that is large enough, and the gap between slices."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from model_ci.config import Gate
 from model_ci.gates import condition, fairness
-from model_ci.gates.comparison import FEWEST, Difference, Resampling, ready
+from model_ci.gates.comparison import Resampling
 from model_ci.gates.condition import ABSOLUTE, RELATIVE, ROUNDING, Comparisons, Outcome
-from model_ci.gates.fairness import FAIRNESS, Rate
+from model_ci.gates.fairness import Rate
 from model_ci.gates.gap import widest
-from model_ci.gates.metrics import Metric, measure
-from model_ci.gates.outputs import Outputs, Scores
+from model_ci.gates.metrics import Metric
+from model_ci.gates.outputs import Outputs
+from model_ci.gates.quality import Quality
+from model_ci.gates.reading import Reading, read
 from model_ci.gates.slices import Slice
-from model_ci.gates.weighted import Weighted
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _WORST_FIRST: Final = ("failed", "inconclusive", "passed", "no champion")
 
@@ -26,11 +24,11 @@ _WORST_FIRST: Final = ("failed", "inconclusive", "passed", "no champion")
 class Sides:
     """The outputs of both models on the same rows, None where one cannot be asked, and how sure to be.
 
-    `first` tells that there is no champion at all.
+    Of the champion it may be what was measured of it on other rows. `first` tells that there is no champion at all.
     """
 
     challenger: Outputs | None
-    champion: Outputs | None
+    champion: Outputs | Quality | None
     first: bool
     plan: Resampling
     confidence: float
@@ -52,13 +50,15 @@ def judge(
         return [fold(start, small) for start in starts]
     if metric is None:
         return [replace(o, slices=(*o.slices, *small)) for o in _fair(starts, enough, sides)]
-    readings = _read(gate, metric, enough, sides)
+    mine = read(metric, sides.challenger, enough, sides.plan)
+    theirs = None if sides.first else _theirs(gate, metric, enough, sides)
     outcomes = []
     for start in starts:
         if start.condition == "max_gap":
-            outcomes.append(_gap(start, readings, sides.confidence, small))
+            outcomes.append(_gap(start, enough, mine, sides.confidence, small))
         else:
-            outcomes.append(fold(start, [*(_in_slice(start, r, sides.confidence) for r in readings), *small]))
+            found = [_in_slice(start, part, i, mine, theirs, sides) for i, part in enumerate(enough)]
+            outcomes.append(fold(start, [*found, *small]))
     return outcomes
 
 
@@ -94,120 +94,61 @@ def _margin(outcome: Outcome) -> float:
     return -outcome.challenger if outcome.condition == "max" else outcome.challenger
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Reading:
-    """One slice, measured: the values of both models, the challenger's on each resample, and the differences.
-
-    `units` is how many independent rows, or blocks, the slice has.
-    """
-
-    part: Slice
-    challenger: Scores
-    champion: Scores | None
-    drawn: "NDArray[Any]"
-    compared: Comparisons | None
-    units: int
+def _theirs(gate: Gate, metric: Metric, slices: Sequence[Slice], sides: Sides) -> Reading:
+    if isinstance(sides.champion, Quality):
+        return sides.champion.read(metric.name, gate.sliced_by, [part.name for part in slices], sides.plan)
+    relative = any(getattr(gate, c) is not None for c in RELATIVE)
+    return read(metric, sides.champion, slices, sides.plan, resampled=relative)
 
 
-def _read(gate: Gate, metric: Metric, slices: Sequence[Slice], sides: Sides) -> list[_Reading]:
-    mine = [_outputs_of(sides.challenger, s) for s in slices]
-    theirs = [_outputs_of(sides.champion, s) for s in slices]
-    relative = any(getattr(gate, c) is not None for c in RELATIVE) and sides.champion is not None
-    asked = [_ready(metric, o) for o in mine], [_ready(metric, o) for o in theirs] if relative else []
-    drawn = [_resample(functions, slices, sides) for functions in asked]
-    readings = []
-    for i, part in enumerate(slices):
-        scores = _measured(metric, mine[i])
-        against = None if sides.first else _measured(metric, theirs[i])
-        compared, units = None, sides.plan.units(part.rows)
-        if relative and against is not None:
-            found = _difference(metric.name, scores, against, drawn[0][:, i] - drawn[1][:, i], units)
-            compared = Comparisons(differences=found, rows=len(part.rows), confidence=sides.confidence)
-        mine_drawn = drawn[0][:, i]
-        readings.append(
-            _Reading(part=part, challenger=scores, champion=against, drawn=mine_drawn, compared=compared, units=units)
-        )
-    return readings
-
-
-def _outputs_of(outputs: Outputs | None, part: Slice) -> Outputs | None:
-    return None if outputs is None else outputs.drawn(part.rows)
-
-
-def _measured(metric: Metric, outputs: Outputs | None) -> Scores:
-    if outputs is None:
-        return Scores(values={}, reasons={metric.name: "cannot be asked"})
-    return measure({metric.name: metric}, outputs)
-
-
-def _ready(metric: Metric, outputs: Outputs | None) -> Weighted:
-    import numpy as np
-
-    return ready(metric, outputs) if outputs is not None else lambda weights: np.full(len(weights), math.nan)
-
-
-def _resample(functions: Sequence[Weighted], slices: Sequence[Slice], sides: Sides) -> "NDArray[Any]":
-    """Return (resamples, slices) of each slice's metric; every slice sees its part of the same resamples."""
-    import numpy as np
-
-    if not functions or sides.challenger is None:
-        return np.full((sides.plan.resamples, len(slices)), math.nan)
-    return np.concatenate(
-        [
-            np.stack([f(weights[:, s.rows]) for f, s in zip(functions, slices, strict=True)], axis=1)
-            for weights in sides.plan.weights(len(sides.challenger.truth))
-        ]
-    )
-
-
-def _difference(name: str, mine: Scores, theirs: Scores, drawn: "NDArray[Any]", units: int) -> Mapping[str, Difference]:
-    import numpy as np
-
-    value, against = mine.values.get(name), theirs.values.get(name)
-    finite = drawn[np.isfinite(drawn)]
-    if value is None or against is None or len(finite) < FEWEST * len(drawn):
-        return {}
-    return {name: Difference(value=value - against, resampled=finite, drawn_from=units)}
-
-
-def _in_slice(start: Outcome, reading: _Reading, confidence: float) -> Outcome:
-    outcome = condition.judged(start, reading.challenger, reading.champion, reading.compared)
-    outcome = replace(outcome, slice=reading.part.name, rows=len(reading.part.rows))
+def _in_slice(  # noqa: PLR0913, PLR0917 - a condition, a slice, and what both models are there
+    start: Outcome, part: Slice, i: int, mine: Reading, theirs: Reading | None, sides: Sides
+) -> Outcome:
+    outcome = _compared(start, i, mine, theirs, len(part.rows), sides)
+    outcome = replace(outcome, slice=part.name, rows=len(part.rows))
     if outcome.condition in ABSOLUTE and outcome.challenger is not None:
-        return _bounded(outcome, reading.drawn, reading.units, confidence)
+        return _bounded(outcome, mine, i, sides.confidence)
     return outcome
 
 
-def _bounded(outcome: Outcome, drawn: "NDArray[Any]", units: int, confidence: float) -> Outcome:
-    """Add the bounds of the slice's own value, and the chance that its true value keeps the limit."""
-    import numpy as np
+def _compared(  # noqa: PLR0913, PLR0917
+    start: Outcome, i: int, mine: Reading, theirs: Reading | None, rows: int, sides: Sides
+) -> Outcome:
+    if theirs is None:
+        return condition.judged(start, mine.scores[i], None, None)
+    difference = mine.less(theirs, i)
+    compared = Comparisons(
+        differences={mine.metric: difference} if difference else {},
+        rows=None if isinstance(sides.champion, Quality) else rows,
+        confidence=sides.confidence,
+    )
+    return condition.judged(start, mine.scores[i], theirs.scores[i], compared)
 
-    finite = drawn[np.isfinite(drawn)]
-    if len(finite) < FEWEST * len(drawn):
+
+def _bounded(outcome: Outcome, reading: Reading, i: int, confidence: float) -> Outcome:
+    """Add the bounds of the slice's own value, and the chance that its true value keeps the limit."""
+    value = reading.alone(i)
+    if value is None:
         return replace(outcome, state="failed", reason="too few resamples have a value; what is not sure does not pass")
-    value = Difference(value=float(outcome.challenger or 0), resampled=finite, drawn_from=units)
     sign = 1 if outcome.condition == "min" else -1
     chance = value.chance_above(sign * float(outcome.limit or 0) - ROUNDING, sign)
     return replace(outcome, interval=value.interval(confidence), chance=chance)
 
 
-def _gap(start: Outcome, readings: Sequence[_Reading], confidence: float, small: Sequence[Outcome]) -> Outcome:
+def _gap(
+    start: Outcome, parts: Sequence[Slice], reading: Reading, confidence: float, small: Sequence[Outcome]
+) -> Outcome:
     import numpy as np
 
-    shown = [_shown(start, r.part, r.challenger.values.get(start.metric)) for r in readings]
+    shown = [_shown(start, part, reading.value(i)) for i, part in enumerate(parts)]
     start = replace(start, slices=(*shown, *small))
-    lacking = [s.slice for s in shown if s.challenger is None]
-    if lacking:
-        why = readings[next(i for i, s in enumerate(shown) if s.challenger is None)].challenger
-        reason = f"{lacking[0]}: {why.reasons.get(start.metric, 'no value')}; what is not there does not pass"
-        return replace(start, reason=reason)
-    rate = Rate(
-        name=start.metric,
-        values=np.array([s.challenger for s in shown], dtype=float),
-        drawn=np.stack([r.drawn for r in readings], axis=1),
-        units=[r.units for r in readings],
-    )
-    return _of_rates(start, [rate], [r.part for r in readings], confidence)
+    lacking = next((i for i, s in enumerate(shown) if s.challenger is None), None)
+    if lacking is not None:
+        why = reading.scores[lacking].reasons.get(start.metric, "no value")
+        return replace(start, reason=f"{parts[lacking].name}: {why}; what is not there does not pass")
+    values = np.array([s.challenger for s in shown], dtype=float)
+    rate = Rate(name=start.metric, values=values, drawn=reading.drawn, units=reading.units)
+    return _of_rates(start, [rate], parts, confidence)
 
 
 def _shown(start: Outcome, part: Slice, value: float | None, rate: str = "") -> Outcome:
@@ -237,36 +178,11 @@ def _of_rates(start: Outcome, rates: Sequence[Rate], parts: Sequence[Slice], con
 
 
 def _fair(starts: Sequence[Outcome], parts: Sequence[Slice], sides: Sides) -> list[Outcome]:
-    mine = _rates(starts[0].metric, sides.challenger, parts, sides)
-    theirs = None if sides.first else _rates(starts[0].metric, sides.champion, parts, sides)
-    return [_fair_by(start, mine, theirs, parts, sides) for start in starts]
+    mine = fairness.rates(starts[0].metric, sides.challenger, parts, sides.plan)
+    return [_fair_by(start, mine, parts, sides) for start in starts]
 
 
-def _rates(metric: str, outputs: Outputs | None, parts: Sequence[Slice], sides: Sides) -> list[Rate] | str:
-    """Return the rates that the metric compares, or why there are none."""
-    import numpy as np
-
-    if outputs is None:
-        return "cannot be asked"
-    if found := fairness.problem(metric, outputs, parts):
-        return found
-    values = fairness.values(metric, outputs, parts)
-    drawn: dict[str, list[Any]] = {name: [] for name in values}
-    for weights in sides.plan.weights(len(outputs.truth)):
-        for name, truth in FAIRNESS[metric].items():
-            drawn[name].append(fairness.of_resamples(truth, outputs, parts, weights))
-    units = {
-        name: [sides.plan.units(fairness.counted(truth, outputs, part)) for part in parts]
-        for name, truth in FAIRNESS[metric].items()
-    }
-    return [
-        Rate(name=name, values=values[name], drawn=np.concatenate(drawn[name]), units=units[name]) for name in values
-    ]
-
-
-def _fair_by(
-    start: Outcome, mine: list[Rate] | str, theirs: list[Rate] | str | None, parts: Sequence[Slice], sides: Sides
-) -> Outcome:
+def _fair_by(start: Outcome, mine: list[Rate] | str, parts: Sequence[Slice], sides: Sides) -> Outcome:
     if isinstance(mine, str):
         return replace(start, reason=f"{mine}; what is not there does not pass")
     several = len(mine) > 1
@@ -278,25 +194,12 @@ def _fair_by(
     start = replace(start, slices=tuple(shown))
     if start.condition == "max" or len(parts) < 2:
         return _of_rates(start, mine, parts, sides.confidence)
-    value, drawn = _widest_of(mine)
-    name = start.metric
-    scores = Scores(values={name: value}, reasons={})
-    if theirs is None:
-        return condition.judged(start, scores, None, None)
-    if isinstance(theirs, str):
-        return condition.judged(start, scores, Scores(values={}, reasons={name: theirs}), None)
-    against, drawn_against = _widest_of(theirs)
-    champion = Scores(values={name: against}, reasons={})
+    theirs = None if sides.first else _their_gap(start, parts, sides)
     rows = sum(len(part.rows) for part in parts)
-    fewest = min(min(rate.units) for rate in mine)
-    found = _difference(name, scores, champion, drawn - drawn_against, fewest)
-    return condition.judged(
-        start, scores, champion, Comparisons(differences=found, rows=rows, confidence=sides.confidence)
-    )
+    return _compared(start, 0, fairness.gap(start.metric, mine, sides.plan), theirs, rows, sides)
 
 
-def _widest_of(rates: Sequence[Rate]) -> "tuple[float, NDArray[Any]]":
-    import numpy as np
-
-    values = max(float(rate.values.max() - rate.values.min()) for rate in rates)
-    return values, np.max([rate.drawn.max(axis=1) - rate.drawn.min(axis=1) for rate in rates], axis=0)
+def _their_gap(start: Outcome, parts: Sequence[Slice], sides: Sides) -> Reading:
+    if isinstance(sides.champion, Quality):
+        return sides.champion.read(start.metric, start.by, [None], sides.plan)
+    return fairness.gap(start.metric, fairness.rates(start.metric, sides.champion, parts, sides.plan), sides.plan)

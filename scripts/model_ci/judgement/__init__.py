@@ -6,15 +6,15 @@ from model_ci import registry
 from model_ci.config import Config
 from model_ci.judgement import origin
 from model_ci.judgement.named import metrics
-from model_ci.judgement.sides import Side, ask, ask_champion, side
-from model_ci.judgement.weighing import weigh
+from model_ci.judgement.sides import Side, ask, ask_champion, of_quality, side
+from model_ci.judgement.weighing import quality, weigh
 from model_ci.run import Run
 
 if TYPE_CHECKING:
     from model_ci.data.table import Table
     from model_ci.registry import Registry, Version
 
-__all__ = ["Side", "ask", "champion_state", "judge", "metrics", "side", "weigh"]
+__all__ = ["Side", "ask", "champion_state", "judge", "metrics", "of_quality", "quality", "side", "weigh"]
 
 
 def champion_state(config: Config, run: Run, stage: str) -> str | None:
@@ -26,10 +26,11 @@ def champion_state(config: Config, run: Run, stage: str) -> str | None:
     return state
 
 
-def judge(config: Config, run: Run, data: "Table", store: "Registry", champion: "Version | None") -> dict[str, Any]:
-    """Score the run's model and the champion on the holdout and judge the gates; return the section, verdict included."""
+def judge(  # noqa: PLR0913, PLR0917 - both models, and what they are judged by
+    config: Config, run: Run, data: "Table", challenger: Side, store: "Registry", champion: "Version | None"
+) -> dict[str, Any]:
+    """Score the champion on the holdout, too, and judge the gates; return the section, verdict included."""
     wanted = metrics(config)
-    challenger = ask(config, run, data, wanted)
     against = ask_champion(config, champion, store, data, wanted) if champion else None
     section = weigh(config, data.holdout, wanted, challenger, against)
     return section | {

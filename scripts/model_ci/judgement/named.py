@@ -10,8 +10,8 @@ from model_ci.gates.fairness import FAIRNESS
 from model_ci.gates.metrics import MEASURED, Metric, resolve
 
 
-def metrics(config: Config) -> dict[str, Metric]:
-    """Find every metric that the gates and the list of metrics name.
+def metrics(config: Config, where: str = "evaluate") -> dict[str, Metric]:
+    """Find every metric that the gates and the list of metrics name; they stand in the section `where`.
 
     Raises ConfigError for names that the task does not have, and for gates that forbid a model to get better.
     """
@@ -19,7 +19,7 @@ def metrics(config: Config) -> dict[str, Metric]:
     wrong: list[str] = []
     for name in dict.fromkeys([*(g.metric for g in config.evaluate.gates), *config.evaluate.metrics]):
         if name in FAIRNESS:
-            wrong += _unfit_for_fairness(config, name)
+            wrong += _unfit_for_fairness(config, name, where)
         elif name not in MEASURED:
             try:
                 found[name] = resolve(name, config.model.task, lambda n: entrypoint.load(n, config.root, "evaluate"))
@@ -27,7 +27,7 @@ def metrics(config: Config) -> dict[str, Metric]:
                 wrong += error.problems
     for i, g in enumerate(config.evaluate.gates):
         better = greater_is_better(found, g.metric)
-        here = f"evaluate.gates[{i}]"
+        here = f"{where}.gates[{i}]"
         if better is True and g.max_rise is not None:
             wrong.append(f"{here}.max_rise: a higher {g.metric} is better; use max_drop")
         if better is False and g.max_drop is not None:
@@ -48,18 +48,18 @@ def metrics(config: Config) -> dict[str, Metric]:
     return found
 
 
-def _unfit_for_fairness(config: Config, name: str) -> list[str]:
+def _unfit_for_fairness(config: Config, name: str, where: str) -> list[str]:
     if config.model.task != "binary":
-        return [f"evaluate: {name} is for the task binary; this is {config.model.task}"]
+        return [f"{where}: {name} is for the task binary; this is {config.model.task}"]
     wrong = []
     if name in config.evaluate.metrics:
-        wrong.append(f"evaluate.metrics: {name} is of slices; name it in a gate with 'by'")
+        wrong.append(f"{where}.metrics: {name} is of slices; name it in a gate with 'by'")
     for i, g in enumerate(config.evaluate.gates):
         if g.metric == name and not g.by:
-            wrong.append(f"evaluate.gates[{i}]: {name} compares slices; add 'by: column'")
+            wrong.append(f"{where}.gates[{i}]: {name} compares slices; add 'by: column'")
         unfit = [c for c in ("min", "max_drop", "min_gain", "max_gap") if getattr(g, c) is not None]
         if g.metric == name and unfit:
-            wrong.append(f"evaluate.gates[{i}].{unfit[0]}: {name} is a gap itself, less is better; use max or max_rise")
+            wrong.append(f"{where}.gates[{i}].{unfit[0]}: {name} is a gap itself, less is better; use max or max_rise")
     return wrong
 
 

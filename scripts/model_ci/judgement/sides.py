@@ -14,7 +14,8 @@ from model_ci.config import Config
 from model_ci.errors import ConfigError, UserCodeError
 from model_ci.gates.metrics import Metric, measure
 from model_ci.gates.outputs import Outputs, Scores
-from model_ci.judgement.named import names
+from model_ci.gates.quality import Quality
+from model_ci.judgement.named import metrics, names
 from model_ci.run import Run
 
 if TYPE_CHECKING:
@@ -28,14 +29,19 @@ _LATENCY_CALLS: Final = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One of the two models: its scores, and its outputs where it could be asked."""
+    """One of the two models: its scores, and its outputs where it could be asked.
+
+    Of a champion that is not asked about the same rows, `quality` is what was measured of it on others.
+    """
 
     scores: Scores
     outputs: Outputs | None
+    quality: Quality | None = None
 
 
-def ask(config: Config, run: Run, data: "Table", wanted: Mapping[str, Metric]) -> Side:
-    """Ask the run's model about the holdout."""
+def ask(config: Config, run: Run, data: "Table") -> Side:
+    """Ask the run's model about the holdout, and score it."""
+    wanted = metrics(config)
     trained = run.require("train", wanted_by="evaluate")["model"]
     asked = _ask(config, _challenger(run, trained, data), run.folder / trained["folder"], data.holdout, wanted)
     if not names(config, "data_age_days"):
@@ -48,6 +54,11 @@ def side(wanted: Mapping[str, Metric], outputs: Outputs, measured: Mapping[str, 
     """Score what a model said; `measured` is what is not of rows."""
     scores = measure(wanted, outputs)
     return Side(scores=replace(scores, values={**scores.values, **measured}), outputs=outputs)
+
+
+def of_quality(known: Quality, wanted: Mapping[str, Metric]) -> Side:
+    """Return a model as what was measured of it on other rows."""
+    return Side(scores=known.scores([*wanted]), outputs=None, quality=known)
 
 
 def ask_champion(

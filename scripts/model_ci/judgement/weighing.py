@@ -7,16 +7,29 @@ from model_ci import entrypoint
 from model_ci.config import Config, Gate
 from model_ci.errors import UserCodeError
 from model_ci.gates import gate, own, sliced, slices
-from model_ci.gates.comparison import Resampling, differences
+from model_ci.gates.comparison import Difference, Resampling, differences
 from model_ci.gates.fairness import FAIRNESS
 from model_ci.gates.metrics import MEASURED, Metric, predicted
-from model_ci.gates.outputs import Scores
+from model_ci.gates.outputs import Outputs, Scores
+from model_ci.gates.quality import RESAMPLES, Quality
+from model_ci.gates.quality import measure as measure_quality
+from model_ci.gates.reading import read, whole
 from model_ci.judgement.blocks import blocks
 from model_ci.judgement.named import greater_is_better
 from model_ci.judgement.sides import Side
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def quality(
+    config: Config, rows: "pd.DataFrame", asked: Side, gates: Sequence[Gate], wanted: Mapping[str, Metric]
+) -> Quality:
+    """Measure what the gates and metrics name, so that a later check can hold the model to it."""
+    sure = config.evaluate.uncertainty
+    plan = _plan(config, rows, RESAMPLES)
+    figures = measure_quality(wanted, gates, rows, asked.outputs, plan, sure.confidence) if asked.outputs else []
+    return Quality(figures=figures, made={"rows": len(rows), "confidence": sure.confidence})
 
 
 def weigh(
@@ -26,7 +39,7 @@ def weigh(
     enough = len(rows) >= config.evaluate.min_rows
     by_slices = any(g.by for g in config.evaluate.gates)
     sure = config.evaluate.uncertainty
-    plan = Resampling(resamples=sure.resamples, seed=sure.seed, blocks=blocks(config, rows) if enough else None)
+    plan = _plan(config, rows, sure.resamples)
     compared = _compare(config, wanted, challenger, champion, plan) if champion and enough else None
     lower = [name for name in (*wanted, *MEASURED, *FAIRNESS) if greater_is_better(wanted, name) is False]
     theirs = champion.scores if champion else None
@@ -56,7 +69,7 @@ def _sliced(  # noqa: PLR0913, PLR0917 - what is judged, and all that it is judg
 ) -> dict[Gate, list[gate.Outcome]]:  # fmt: skip
     sides = sliced.Sides(
         challenger=challenger.outputs,
-        champion=champion.outputs if champion else None,
+        champion=(champion.quality or champion.outputs) if champion else None,
         first=champion is None,
         plan=plan,
         confidence=config.evaluate.uncertainty.confidence,
@@ -100,11 +113,29 @@ def _compare(
     plain = [g for g in config.evaluate.gates if not g.by]
     compared = {g.metric for g in plain if any(getattr(g, c) is not None for c in gate.RELATIVE)}
     named = {name: metric for name, metric in wanted.items() if name in compared}
+    confidence = config.evaluate.uncertainty.confidence
+    if champion.quality:
+        found = _from_quality(named, challenger.outputs, champion.quality, plan)
+        return gate.Comparisons(differences=found, rows=None, confidence=confidence)
     mine, theirs = challenger.outputs, champion.outputs
     found = differences(named, mine, theirs, plan) if mine and theirs and named else {}
     rows = len(mine.truth) if mine else 0
-    confidence = config.evaluate.uncertainty.confidence
     return gate.Comparisons(differences=found, rows=rows, confidence=confidence, blocks=plan.many)
+
+
+def _from_quality(
+    named: Mapping[str, Metric], mine: Outputs | None, theirs: Quality, plan: Resampling
+) -> dict[str, Difference]:
+    all_rows = [whole(len(mine.truth) if mine else 0)]
+    readings = {name: read(metric, mine, all_rows, plan) for name, metric in named.items()}
+    found = {name: reading.less(theirs.read(name, None, [None], plan), 0) for name, reading in readings.items()}
+    return {name: difference for name, difference in found.items() if difference}
+
+
+def _plan(config: Config, rows: "pd.DataFrame", resamples: int) -> Resampling:
+    """Say how the rows are drawn again; too few to judge on are too few for blocks."""
+    drawn = blocks(config, rows) if len(rows) >= config.evaluate.min_rows else None
+    return Resampling(resamples=resamples, seed=config.evaluate.uncertainty.seed, blocks=drawn)
 
 
 def _described(config: Config, plan: Resampling) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """How good the answers were, as far as is known by now: the log's rows with their outcomes, span by span."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from model_ci.config import Config
 from model_ci.gates.comparison import FEWEST, Resampling, ready
 from model_ci.gates.metrics import Metric
 from model_ci.gates.outputs import Outputs
@@ -27,6 +28,21 @@ class Span:
     rows: "pl.DataFrame"
 
 
+def judging(config: Config) -> Config:
+    """Return the configuration that gates on production rows are judged by."""
+    judged = config.monitor.quality
+    sure = replace(config.evaluate.uncertainty, block_column=None, block_duration=None)
+    evaluate = replace(
+        config.evaluate,
+        metrics=judged.metrics,
+        gates=judged.gates,
+        own_gates=(),
+        min_rows=judged.min_rows,
+        uncertainty=sure,
+    )
+    return replace(config, evaluate=evaluate)
+
+
 def cut(frame: "pl.DataFrame", truth: str, spans: Spans) -> list[Span]:
     """Cut rows into spans, oldest first."""
     import polars as pl
@@ -39,8 +55,11 @@ def cut(frame: "pl.DataFrame", truth: str, spans: Spans) -> list[Span]:
 
 
 def named(frame: "pl.DataFrame", truth: str, task: str) -> list[object]:
-    """Return the classes of a classifier, sorted; none for numbers."""
-    if task == "regression":
+    """Return the classes of a classifier, sorted; none for numbers, or without a row.
+
+    Raises ConfigError when the rows do not name as many as the model has.
+    """
+    if task == "regression" or frame.is_empty():
         return []
     many = sum(name.startswith("_probability_") for name in frame.columns)
     seen = set(frame["_prediction"].drop_nulls()) | set(frame[truth].drop_nulls())

@@ -75,6 +75,7 @@ STAGES: Final = {
             needs=("train",),
             of_now=("train",),
             judges=True,
+            leaves=("quality",),
             outputs={"champion-version": "champion.version"},
         ),
         Stage(

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from model_ci import judgement
-from model_ci.config import Config, Gate, Monitor
+from model_ci.config import Config, Monitor
 from model_ci.data import times
 from model_ci.data.finding import Finding
 from model_ci.errors import ConfigError
 from model_ci.gates.metrics import MEASURED
-from model_ci.monitoring import cloudwatch, limits, prometheus, quality, scrape
+from model_ci.monitoring import cloudwatch, limits, over_time, prometheus, quality, reference, scrape
+from model_ci.monitoring.reference import Reference
 from model_ci.monitoring.window import Spans, Window, written
 from model_ci.production import outcomes, predictions
 from model_ci.run import Result, Run
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from model_ci.monitoring.quality import Span
 
 _DAY_S = 86400
-_RELATIVE = ("max_drop", "max_rise", "min_gain")
 
 
 def inputs(config: Config, run: Run) -> Mapping[str, Any]:
@@ -37,7 +37,7 @@ def check(config: Config) -> None:
     if wrong:
         raise ConfigError(*wrong)
     _end(config.monitor)
-    judgement.metrics(_judging(config))
+    judgement.metrics(quality.judging(config), "monitor.quality")
 
 
 def run(config: Config, run: Run) -> Result:
@@ -49,8 +49,9 @@ def run(config: Config, run: Run) -> Result:
     judged = [one for limit in wanted.limits for one in limits.judge(limit, windows, wanted.breaches)]
     busiest = next((limit.max for limit in wanted.limits if limit.metric == "utilisation" and limit.max), None)
     found += limits.findings(judged, windows, busiest)
-    spans, gates, told = _quality(config, end) if wanted.predictions else ([], [], [])
-    findings = [replace(f, level="warning") if f.rule in wanted.allow else f for f in (*found, *told)]
+    held_to, lacking = _reference(config, run)
+    spans, gates, told = _quality(config, end, held_to) if wanted.predictions else ([], [], [])
+    findings = [replace(f, level="warning") if f.rule in wanted.allow else f for f in (*found, *lacking, *told)]
     broken = [f for f in findings if f.level == "failure"]
     held = [one for one in judged if one.state == "passed"] + [g for g in gates if g["state"] == "passed"]
     verdict = "failed" if broken else "passed" if held else "done"
@@ -58,6 +59,7 @@ def run(config: Config, run: Run) -> Result:
         "why": _why(broken, len(held)),
         "windows": [window.as_record() for window in windows],
         "limits": [one.as_record() for one in judged],
+        "reference": held_to.as_record() if held_to else None,
         "quality": spans,
         "gates": gates,
         "findings": [finding.as_record() for finding in findings],
@@ -98,9 +100,8 @@ def _wrong_quality(wanted: Monitor) -> Iterator[str]:
     if judged.breaches > judged.windows:
         yield f"monitor.quality.breaches: {judged.breaches} of {judged.windows} windows can never fail; set it lower"
     for i, gate in enumerate(judged.gates):
-        relative = [name for name in _RELATIVE if getattr(gate, name) is not None]
-        if relative:
-            yield f"monitor.quality.gates[{i}].{relative[0]}: there is no champion to compare with; use min or max"
+        if gate.min_gain is not None:
+            yield f"monitor.quality.gates[{i}].min_gain: a model does not gain on itself; use max_drop or max_rise"
         if gate.metric in MEASURED:
             yield f"monitor.quality.gates[{i}]: {gate.metric} is not of rows; set it in monitor.limits"
 
@@ -135,29 +136,40 @@ def _windows(wanted: Monitor, end: datetime) -> tuple[list[Window], list[Finding
     return found, findings
 
 
-def _quality(config: Config, end: datetime) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[Finding]]:
+def _reference(config: Config, run: Run) -> tuple[Reference | None, list[Finding]]:
+    """Find what gates against the champion are held to, where there are any."""
+    if all(g.max_drop is None and g.max_rise is None for g in config.monitor.quality.gates):
+        return None, []
+    found = reference.find(config, run)
+    if isinstance(found, str):
+        return None, [Finding(rule="reference", where="quality", what=found)]
+    return found, []
+
+
+def _quality(
+    config: Config, end: datetime, held_to: Reference | None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[Finding]]:
     """Judge each span by the gates; return the spans, what became of each gate over them, and what is wrong."""
     judged = config.monitor.quality
     last = end - timedelta(seconds=times.seconds(judged.delay))
     wanted = Spans(end=last, seconds=times.seconds(judged.window), count=judged.windows)
     try:
         frame, findings = _rows(config, wanted)
+        known = quality.named(frame, config.data.target, config.model.task)
     except ConfigError as error:
-        # A log or a label that is not there is what monitoring is to notice.
+        # A log, a label or a class that is not there is what monitoring is to notice.
         return [], [], [Finding(rule="missing", where="quality", what=problem) for problem in error.problems]
-    metrics = judgement.metrics(_judging(config))
-    known = quality.named(frame, config.data.target, config.model.task)
+    metrics = judgement.metrics(quality.judging(config), "monitor.quality")
     spans = quality.cut(frame, config.data.target, wanted)
-    records = [_span(config, span, metrics, known) for span in spans]
+    records = [_span(config, span, metrics, known, held_to) for span in spans]
     for span, record in zip(spans, records, strict=True):
         if record["verdict"] == "too few":
             what = f"{span.rows.height} of {span.predicted} predicted rows have an outcome, at least {judged.min_rows} are needed"
             findings.append(Finding(rule="missing", where=f"quality {_named(span)}", what=what, count=span.rows.height))
-    gates = [*_over_time(records, judged.breaches)]
-    for gate in gates:
-        if gate["state"] == "failed":
-            findings.append(Finding(rule="quality", where=gate["name"], what=gate["reason"], count=gate["broken"]))
-    return records, gates, findings
+    judged_gates = [record["gates"] for record in records if record["gates"]]
+    over_spans = [*over_time.judge(judged_gates, judged.breaches)]
+    findings += [finding for _, finding in over_spans if finding]
+    return records, [gate for gate, _ in over_spans], findings
 
 
 def _rows(config: Config, spans: Spans) -> "tuple[pl.DataFrame, list[Finding]]":
@@ -180,7 +192,9 @@ def _rows(config: Config, spans: Spans) -> "tuple[pl.DataFrame, list[Finding]]":
     return joined.frame, [*log.findings, *came.findings, *told]
 
 
-def _span(config: Config, span: "Span", wanted: "Mapping[str, Metric]", known: Sequence[object]) -> dict[str, Any]:
+def _span(
+    config: Config, span: "Span", wanted: "Mapping[str, Metric]", known: Sequence[object], held_to: Reference | None
+) -> dict[str, Any]:
     from model_ci.gates.comparison import Resampling
 
     head = {
@@ -191,11 +205,12 @@ def _span(config: Config, span: "Span", wanted: "Mapping[str, Metric]", known: S
     }
     if span.rows.height < config.monitor.quality.min_rows:
         return {**head, "verdict": "too few", "metrics": {}, "gates": []}
-    judging = _judging(config)
+    judging = quality.judging(config)
     sure = judging.evaluate.uncertainty
     said = quality.outputs(span.rows, config.data.target, known)
     side = judgement.side(wanted, said, {})
-    judged = judgement.weigh(judging, span.rows.to_pandas(), wanted, side, None)
+    champion = judgement.of_quality(held_to.quality, wanted) if held_to else None
+    judged = judgement.weigh(judging, span.rows.to_pandas(), wanted, side, champion)
     plan = Resampling(resamples=sure.resamples, seed=sure.seed)
     bounds = {name: quality.interval(metric, said, plan, sure.confidence) for name, metric in wanted.items()}
     metrics = {
@@ -206,57 +221,13 @@ def _span(config: Config, span: "Span", wanted: "Mapping[str, Metric]", known: S
         }
         for name, measured in judged["metrics"].items()
     }
-    gates = [_sure(gate, bounds.get(gate["metric"])) for gate in judged["gates"]]
+    gates = [over_time.sure(gate, bounds.get(gate["metric"])) for gate in judged["gates"]]
     return {
         **head,
         "verdict": "failed" if any(g["state"] == "failed" for g in gates) else "passed",
         "metrics": metrics,
         "gates": gates,
     }
-
-
-def _sure(gate: dict[str, Any], bounds: tuple[float, float] | None) -> dict[str, Any]:
-    """Call a metric of all rows beyond its limit only when its bound is too; one without a value stays failed."""
-    if gate["by"] or bounds is None:
-        return gate
-    gate = {**gate, "interval": list(bounds)}
-    if gate["state"] != "failed" or gate["challenger"] is None:
-        return gate
-    beyond = bounds[1] < gate["limit"] if gate["condition"] == "min" else bounds[0] > gate["limit"]
-    return gate if beyond else {**gate, "state": "inconclusive", "reason": f"{gate['reason']}, but not surely"}
-
-
-def _over_time(records: Sequence[dict[str, Any]], breaches: int) -> Iterator[dict[str, Any]]:
-    """Count in how many spans each gate failed."""
-    judged = [record for record in records if record["gates"]]
-    for i, first in enumerate(judged[0]["gates"] if judged else ()):
-        gates = [record["gates"][i] for record in judged]
-        failed = [gate for gate in gates if gate["state"] == "failed"]
-        broken = len(failed) >= min(breaches, len(gates)) and bool(failed)
-        by = f" by {first['by']}" if first["by"] else ""
-        yield {
-            "name": f"{first['metric']}{by} {first['condition']} {first['limit']:g}",
-            "metric": first["metric"],
-            "by": first["by"],
-            "condition": first["condition"],
-            "limit": first["limit"],
-            "state": "failed" if broken else "passed",
-            "reason": f"{len(failed)} of {len(gates)} spans failed it"
-            + (f"; {failed[-1]['reason']}" if failed else ""),
-            "broken": len(failed),
-            "values": [gate["challenger"] for gate in gates],
-        }
-
-
-def _judging(config: Config) -> Config:
-    """Return the configuration that gates on production rows are judged by."""
-    judged = config.monitor.quality
-    sure = replace(config.evaluate.uncertainty, block_column=None, block_duration=None)
-    gates: Sequence[Gate] = judged.gates
-    evaluate = replace(
-        config.evaluate, metrics=judged.metrics, gates=gates, own_gates=(), min_rows=judged.min_rows, uncertainty=sure
-    )
-    return replace(config, evaluate=evaluate)
 
 
 def _named(span: "Span") -> str:

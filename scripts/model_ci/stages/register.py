@@ -67,7 +67,7 @@ def _still_passes(
     if champion is None or champion.number == seen or champion.run_id == run.id:
         return bool(judged["verdict"] == "passed")
     data = table.load(config.data, seed=config.train.seed, root=config.root)
-    rejudged.append(judgement.judge(config, run, data, store, champion))
+    rejudged.append(judgement.judge(config, run, data, judgement.ask(config, run, data), store, champion))
     return bool(rejudged[-1]["verdict"] == "passed")
 
 
@@ -103,7 +103,11 @@ def _submission(config: Config, run: Run) -> "Submission":
 
 def _attached(run: Run) -> "dict[str, Attachment]":
     """Return what travels with the model besides its own files: what another stage left of it in the run."""
-    left = {"explain": run.section("explain"), "profile": (run.section("train") or {}).get("profile")}
+    left = {
+        "explain": run.section("explain"),
+        "profile": (run.section("train") or {}).get("profile"),
+        "quality": (run.section("evaluate") or {}).get("quality"),
+    }
     return {
         name: registry.Attachment(folder=run.folder / found["folder"], files=found["files"])
         for name, found in left.items()

@@ -118,8 +118,13 @@ def _data(config: Config, champion: "Version | None") -> causes.Data:
     sha256 = source.version(resolved).sha256
     learnt = predecessor.learnt_by(champion.tags) if champion else None
     scan = Scan(resolved, config.data.time_column)
-    if config.data.time_column is None or config.data.time_column not in scan.schema:
+    if config.data.time_column is None:
         return causes.Data(sha256=sha256, newest=None, new_rows=None, new_s=None)
+    if config.data.time_column not in scan.schema:
+        there = ", ".join(scan.schema)
+        raise ConfigError(
+            f"data.time_column: {config.data.path} has no column {config.data.time_column!r}; there are {there}"
+        )
     clock = Clock(config.data.time_column, scan.schema[config.data.time_column])
     ticks = scan.lazy().select(clock.ticks().alias("ticks"))
     if config.data.until:

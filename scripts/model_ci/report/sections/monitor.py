@@ -15,6 +15,9 @@ def blocks(section: Record) -> Iterator[Block]:
     if limits:
         columns = ["what", "limit", "oldest to newest", "result"]
         yield Table(title="Limits of the service", columns=columns, rows=limits, essential=True)
+    if held_to := section["reference"]:
+        text = f"Quality is held to version {held_to['version']} on its {number(held_to['rows'])} held-out rows."
+        yield Paragraph(text=text)
     if newest := {window["source"]: window["figures"] for window in section["windows"]}:
         names = dict.fromkeys(n for figures in newest.values() for n, value in figures.items() if value is not None)
         rows = [[name, *(number(figures[name]) for figures in newest.values())] for name in names]
@@ -37,7 +40,8 @@ def _limit(limit: Record) -> list[str]:
 def _over_spans(gate: Record) -> list[str]:
     named = f"{gate['metric']} by {gate['by']}" if gate["by"] else gate["metric"]
     values = ", ".join(number(value) for value in gate["values"])
-    return [named, f"{gate['condition']} {gate['limit']:g}", values, f"{gate['state']}: {gate['reason']}"]
+    of = f" from the champion's {number(gate['champion'])}" if gate["champion"] is not None else ""
+    return [named, f"{gate['condition']} {gate['limit']:g}{of}", values, f"{gate['state']}: {gate['reason']}"]
 
 
 def _span(span: Record) -> list[str]:

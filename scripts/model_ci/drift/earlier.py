@@ -1,0 +1,55 @@
+"""What earlier runs found of drift: those of this folder, and those on the records branch."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from model_ci.config import Config
+from model_ci.errors import ServiceError
+from model_ci.git import Branch
+from model_ci.run import RECORD, Run, run_folders
+
+_STAGE: Final = "check-drift"
+
+
+def drifted(config: Config, run: Run, reference: Mapping[str, Any], digest: str) -> list[dict[str, bool]]:
+    """Return which columns drifted in earlier windows, oldest first: each window once, and none of another reference.
+
+    The window of `digest` is the one that is looked at now. Raises ServiceError when the branch is away.
+    """
+    found: dict[str, dict[str, bool]] = {}
+    for section in _sections(config, run):
+        window, against = section.get("window") or {}, section.get("reference") or {}
+        same = all(against.get(k) == reference[k] for k in ("kind", "name", "rows"))
+        if same and section.get("state") != "broken" and window.get("digest") != digest:
+            found.pop(str(window.get("digest")), None)
+            found[str(window.get("digest"))] = {c["name"]: c["drifted_now"] for c in section.get("columns", ())}
+    return [*found.values()]
+
+
+def _sections(config: Config, run: Run) -> list[dict[str, Any]]:
+    found = {folder.name: _section(folder / RECORD) for folder in run_folders(config.root)}
+    with tempfile.TemporaryDirectory(prefix="model-ci-history-") as scratch:
+        branch = Branch(root=config.root, name=config.record.branch, remote=config.record.remote)
+        try:
+            branch.fetch(Path(scratch))
+        except ServiceError:
+            if run.in_ci:
+                raise
+        for file in _recorded(Path(scratch)):
+            found.setdefault(file.parent.name, _section(file))
+    return [section for name, section in sorted(found.items()) if section and name != run.id]
+
+
+def _recorded(folder: Path) -> Iterator[Path]:
+    yield from sorted((folder / "runs").glob(f"*/{RECORD}"))
+
+
+def _section(file: Path) -> dict[str, Any] | None:
+    try:
+        section = json.loads(file.read_bytes())["stages"].get(_STAGE)
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+    return section if isinstance(section, dict) else None
