@@ -99,7 +99,7 @@ def new(recorded: list[Record], told: str) -> tuple[Record, Record | None]:
     if last["line"] == "operation":
         assert not last["stages"]["retrain"]["retrain"], told
         return last, None
-    assert before["run_id"] in last["trigger"]["reason"], told
+    assert before["run_id"] in (last["trigger"]["reason"] or "no reason"), told
     return before, last
 
 
