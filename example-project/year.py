@@ -16,34 +16,37 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before OpenMP is loaded: its threads spin while they wait
 HERE: Final = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import pandas as pd  # noqa: E402
+import yaml  # noqa: E402
 from months import NOT_FEATURES, auc, fit, months  # noqa: E402
 
 from model_ci.__main__ import exit_code  # noqa: E402
 
 FIRST: Final = 4  # the first month that the service answers
-# The project's own, but for the latency, which tells of the machine that this runs on.
-GATES: Final = ["--set", "evaluate.gates=[{metric: roc_auc, min: 0.6, max_drop: 0.01}]"]
-OPERATION: Final = """
-check-drift: {rows: "data/*.parquet", min_rows: 1000}
-monitor:
-  predictions: service/log.jsonl
-  outcomes: service/outcomes.csv
-  quality:
-    window: 28d
-    gates:
-      - {metric: roc_auc, min: 0.68}
-retrain: {cooldown: 20d, budget: 2, per: 60d, patience: 3, interval: 31d}
-"""
+Record = dict[str, Any]
+
+
+class Place(Protocol):
+    """Where the project's pipelines run: in this process, or on a platform's runner."""
+
+    def push(self) -> Record:
+        """Run the pipeline on what has arrived, and return its record."""
+
+    def look(self) -> tuple[Record, Record | None]:
+        """Run what is scheduled; return the record of the look, and of the training where it decided for one."""
+
+    def model(self, run_id: str) -> Any:
+        """Load what a run trained."""
 
 
 class Project:
-    """A copy of this folder as a repository of its own, which model-ci works in."""
+    """A copy of this folder, with the data that has arrived."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder
@@ -51,43 +54,28 @@ class Project:
         shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("data", "methods.py", "*.md", "__pycache__", ".*"))
         (folder / "data").mkdir()
         (folder / "service").mkdir()
-        with (folder / "model-ci.yaml").open("a") as file:
-            file.write(OPERATION)
-        (folder / ".gitignore").write_text(".model-ci/\n__pycache__/\ndata/\nservice/\n")
-        for command in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "Begin"]):
-            identity = ["-c", "user.name=Year", "-c", "user.email=year@example.com"]
-            subprocess.run(["git", *identity, *command], cwd=folder, check=True)
+        (folder / ".gitignore").write_text(".model-ci/\n__pycache__/\n")
         for month in range(1, FIRST):
             self.arrives(month)
 
     def arrives(self, month: int) -> None:
-        """Put a month's flights where the data is."""
+        """Put a month's flights where the data is, and turn the calendar to its end."""
         name = f"flights-2013-{month:02}.parquet"
         shutil.copyfile(HERE / "data" / name, self.root / "data" / name)
-
-    def call(self, *arguments: str, allowed: tuple[int, ...] = (0, 3)) -> dict[str, Any]:
-        """Run model-ci and return the newest run's record."""
-        said, place = io.StringIO(), Path.cwd()
-        os.chdir(self.root)
-        try:
-            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-                code = exit_code(list(arguments))
-        finally:
-            os.chdir(place)
-        if code not in allowed:
-            raise SystemExit(f"model-ci {' '.join(arguments)} ended with {code}:\n{said.getvalue()}")
-        return self.newest()
-
-    def newest(self) -> dict[str, Any]:
-        """Return the newest record."""
-        return json.loads((max((self.root / ".model-ci" / "runs").iterdir()) / "run.json").read_text())  # type: ignore[no-any-return]
-
-    def model(self, run_id: str) -> Any:
-        """Load what a run trained."""
-        import mlflow.sklearn
-
-        folder = self.root / ".model-ci" / "runs" / run_id / "model"
-        return mlflow.sklearn.load_model(str(folder))
+        until = f"2013-{month + 1:02}-01" if month < 12 else "2014-01-01"
+        values = yaml.safe_load((HERE / "model-ci.yaml").read_text())
+        values["data"]["until"] = until
+        # the project's own gates, but for the latency, which tells of the machine that this runs on
+        values["evaluate"]["gates"] = [{"metric": "roc_auc", "min": 0.6, "max_drop": 0.01}]
+        values["check-drift"] = {"rows": f"data/{name}", "min_rows": 1000}
+        values["monitor"] = {
+            "predictions": "service/log.jsonl", "outcomes": "service/outcomes.csv", "until": until,
+            "quality": {"window": "28d", "gates": [{"metric": "roc_auc", "min": 0.68}]},
+        }  # fmt: skip
+        values["retrain"] = {
+            "cooldown": "20d", "budget": 2, "per": "60d", "patience": 3, "interval": "31d", "until": until,
+        }  # fmt: skip
+        (self.root / "model-ci.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
 
     def serve(self, month: int, model: Any) -> None:
         """Leave the log of a service that answered a month's flights, and what came of them."""
@@ -107,6 +95,50 @@ class Project:
         outcomes.to_csv(self.root / "service" / "outcomes.csv", index=False)
 
 
+class Here:
+    """This process, on a repository of the project's files."""
+
+    def __init__(self, project: Project) -> None:
+        self.root = project.root
+        self._git("init", "-q", "-b", "main")
+
+    def push(self) -> Record:
+        """Run the pipeline."""
+        return self._call("run")
+
+    def look(self) -> tuple[Record, Record | None]:
+        """Run what looks and decides, and the pipeline where it decided for it."""
+        looked = self._call("run", "--stages", "check-drift,monitor,retrain,record")
+        decided = looked["stages"]["retrain"]
+        return looked, self._call("run", "--reason", decided["reason"]) if decided["retrain"] else None
+
+    def model(self, run_id: str) -> Any:
+        """Load it from the run's folder."""
+        return load(self.root / ".model-ci" / "runs" / run_id)
+
+    def _call(self, *arguments: str) -> Record:
+        """Commit what has arrived, run model-ci, and return the newest run's record."""
+        self._git("add", ".")
+        self._git("commit", "-q", "--allow-empty", "-m", "What has arrived")
+        said = io.StringIO()
+        with contextlib.chdir(self.root), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = exit_code(list(arguments))
+        if code not in (0, 3):
+            raise SystemExit(f"model-ci {' '.join(arguments)} ended with {code}:\n{said.getvalue()}")
+        return json.loads((max((self.root / ".model-ci" / "runs").iterdir()) / "run.json").read_text())  # type: ignore[no-any-return]
+
+    def _git(self, *arguments: str) -> None:
+        identity = ["-c", "user.name=Year", "-c", "user.email=year@example.com"]
+        subprocess.run(["git", *identity, *arguments], cwd=self.root, check=True)
+
+
+def load(run: Path) -> Any:
+    """Load the model in a run's folder."""
+    import mlflow.sklearn
+
+    return mlflow.sklearn.load_model(str(run / "model"))
+
+
 def main() -> int:
     """Live through the year, print the table, and draw it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -116,19 +148,18 @@ def main() -> int:
     for name in [n for n in os.environ if n.startswith(("GITHUB_", "GITLAB_", "CI_", "MLFLOW_"))]:
         del os.environ[name]
     started = time.monotonic()
-    told = year(arguments.folder.resolve(), arguments.last)
+    project = Project(arguments.folder.resolve())
+    told = year(project, Here(project), arguments.last)
     print(table(told))
-    draw(told, arguments.folder.resolve() / "year.svg")
+    draw(told, project.root / "year.svg")
     print(f"\nThe plot: {arguments.folder / 'year.svg'}")
     print(f"Took {time.monotonic() - started:.0f} s.", file=sys.stderr)
     return 0
 
 
-def year(folder: Path, last: int) -> list[dict[str, Any]]:
+def year(project: Project, place: Place, last: int) -> list[dict[str, Any]]:
     """Return a row a month."""
-    project = Project(folder)
-    first = project.call("run", *GATES, allowed=(0,))
-    frozen = serving = project.model(first["run_id"])
+    frozen = serving = place.model(place.push()["run_id"])
     told = []
     for month in range(FIRST, last + 1):
         flights = months(month, month)
@@ -140,26 +171,26 @@ def year(folder: Path, last: int) -> list[dict[str, Any]]:
         }
         project.serve(month, serving)
         project.arrives(month)
-        after = f"2013-{month + 1:02}-01" if month < 12 else "2014-01-01"
-        settings = {
-            "check-drift.rows": f"data/flights-2013-{month:02}.parquet",
-            "monitor.until": after,
-            "retrain.until": after,
-        }
-        wanted = [option for key, value in settings.items() for option in ("--set", f"{key}={value}")]
-        looked = project.call("run", "--stages", "check-drift,monitor,retrain,record", *wanted)["stages"]
-        row["drift"] = looked["check-drift"]["state"]
-        row["quality"] = looked["monitor"]["verdict"]
-        row["retrain"] = _decision(looked["retrain"])
-        row["came of it"] = ""
-        if looked["retrain"]["retrain"]:
-            record = project.call("run", "--reason", looked["retrain"]["reason"], *GATES)
-            promoted = (record["stages"].get("register") or {}).get("promoted")
-            row["came of it"] = "new champion" if promoted else "refused by the gates"
-            serving = project.model(record["run_id"]) if promoted else serving
+        looked, trained = place.look()
+        row |= _found(looked["stages"], trained)
+        if trained and _promoted(trained):
+            serving = place.model(trained["run_id"])
         told.append(row)
         print(row, file=sys.stderr, flush=True)
     return told
+
+
+def _found(looked: Record, trained: Record | None) -> dict[str, str]:
+    return {
+        "drift": looked["check-drift"]["state"],
+        "quality": looked["monitor"]["verdict"],
+        "retrain": _decision(looked["retrain"]),
+        "came of it": ("new champion" if _promoted(trained) else "refused by the gates") if trained else "",
+    }
+
+
+def _promoted(trained: Record) -> bool:
+    return bool((trained["stages"].get("register") or {}).get("promoted"))
 
 
 def _decision(section: dict[str, Any]) -> str:

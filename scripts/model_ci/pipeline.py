@@ -6,9 +6,12 @@ import os
 import platform
 import shutil
 import site
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,7 +82,7 @@ def execute(config: Config, order: Order, context: Context, progress: Progress) 
     A section of a record is never rewritten: where one would have to be, a new run is begun that takes over what is
     unchanged before it.
     """
-    with exclusive(config.root):
+    with exclusive(config.root), _bounded_threads(config.train.threads):
         outcome = _Execution(config, order, context, progress).go()
         fallen = _fallen_back(config, order, outcome)
         return _Execution(*fallen, context, progress).go() if fallen else outcome
@@ -164,7 +167,6 @@ class _Execution:
         """Find what would stop a later stage before the first one starts to work."""
         if not self.checked:
             self.checked = True
-            _bound_threads(self.config)
             for stage in self.stages:
                 if not _left_out(stage, self.context, None):
                     stage.check(self.config)
@@ -325,10 +327,18 @@ def _before(stage: Stage) -> list[Stage]:
     return [s for s in (STAGES[name] for name in names[: names.index(stage.name)]) if s.line == stage.line]
 
 
-def _bound_threads(config: Config) -> None:
+@contextmanager
+def _bounded_threads(threads: int) -> Iterator[None]:
     """OpenMP spins while it waits: unbounded threads on a shared runner cost twenty times the work."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(config.train.threads)
+        os.environ[name] = str(threads)
+    if "numpy" not in sys.modules or find_spec("threadpoolctl") is None:
+        yield
+        return
+    from threadpoolctl import threadpool_limits  # what the caller has loaded already no longer reads the variables
+
+    with threadpool_limits(threads):
+        yield
 
 
 def _link(source: str, target: str) -> None:

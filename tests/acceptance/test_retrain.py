@@ -72,12 +72,51 @@ def test_new_rows_cause_one_training_and_a_promotion_counts(served: Project, com
     assert (later["data"]["new_rows"], later["without_gain"], later["causes"]) == (0, 0, [])
 
 
-def test_a_check_that_did_not_run_is_noticed(served: Project, command: Command) -> None:
+def test_the_next_check_notices_that_none_ran(served: Project, command: Command) -> None:
     every_day = ["--set", "retrain.interval=1d", "--set", "retrain.missed=3"]
     assert decide(served, command, soon(1), *every_day)["findings"] == []
     assert decide(served, command, soon(3), *every_day)["findings"] == []
     (finding,) = decide(served, command, soon(9), *every_day)["findings"]
     assert "is meant to every 1d" in finding["what"]
+
+
+GITHUB_PUSH = {"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/heads/main"}
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_every_run_of_the_pipeline_notices_that_no_check_ran(
+    served: Project, command: Command, monkeypatch: pytest.MonkeyPatch, checked: bool
+) -> None:
+    """Whether it stopped after a check, or never began since the first training that expected one."""
+    served.configure(retrain={"interval": "1d"})
+    if checked:
+        decide(served, command, soon())
+    else:
+        assert command(served.root, "run", "--force").code == 0
+    for name, value in GITHUB_PUSH.items():
+        monkeypatch.setenv(name, value)
+    for days, overdue in ((1, False), (9, True)):
+        answer = command(served.root, "run", "--force", "--set", f"retrain.until={soon(days)}")
+        assert answer.code == 0, answer.text
+        assert served.record()["line"] == "model"
+        said = [line for line in answer.out.splitlines() if "is meant to every 1d" in line]
+        assert len(said) == 2 * overdue, answer.out  # in the report, and as an annotation
+        assert sum(line.startswith("::warning title=model-ci::retrain: did not run from ") for line in said) == overdue
+
+
+def test_no_check_is_missed_where_none_is_meant_to_run(served: Project, command: Command) -> None:
+    decide(served, command, soon())
+    answer = command(served.root, "run", "--force", "--set", f"retrain.until={soon(90)}")
+    assert answer.code == 0
+    assert "did not run" not in answer.text
+    assert served.record()["stages"]["record"]["findings"] == []
+
+
+def test_a_decision_that_is_not_on_record_fails_its_job(served: Project, command: Command) -> None:
+    subprocess.run(["git", "remote", "set-url", "origin", "/nowhere"], cwd=served.root, check=True)
+    answer = command(served.root, "run", "--stages", "retrain,record")
+    assert answer.code == 5, answer.text
+    assert served.record()["stages"]["retrain"]["verdict"] == "done"
 
 
 def test_without_a_champion_it_says_so(project: Project, command: Command) -> None:
@@ -86,19 +125,33 @@ def test_without_a_champion_it_says_so(project: Project, command: Command) -> No
     assert "Train again: first (there is no champion)." in answer.out
 
 
-def test_a_damaged_history_decides_nothing(served: Project, command: Command) -> None:
-    file = sorted((served.root / ".model-ci" / "runs").iterdir())[0] / "run.json"
-    name = file.parent.name
+@pytest.fixture
+def damaged(served: Project) -> str:
+    """Damage the first record on the branch, and return its run."""
+    name = served.runs()[0].name
     clone = served.root.parent / "clone"
     origin = served.root.parent / "origin.git"
     subprocess.run(["git", "clone", "-q", "-b", "model-ci/records", str(origin), str(clone)], check=True)
     (clone / "runs" / name / "run.json").write_text(json.dumps({"run_id": name}))
     subprocess.run(["git", "commit", "-q", "-am", "damage"], cwd=clone, check=True)
     subprocess.run(["git", "push", "-q"], cwd=clone, check=True)
+    return name
+
+
+def test_a_damaged_history_decides_nothing(served: Project, command: Command, damaged: str) -> None:
     answer = command(served.root, "retrain")
     assert answer.code == 5
-    assert f"runs/{name}/run.json: cannot be read" in answer.text
+    assert f"runs/{damaged}/run.json: cannot be read" in answer.text
     assert "nothing is decided" in answer.text
+
+
+def test_of_a_damaged_history_nobody_knows_whether_a_check_is_overdue(
+    served: Project, command: Command, damaged: str
+) -> None:
+    answer = command(served.root, "run", "--force", "--set", "retrain.interval=1d")
+    assert answer.code == 0, answer.text
+    assert f"Retraining: retrain: nobody knows when it ran last: runs/{damaged}/run.json: " in answer.out
+    assert served.record()["stages"]["record"]["pushed"]
 
 
 def test_a_no_of_drift_does_not_keep_it_from_deciding(served: Project, command: Command) -> None:

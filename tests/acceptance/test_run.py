@@ -356,3 +356,23 @@ def test_the_users_code_does_not_see_the_token_that_git_pushes_by(
     assert answer.code == (0 if how == "entrypoint" else 4), answer.text
     assert "PATH=" in leak.read_text()
     assert "MODEL_CI_GIT_TOKEN" not in leak.read_text()
+
+
+def test_every_stage_keeps_to_the_threads_also_in_a_process_that_has_them_already(
+    project: Any, command: Command
+) -> None:
+    from threadpoolctl import threadpool_limits
+
+    seen = project.root / "threads.json"
+    (project.root / "own.py").write_text(
+        "import json, pathlib, threadpoolctl\ndef held():\n"
+        "    threads = {pool['num_threads'] for pool in threadpoolctl.threadpool_info()}\n"
+        f"    pathlib.Path({str(seen)!r}).write_text(json.dumps(sorted(threads)))\n    return True\n"
+    )
+    project.configure(evaluate={"own_gates": ["own:held"]})
+    import sklearn.ensemble  # noqa: F401 - brings OpenMP, which reads its variables once
+
+    with threadpool_limits(2):
+        answer = command(project.root, "run", "--stages", "train,evaluate")
+    assert answer.code == 0, answer.text
+    assert json.loads(seen.read_text()) == [1]

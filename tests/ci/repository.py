@@ -70,8 +70,13 @@ def branches(bare: Path) -> set[str]:
     return set(git(bare, "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads").splitlines())
 
 
+def records(bare: Path) -> list[dict[str, Any]]:
+    """Return the run records on the records branch, the oldest first."""
+    files = git(bare, "ls-tree", "-r", "--name-only", "model-ci/records").splitlines()
+    names = sorted(file for file in files if file.endswith("/run.json"))
+    return [json.loads(git(bare, "show", f"model-ci/records:{name}")) for name in names]
+
+
 def newest_record(bare: Path) -> dict[str, Any]:
     """Return the newest run record on the records branch."""
-    files = git(bare, "ls-tree", "-r", "--name-only", "model-ci/records").splitlines()
-    newest = max(file for file in files if file.endswith(".json"))
-    return json.loads(git(bare, "show", f"model-ci/records:{newest}"))  # type: ignore[no-any-return]
+    return records(bare)[-1]

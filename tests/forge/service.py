@@ -38,6 +38,7 @@ class Forge:
     comments: list[dict[str, Any]] = field(default_factory=list)
     issues: list[dict[str, Any]] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
+    beats: list[str] = field(default_factory=list)
     pulls: list[dict[str, Any]] = field(default_factory=list)
     artifacts: list[tuple[str, bytes]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -130,6 +131,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(method, address.path, parse_qs(address.query), body)
             content = json.dumps({"message": failure.message}).encode() if failure.raw is None else failure.raw
             self._send(failure.status, content, failure.headers)
+            return
+        if address.path.startswith("/ping/"):
+            self.forge.beats.append(self.path)
+            self._send(200, b"OK")
             return
         if address.path == "/hook":
             self.forge.messages.append(body["text"])

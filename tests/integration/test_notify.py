@@ -1,4 +1,4 @@
-"""`model-ci notify` against servers that speak GitHub's and GitLab's APIs, and a chat's webhook."""
+"""`model-ci notify` against servers that speak GitHub's and GitLab's APIs, a chat's webhook, and a watcher's address."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -13,6 +13,7 @@ from model_ci.report import marker
 
 GOOD = record(gates=[gate()])
 BAD = record() | {"run_id": "20261123T110000000Z-0a1b2c3e"}
+CHECKED, DRIFTED = GOOD | {"line": "operation"}, BAD | {"line": "operation"}
 REFUSED, UNFINISHED = "flight-delays: evaluate says no", "model-ci.yaml: no verdict"
 Notify = Callable[..., Any]
 
@@ -160,3 +161,48 @@ def test_without_a_token_the_chat_is_told_all_the_same(
     monkeypatch.delenv("MODEL_CI_API_TOKEN")
     assert "no issues: MODEL_CI_API_TOKEN is not set" in notify(BAD).out
     assert forge.messages[0].startswith(REFUSED)
+
+
+@pytest.fixture
+def watched(forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = forge.url.removesuffix("/api/v4")
+    monkeypatch.setenv("MODEL_CI_HEARTBEAT_URL", f"{base}/ping/5ecre7?create=1")
+
+
+@pytest.mark.usefixtures("watched")
+def test_a_watcher_hears_of_every_check_and_how_it_ended(forge: Forge, notify: Notify) -> None:
+    for made in (CHECKED, DRIFTED):
+        assert notify(made).code == 0
+    assert notify(verdict="error").code == 0
+    well, unwell = "/ping/5ecre7?create=1", "/ping/5ecre7/fail?create=1"
+    assert forge.beats == [well, unwell, unwell]
+
+
+@pytest.mark.usefixtures("watched")
+def test_a_training_and_a_push_are_no_check(forge: Forge, notify: Notify, monkeypatch: pytest.MonkeyPatch) -> None:
+    notify(GOOD)
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "push")
+    monkeypatch.setenv("CI_PIPELINE_SOURCE", "push")
+    notify(verdict="error")
+    assert forge.beats == []
+
+
+@pytest.mark.usefixtures("watched")
+def test_a_watcher_that_does_not_listen_is_a_warning_and_its_address_stays_secret(forge: Forge, notify: Notify) -> None:
+    forge.failures = [Failure(404, message="there is no ping/5ecre7")]
+    answer = notify(CHECKED)
+    assert answer.code == 0, answer.text
+    assert "the watcher was not told: MODEL_CI_HEARTBEAT_URL: 404: there is no ***" in answer.out
+    assert answer.out.startswith("::warning ") == (forge.kind == "github")
+    assert "5ecre7" not in answer.text
+
+
+@pytest.mark.parametrize("address", ["hc-ping.com/5ecre7", "https:///5ecre7"])
+def test_an_address_that_is_none_is_a_warning_too(
+    notify: Notify, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("MODEL_CI_HEARTBEAT_URL", address)
+    answer = notify(CHECKED)
+    assert answer.code == 0
+    assert "MODEL_CI_HEARTBEAT_URL: is no address that begins with https://" in answer.out
+    assert "5ecre7" not in answer.text

@@ -95,6 +95,7 @@ def test_records_what_stood_there_before(bare: Path, tmp_path: Path) -> None:
     assert result.verdict == "done"
     assert result.section == {
         "branch": BRANCH, "remote": "origin", "commit": git(bare, "rev-parse", BRANCH), "pushed": True, "problem": None,
+        "findings": [],
     }  # fmt: skip
     assert json.loads(git(bare, "show", f"{BRANCH}:runs/{run.id}/run.json")) == before
     assert run.id in git(bare, "show", f"{BRANCH}:runs/{run.id}/summary.md")

@@ -1,4 +1,4 @@
-"""notify: one issue for each cause that somebody has to look at, closed when it is gone, and a message to a chat."""
+"""notify: one issue for each cause that somebody has to look at, closed when it is gone, a message to a chat, a heartbeat."""
 
 import argparse
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from model_ci import ci, config, report
 from model_ci.errors import ConfigError, Exit, ModelCIError, ServiceError
-from model_ci.forge import WEBHOOK, GitHub, GitLab, Tracker, raise_issue, settle, tell
+from model_ci.forge import HEARTBEAT, WEBHOOK, GitHub, GitLab, Tracker, beat, raise_issue, settle, tell
 from model_ci.run import Run, run_folders
 from model_ci.stages import STAGES
 
@@ -33,10 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Open, update and close; tell the chat what was opened and closed."""
+    """Open, update and close; tell the chat what was opened and closed, and the watcher that a check ran."""
     if why := ci.context().only_reads:
         print(f"notify: nothing to do: {why}")
         return Exit.YES
+    run = _run(Path(arguments.config).resolve().parent, arguments.run) if arguments.run else None
+    _beat(run, arguments.verdict)
     request = ci.request()
     tracker, limit = _tracker(request)
     link = request.link if request else None
@@ -44,7 +46,7 @@ def main(arguments: argparse.Namespace) -> int:
     file = ci.context().in_checkout(Path(arguments.config))
     told: list[str] = []
     problems: list[str] = []
-    for cause in (_unfinished(arguments, file, link), *_causes(arguments, model, link, limit)):
+    for cause in (_unfinished(arguments, file, link), *_causes(run, model, link, limit)):
         try:
             told += _tell(tracker, cause)
         except ServiceError as error:
@@ -74,9 +76,8 @@ def _tracker(request: ci.Request | None) -> tuple[Tracker | None, int]:
     return github.tracker(), GitHub.comment_limit
 
 
-def _causes(arguments: argparse.Namespace, model: str, link: str | None, limit: int) -> Iterator[Cause]:
+def _causes(run: Run | None, model: str, link: str | None, limit: int) -> Iterator[Cause]:
     """Yield every cause that this run can tell of; what did not run, or judged nothing, is left as it was."""
-    run = _run(Path(arguments.config).resolve().parent, arguments.run) if arguments.run else None
     for name, section in run.record["stages"].items() if run else ():
         if STAGES[name].judges and "reused_from" not in section and section["verdict"] != "done":
             yield Cause(
@@ -130,3 +131,15 @@ def _send(told: list[str], link: str | None) -> list[str]:
         return list(error.problems)
     print(f"notify: told the chat: {', '.join(told)}")
     return []
+
+
+def _beat(run: Run | None, verdict: str) -> None:
+    """Tell the watcher of a check; a push and a training are none, and what cannot be told is only said."""
+    address, where = os.environ.get(HEARTBEAT), ci.context()
+    if not address or where.event == "push" or (run and run.record["line"] != "operation"):
+        return
+    try:
+        beat(address, well=verdict in ("done", "passed"))
+    except ModelCIError as error:
+        told = f"the watcher was not told: {'; '.join(error.problems)}"
+        print(ci.annotation(where, "warning", "model-ci notify", told) or f"notify: {told}")

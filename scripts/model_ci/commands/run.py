@@ -131,6 +131,8 @@ def _outputs(run: Run) -> dict[str, str]:
 
 
 def _exit_code(arguments: argparse.Namespace, outcome: pipeline.Outcome, context: ci.Context, config: Config) -> int:
+    for overdue in _overdue(outcome.run):
+        _annotate(context, "warning", overdue)
     if problem := _unpushed(outcome.run):
         _annotate(context, "warning", problem)
         print(problem, file=sys.stderr)
@@ -140,13 +142,20 @@ def _exit_code(arguments: argparse.Namespace, outcome: pipeline.Outcome, context
         _annotate(context, level, why)
         _annotate_refusals(outcome.run, context, config, level)
         return Exit.NO if arguments.on_verdict == "fail" else Exit.YES
-    if problem and (config.record.required or arguments.stages == "record"):
+    # a decision that is on no record is forgotten: the next one would know of no cooldown and no budget
+    if problem and (config.record.required or arguments.stages == "record" or outcome.run.section("retrain")):
         return Exit.SERVICE
     return Exit.YES
 
 
 def _failed(run: Run) -> list[tuple[str, dict[str, str]]]:
     return [(name, section) for name, section in run.record["stages"].items() if section["verdict"] == "failed"]
+
+
+def _overdue(run: Run) -> list[str]:
+    """Return what is said of the check that did not run; the report has it too."""
+    sections = [run.section(name) or {} for name in ("retrain", "record")]
+    return [f"{f['where']}: {f['what']}" for section in sections for f in section.get("findings", ())]
 
 
 def _unpushed(run: Run) -> str | None:

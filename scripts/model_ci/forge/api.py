@@ -8,7 +8,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -92,6 +92,7 @@ class Api:
     base: str
     secret: Mapping[str, str]
     headers: Mapping[str, str] = field(default_factory=dict)
+    hidden: Sequence[str] = ()  # of the address, what no message has either
     wait: Callable[[float], None] = time.sleep
 
     def __post_init__(self) -> None:
@@ -224,12 +225,12 @@ class Api:
         return self._clean(said or http.client.responses.get(answer.status, "no reason given"))
 
     def _clean(self, said: object) -> str:
-        """Write what a service said in one short line, without the token, should it repeat that."""
-        text = " ".join(str(said).split())[:300]
-        for value in self.secret.values():
+        """Write what a service said in one short line, without what is secret, should it repeat that."""
+        text = " ".join(str(said).split())
+        for value in (*self.secret.values(), *self.hidden):
             for secret in (value, value.rpartition(" ")[2]):
                 text = text.replace(secret, "***") if secret else text
-        return text
+        return text[:300]
 
 
 def _pause(answer: Answer, attempt: int) -> float | None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from model_ci.config import Retrain
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.git import Branch
 from model_ci.run import RECORD, RUNS
@@ -32,6 +33,7 @@ class Training:
     at: datetime
     reason: str
     promoted: bool
+    expects_check: bool = False  # its file says how often the check is meant to run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,18 @@ def read(root: Path, branch: Branch, *, besides: str, remote_needed: bool) -> Hi
     return History(decisions=decisions, trainings=trainings)
 
 
+def now(wanted: Retrain) -> datetime:
+    """Return the moment that is decided for; raise ConfigError for one that is none."""
+    if wanted.until is None:
+        return datetime.now(UTC)
+    try:
+        return moment(wanted.until)
+    except ValueError:
+        raise ConfigError(
+            f"retrain.until: {wanted.until!r} is no time; write it in ISO 8601, as 2026-03-01T12:00:00"
+        ) from None
+
+
 def moment(text: str) -> datetime:
     """Read a time of ISO 8601; without a zone it is UTC."""
     found = datetime.fromisoformat(text)
@@ -127,4 +141,5 @@ def _training(record: Mapping[str, Any]) -> Iterator[Training]:
             at=moment(record["config"]["values"]["data"].get("until") or record["start"]),
             reason=record["trigger"]["reason"] or "",
             promoted=bool(registered.get("promoted")),
+            expects_check=bool(record["config"]["values"].get("retrain", {}).get("interval")),
         )

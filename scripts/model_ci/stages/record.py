@@ -1,13 +1,15 @@
 """Record: the run's record and its summary become a commit on the records branch."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from model_ci import report
 from model_ci.config import Config
+from model_ci.data.finding import Finding
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.git import Branch
+from model_ci.retraining import history, overdue
 from model_ci.run import Result, Run
 
 _README: Final = """\
@@ -26,7 +28,7 @@ def inputs(config: Config, run: Run) -> Mapping[str, Any]:
 
 
 def run(config: Config, run: Run) -> Result:
-    """Commit and push; what goes wrong stands in the section and changes no verdict."""
+    """Commit and push; what goes wrong, and a check that did not run, stands in the section and changes no verdict."""
     record = _before_this(run)
     files = {
         "README.md": _README.encode(),
@@ -38,10 +40,22 @@ def run(config: Config, run: Run) -> Result:
         branch = Branch(root=config.root, name=config.record.branch, remote=config.record.remote)
         done = branch.append(files, f"Record run {run.id}: {record['verdict']}")
     except (ConfigError, ServiceError) as error:
-        return Result(section=section | {"commit": None, "pushed": False, "problem": str(error)})
+        return Result(section=section | {"commit": None, "pushed": False, "problem": str(error), "findings": []})
     if not done.pushed:
         section["remote"] = None  # the repository has none: its own branch holds the record
-    return Result(section=section | {"commit": done.sha, "pushed": done.pushed, "problem": None})
+    found = [finding.as_record() for finding in _overdue(config, run, branch)]
+    return Result(section=section | {"commit": done.sha, "pushed": done.pushed, "problem": None, "findings": found})
+
+
+def _overdue(config: Config, run: Run, branch: Branch) -> Iterator[Finding]:
+    """Tell whoever runs this that the scheduled check did not: it cannot say so itself."""
+    if not config.retrain.interval or run.section("retrain"):
+        return
+    try:
+        past = history.read(config.root, branch, besides=run.id, remote_needed=run.in_ci)
+        yield from overdue.find(config.retrain, past, history.now(config.retrain))
+    except (ConfigError, ServiceError) as error:
+        yield overdue.unseen(f"nobody knows when it ran last: {error}")
 
 
 def _before_this(run: Run) -> dict[str, Any]:

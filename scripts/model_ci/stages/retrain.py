@@ -1,18 +1,16 @@
 """Retrain: whether the model is trained again now, and why, or what holds it back."""
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci import registry
 from model_ci.config import Config, Retrain
 from model_ci.data import source, times
-from model_ci.data.finding import Finding
 from model_ci.data.scan import Scan
 from model_ci.data.times import Clock
 from model_ci.errors import ConfigError
 from model_ci.git import Branch
-from model_ci.retraining import causes, decision, history
+from model_ci.retraining import causes, decision, history, overdue
 from model_ci.run import Result, Run, timestamp
 from model_ci.training import predecessor
 
@@ -42,13 +40,13 @@ def check(config: Config) -> None:
         found.append("retrain: nothing can cause a training; set on, every, new_rows or new_span")
     if found:
         raise ConfigError(*found)
-    _now(wanted)
+    history.now(wanted)
 
 
 def run(config: Config, run: Run) -> Result:
     """Decide, with reasons; it never fails for what it finds, only for what it cannot know."""
     check(config)
-    wanted, now = config.retrain, _now(config.retrain)
+    wanted, now = config.retrain, history.now(config.retrain)
     past = _past(config, run)
     with registry.open_registry(config, config.root, in_ci=run.in_ci) as store:
         champion = store.champion()
@@ -70,20 +68,9 @@ def run(config: Config, run: Run) -> Result:
         "champion": {"version": champion.number, "run_id": champion.run_id} if champion else None,
         "data": vars(state.data),
         "decisions": len(past.decisions),
-        "findings": [finding.as_record() for finding in _missed(wanted, past, now)],
+        "findings": [finding.as_record() for finding in overdue.find(wanted, past, now)],
     }
     return Result(section=section)
-
-
-def _now(wanted: Retrain) -> datetime:
-    if wanted.until is None:
-        return datetime.now(UTC)
-    try:
-        return history.moment(wanted.until)
-    except ValueError:
-        raise ConfigError(
-            f"retrain.until: {wanted.until!r} is no time; write it in ISO 8601, as 2026-03-01T12:00:00"
-        ) from None
 
 
 def _past(config: Config, run: Run) -> "History":
@@ -179,17 +166,3 @@ def _why(decided: "Decided", wanted: Retrain) -> str:
 
 def _told(cause: "Cause") -> str:
     return f"{cause.kind} ({cause.what})"
-
-
-def _missed(wanted: Retrain, past: "History", now: datetime) -> Iterator[Finding]:
-    """Tell of the time that this check did not run: a schedule may have been disabled, and nobody told."""
-    if not wanted.interval or not past.decisions:
-        return
-    last = past.decisions[-1].at
-    allowed = timedelta(seconds=times.seconds(wanted.interval) * (wanted.missed or 2))
-    if now - last > allowed:
-        what = (
-            f"did not run from {last.date()} to {now.date()}, and is meant to every {wanted.interval}; see whether its schedule "
-            "is still on: GitHub turns schedules off in public repositories without a commit for 60 days"
-        )
-        yield Finding(rule="missed", where="retrain", what=what, level="warning")

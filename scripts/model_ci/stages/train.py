@@ -115,8 +115,6 @@ def _same_data(data: "Table", run: Run) -> None:
 def _by_entrypoint(
     config: Config, data: "Table", folder: Path, beginning: Beginning
 ) -> tuple[model.Predictor, dict[str, Any]]:
-    from threadpoolctl import threadpool_limits
-
     name, seed = str(config.train.entrypoint), config.train.seed
     function = entrypoint.load(name, config.root, "train.entrypoint")
     _seed(seed)
@@ -127,9 +125,8 @@ def _by_entrypoint(
         "seed": seed,
         "init_model": beginning.init_model(function),
     }
-    with threadpool_limits(config.train.threads):
-        estimator = entrypoint.call(function, config.train.parameters, offered, name, "train.parameters")
-        fitted = beginning.fit(estimator, data, name)
+    estimator = entrypoint.call(function, config.train.parameters, offered, name, "train.parameters")
+    fitted = beginning.fit(estimator, data, name)
     model.save(fitted, folder, data.train[data.features], entrypoint.sources(name, config.root))
     classes = [c.item() if hasattr(c, "item") else c for c in getattr(fitted, "classes_", [])]
     predictor = model.Predictor(model=fitted, columns=list(data.features), classes=classes)

@@ -1,11 +1,13 @@
-"""Whether the record got to its branch."""
+"""Whether the record got to its branch, and what the branch says of the scheduled check."""
 
 from collections.abc import Iterator
 
-from model_ci.report.blocks import Block, Paragraph, Record
+from model_ci.report.blocks import Block, Paragraph, Record, describe_finding
 
 
 def blocks(section: Record) -> Iterator[Block]:
     """Say only what went wrong."""
+    for finding in section["findings"]:
+        yield Paragraph(text=f"Retraining: {describe_finding(finding)}", essential=True)
     if not section["pushed"]:
         yield Paragraph(text=f"The record was not pushed to {section['branch']}: {section['problem']}")

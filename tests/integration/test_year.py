@@ -1,0 +1,140 @@
+"""The year of flights through the platforms' runners: the example's own story, each month a scheduled run of its own.
+
+Two months, which bring a new champion and a refusal; with MODEL_CI_YEAR=1 the whole year.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import pytest
+from tests.ci.github import Event, GitHub
+from tests.ci.gitlab import GitLab
+from tests.ci.repository import records
+
+EXAMPLE: Final = Path(__file__).parents[2] / "example-project"
+LAST: Final = 12 if os.environ.get("MODEL_CI_YEAR") == "1" else 5
+MODEL: Final = """
+on: {push: {branches: [main]}}
+permissions: {}
+jobs:
+  model:
+    uses: acme/model-ci/.github/workflows/pipeline.yml@v1
+    permissions: {contents: write}
+"""
+OPERATION: Final = """
+on: {schedule: [{cron: "23 5 1 * *"}]}
+permissions: {}
+jobs:
+  operation:
+    uses: acme/model-ci/.github/workflows/scheduled.yml@v1
+    permissions: {contents: write, issues: write}
+"""
+Record = dict[str, Any]
+
+
+class OnGitHub:
+    """GitHub's workflows, by act."""
+
+    def __init__(self, project: Any, github: GitHub, load: Callable[[Path], Any]) -> None:
+        self.root, self.github, self.load = project.root, github, load
+        workflows = project.root / ".github" / "workflows"
+        workflows.mkdir(parents=True)
+        (workflows / "model.yml").write_text(MODEL)
+        (workflows / "operation.yml").write_text(OPERATION)
+
+    def push(self) -> Record:
+        self.done = self.github.run(self.root, "model.yml")
+        assert self.done.exit == 0, self.done.told
+        return records(self.done.origin)[-1]
+
+    def look(self) -> tuple[Record, Record | None]:
+        event = Event(name="schedule", payload={"schedule": "23 5 1 * *"})
+        self.done = self.github.run(self.root, "operation.yml", event)
+        return new(records(self.done.origin), self.done.told)
+
+    def model(self, run_id: str) -> Any:
+        (name,) = {f"model-ci-{run_id}", f"model-ci-train-{run_id}"} & set(self.done.artifacts)
+        folder = self.root.parent / "fetched"
+        self.done.artifact(name).extractall(folder)
+        return self.load(folder / run_id)
+
+
+class OnGitLab:
+    """GitLab's pipelines, by gitlab-ci-local."""
+
+    def __init__(self, project: Any, gitlab: GitLab, toolkit: str, load: Callable[[Path], Any]) -> None:
+        self.root, self.gitlab, self.load = project.root, gitlab, load
+        of_us = {"project": "acme/model-ci", "ref": "v1", "inputs": {"toolkit": toolkit}}
+        files = [f"gitlab/{name}.gitlab-ci.yml" for name in ("pipeline", "scheduled")]
+        pipeline = {
+            "stages": ["test", "watch", "train"],
+            "include": [{**of_us, "file": file} for file in files],
+            "model-ci": {"rules": [{"if": '$CI_PIPELINE_SOURCE == "push"'}]},
+        }
+        (project.root / ".gitlab-ci.yml").write_text(json.dumps(pipeline))
+
+    def push(self) -> Record:
+        self.done = self.gitlab.run(self.root)
+        assert self.done.exit == 0, self.done.told
+        return records(self.done.origin)[-1]
+
+    def look(self) -> tuple[Record, Record | None]:
+        self.done = self.gitlab.run(self.root, "schedule")
+        return new(records(self.done.origin), self.done.told)
+
+    def model(self, run_id: str) -> Any:
+        kept = [job.artifacts for job in self.done.jobs.values() if job.artifacts]
+        (folder,) = [run for place in kept for run in place.glob(f".model-ci/runs/{run_id}")]
+        return self.load(folder)
+
+
+def new(recorded: list[Record], told: str) -> tuple[Record, Record | None]:
+    """Take the newest look, and the training after it."""
+    *_, before, last = recorded
+    if last["line"] == "operation":
+        assert not last["stages"]["retrain"]["retrain"], told
+        return last, None
+    assert before["run_id"] in (last["trigger"]["reason"] or "no reason"), told
+    return before, last
+
+
+@pytest.fixture
+def story(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The example's script."""
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    import year  # type: ignore[import-not-found]
+
+    return year  # type: ignore[no-any-return]
+
+
+def decided(table: str) -> list[list[str]]:
+    """Return month, findings, decision and outcome of each row of a table of the year."""
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    return [[row[0], *row[4:]] for row in rows if len(row) == 8 and row[0].isdigit()]
+
+
+def expected() -> list[list[str]]:
+    return decided((EXAMPLE / "README.md").read_text())[: LAST - 3]
+
+
+def lived(story: ModuleType, project: Any, place: Any) -> list[list[str]]:
+    """Live through the months, and say how it went where somebody looks."""
+    started = time.monotonic()
+    table = story.table(story.year(project, place, LAST))
+    print(f"{table}\n{time.monotonic() - started:.0f} s")
+    return decided(table)
+
+
+def test_the_year_on_github(github: GitHub, story: ModuleType, tmp_path: Path) -> None:
+    project = story.Project(tmp_path / "flights")
+    assert lived(story, project, OnGitHub(project, github, story.load)) == expected()
+
+
+def test_the_year_on_gitlab(gitlab: GitLab, toolkit: str, story: ModuleType, tmp_path: Path) -> None:
+    project = story.Project(tmp_path / "flights")
+    assert lived(story, project, OnGitLab(project, gitlab, toolkit, story.load)) == expected()
