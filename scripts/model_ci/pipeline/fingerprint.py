@@ -1,0 +1,24 @@
+"""What the result of a stage depends on, as digests."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+from model_ci import __version__
+
+
+def digests(inputs: Mapping[str, Any]) -> dict[str, str]:
+    """Return each input's digest."""
+    return {name: sha256(value)[:16] for name, value in inputs.items()}
+
+
+def of(inputs: Mapping[str, str]) -> str:
+    """Return the digest of all, of this model-ci and this Python."""
+    return sha256([__version__, platform.python_version(), dict(inputs)])
+
+
+def sha256(value: object) -> str:
+    """Return the digest of a value as JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
