@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -77,6 +77,11 @@ class Name:
     def plain(self) -> bool:
         """Whether it is spoken to without TLS, as Docker does with registries on this machine."""
         return bool(re.fullmatch(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?", self.registry))
+
+    @property
+    def repository(self) -> str:
+        """The name without tag and digest, as Docker writes it."""
+        return self.path if self.registry == HUB else f"{self.registry}/{self.path}"
 
     @property
     def url(self) -> str:
@@ -193,6 +198,25 @@ def refusal(name: Name, status: int, said: str, known: bool) -> str:
         case 429:
             return f"{where}: the registry is asked too often (429){words}; log in, or try again later"
     return f"{where}: the registry answered {status}{words}, tried {len(_PAUSES_S) + 1} times; try again later"
+
+
+def pushed(name: Name, login: Login | None, attempt: Callable[[], tuple[str, str]]) -> str:
+    """Return the digest of a push; an attempt returns what went wrong, and the digest when nothing did.
+
+    Tries again what may pass. Raises ServiceError.
+    """
+    said = ""
+    for pause in (*_PAUSES_S, None):
+        said, digest = attempt()
+        if digest:
+            return digest
+        if pause is None or not transient(said):
+            break
+        time.sleep(pause)
+    number = status(said)
+    if number is None:
+        raise ServiceError(f"{name.repository}: the push failed: {said}")
+    raise ServiceError(refusal(name, number, said, login is not None))
 
 
 def transient(text: str) -> bool:
