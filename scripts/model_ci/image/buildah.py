@@ -100,7 +100,8 @@ class Buildah:
                     return _tail(done.stderr) or "it did not say why", ""
                 return "", told.read_text(encoding="utf-8").strip()
 
-            return repository.pushed(name, login, attempt)
+            # where it is asked too often, buildah itself has asked twenty times
+            return repository.pushed(name, login, attempt, passing=(0, repository.AWAY))
 
     def scan(self, image: Image, folder: Path) -> str:
         """Write the image into a folder for syft to read."""

@@ -1,0 +1,73 @@
+"""build-image pushes, by either builder, to a real registry that is busy at first, or that does not let it after all."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.image.registries import BREAK, Answer, before
+from tests.image.shop import Shop, a_shop, a_trained_shop, machine  # noqa: F401 - fixtures
+
+pytestmark = pytest.mark.docker
+DENIED = {401: "the registry wants a login (401)", 403: "the registry does not let this login push here (403)"}
+
+
+@pytest.fixture(name="builder", params=["docker", "buildah"])
+def a_builder(
+    request: pytest.FixtureRequest, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, Any]]:
+    """What chooses the builder in the configuration."""
+    if request.param == "docker":
+        yield {"builder": "docker"}
+        return
+    if not shutil.which("buildah"):
+        pytest.skip("no buildah; run `.ci/setup engine`")
+    for name, value in machine(tmp_path / "machine").items():
+        monkeypatch.setenv(name, value)
+    yield {"builder": "buildah", "base": shop.pushed_base()}
+    subprocess.run(["buildah", "rmi", "--all", "--force"], env=os.environ, check=False)
+
+
+class Busy:
+    """A registry whose first answers to a builder are troubles; to model-ci itself it is never busy."""
+
+    def __init__(self, **troubles: list[Answer]) -> None:
+        self.troubles = troubles  # by method
+        self.asked: list[str] = []
+
+    def __call__(self, method: str, path: str, headers: Mapping[str, str]) -> Answer | None:
+        if headers.get("User-Agent") == "model-ci":
+            return None
+        self.asked.append(method)
+        left = self.troubles.get(method)
+        return left.pop(0) if left else None
+
+
+def refusing(status: int) -> Answer:
+    return status, {}, b""
+
+
+def test_a_registry_that_is_busy_at_first_gets_the_image(shop: Shop, builder: dict[str, Any]) -> None:
+    # a layer's upload begins with POST, the manifest is PUT last
+    troubles = {"POST": [refusing(429), refusing(503), BREAK], "PUT": [BREAK, refusing(503)]}
+    with before(shop.engine.registry, Busy(**troubles)) as address:
+        section, _ = shop.build(**builder, repository=shop.repository.replace(shop.engine.registry, address))
+    assert section["pushed"]
+    assert troubles == {"POST": [], "PUT": []}
+    assert {shop.pushed(tag) for tag in section["tags"]} == {section["digest"]}
+
+
+def test_one_that_does_not_let_it_push_ends_at_once(shop: Shop, builder: dict[str, Any]) -> None:
+    for status, why in DENIED.items():
+        busy = Busy(POST=[refusing(status)] * 100)
+        with before(shop.engine.registry, busy) as address:
+            section, told = shop.build(code=5, **builder, repository=f"{address}/acme/denied")
+        assert section == {}
+        assert why in told
+        assert "Traceback" not in told
+        # buildah and the engine send several layers at once
+        assert 1 <= busy.asked.count("POST") <= 5
+        assert "PUT" not in busy.asked
