@@ -1,9 +1,11 @@
 """The platform: the only reader of GITHUB_* and CI_*; outputs, annotations and summaries go out through here."""
 
 import base64
+import getpass
 import json
 import os
 import secrets
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +60,16 @@ class Context:
         if self.in_ci and self.default_branch and self.branch != self.default_branch:
             return f"only {self.default_branch} writes, this is {self.branch or 'a tag'}"
         return None
+
+    @property
+    def person(self) -> str:
+        """Who started it: the platform's actor, on somebody's own machine its user and name."""
+        if self.actor:
+            return self.actor
+        try:
+            return f"{getpass.getuser()}@{socket.gethostname()}"
+        except (OSError, KeyError):
+            return socket.gethostname()
 
     def as_record(self) -> dict[str, Any]:
         """Return what the run record keeps of it."""

@@ -15,15 +15,15 @@ from model_ci.targets.deployment import Deployment
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One change: `previous` is what served before it, None when nothing did."""
+    """One change: what serves since, None when it was removed, and what served before, None when nothing did."""
 
     time: str
     actor: str | None
-    action: str  # deploy, weights, promote or rollback
+    action: str  # deploy, weights, promote, rollback or remove
     environment: str
-    deployment: Deployment
+    deployment: Deployment | None
     previous: Deployment | None
-    run_id: str
+    run_id: str | None  # None: no run was part of it
     reason: str | None
     ci_url: str | None
     approval: str | None = None  # the protected environment whose job did it
@@ -31,28 +31,29 @@ class Entry:
     def as_record(self) -> dict[str, Any]:
         """Return it as JSON."""
         record = {key: value for key, value in asdict(self).items() if key not in ("deployment", "previous")}
-        previous = self.previous.as_record()["variants"] if self.previous else []
-        return record | {"variants": self.deployment.as_record()["variants"], "previous": previous}
+        return record | {"variants": _variants(self.deployment), "previous": _variants(self.previous)}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Entry":
         """Read what `as_record` wrote."""
 
-        def deployed(variants: list[dict[str, Any]]) -> Deployment:
-            return Deployment.from_record({"environment": record["environment"], "variants": variants})
+        def deployed(variants: list[dict[str, Any]]) -> Deployment | None:
+            there = {"environment": record["environment"], "variants": variants}
+            return Deployment.from_record(there) if variants else None
 
         named: dict[str, Any] = {key: record.get(key) for key in ("actor", "reason", "ci_url", "approval")}
         required: dict[str, Any] = {key: record[key] for key in ("time", "action", "environment", "run_id")}
-        previous = deployed(record["previous"]) if record["previous"] else None
-        return cls(**named, **required, deployment=deployed(record["variants"]), previous=previous)
+        now, before = deployed(record["variants"]), deployed(record["previous"])
+        return cls(**named, **required, deployment=now, previous=before)
 
 
 def new(  # noqa: PLR0913 - one argument a field
     action: str,
-    wanted: Deployment,
+    environment: str,
+    wanted: Deployment | None,
     previous: Deployment | None,
     *,
-    run_id: str,
+    run_id: str | None,
     reason: str | None,
     where: ci.Context,
     approval: str | None = None,
@@ -60,9 +61,9 @@ def new(  # noqa: PLR0913 - one argument a field
     """Make an entry of now."""
     return Entry(
         time=timestamp(),
-        actor=where.actor,
+        actor=where.person,
         action=action,
-        environment=wanted.environment,
+        environment=environment,
         deployment=wanted,
         previous=previous,
         run_id=run_id,
@@ -87,6 +88,10 @@ def read(config: Config, environment: str) -> list[Entry]:
     except (ValueError, KeyError, TypeError) as error:
         place = f"{_file(environment)} on branch '{config.record.branch}'"
         raise ServiceError(f"{place}: cannot be read: {error}; restore the branch's last commit that can") from None
+
+
+def _variants(deployment: Deployment | None) -> list[dict[str, Any]]:
+    return deployment.as_record()["variants"] if deployment else []
 
 
 def _file(environment: str) -> str:

@@ -73,6 +73,14 @@ class Shop:
         record["stages"].pop("build-image", None)
         (self.run / "run.json").write_text(json.dumps(record))
 
+    def pushed_base(self) -> str:
+        """Push the base to where buildah, which does not see what the engine has, can pull it; return its name."""
+        client, name = self.engine.client, f"{self.engine.registry}/base"
+        client.api.tag(self.engine.base, name, "1")
+        client.api.push(name, "1")
+        client.images.remove(f"{name}:1")
+        return f"{name}:1"
+
     def pushed(self, tag: str) -> str | None:
         from model_ci.image.repository import Name, Repository
 
@@ -100,6 +108,14 @@ def a_trained_shop(docker_engine: DockerEngine, tmp_path_factory: pytest.TempPat
 def a_shop(trained: Shop, tmp_path: Path) -> Shop:
     """The trained project, for this test alone, with a repository of its own."""
     return trained.copy(tmp_path / "shop")
+
+
+def machine(folder: Path) -> dict[str, str]:
+    """Return the variables that give buildah a storage of its own."""
+    folder.mkdir()
+    text = f'[storage]\ndriver = "overlay"\nrunroot = "{folder}/run"\ngraphroot = "{folder}/graph"\n'
+    (folder / "storage.conf").write_text(text)
+    return {"CONTAINERS_STORAGE_CONF": str(folder / "storage.conf")}
 
 
 def written(value: Any) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from tests.docker_engine import build
 from tests.image.registries import registry
-from tests.image.shop import Shop, a_shop, a_trained_shop  # noqa: F401 - fixtures
+from tests.image.shop import Shop, a_shop, a_trained_shop, machine  # noqa: F401 - fixtures
 
 from model_ci.image.builder import TRIAL
 
@@ -180,11 +180,7 @@ def test_a_new_model_is_one_new_layer(shop: Shop) -> None:
 
 @pytest.mark.skipif(not shutil.which("buildah"), reason="no buildah; run `.ci/setup engine`")
 def test_buildah_makes_the_same_digest_twice_and_one_layer_for_a_new_model(shop: Shop, tmp_path: Path) -> None:
-    client, base = shop.engine.client, f"{shop.engine.registry}/base"
-    client.api.tag(shop.engine.base, base, "1")
-    client.api.push(base, "1")
-    client.images.remove(f"{base}:1")
-    given = shop.settings(builder="buildah", base=f"{base}:1")
+    given = shop.settings(builder="buildah", base=shop.pushed_base())
     stages = "--stages=train,evaluate,register,build-image"
     sections = []
     for number in (1, 2):  # two machines that know nothing of each other
@@ -203,14 +199,6 @@ def test_buildah_makes_the_same_digest_twice_and_one_layer_for_a_new_model(shop:
     assert first["parity"]["holds"]
     assert changed["layers"][:-1] == first["layers"][:-1]
     assert changed["layers"][-1] != first["layers"][-1]
-
-
-def machine(folder: Path) -> dict[str, str]:
-    """Return the variables that give buildah a storage of its own."""
-    folder.mkdir()
-    text = f'[storage]\ndriver = "overlay"\nrunroot = "{folder}/run"\ngraphroot = "{folder}/graph"\n'
-    (folder / "storage.conf").write_text(text)
-    return {"CONTAINERS_STORAGE_CONF": str(folder / "storage.conf")}
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])

@@ -1,9 +1,12 @@
 """An image is signed with a key, really, and whose signature counts is checked."""
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.image.shop import Shop, a_shop, a_trained_shop  # noqa: F401 - fixtures
@@ -14,6 +17,25 @@ from model_ci.errors import ConfigError
 from model_ci.image.signature import UnsignedError
 
 pytestmark = pytest.mark.docker
+STAND_IN = """#!{python}
+import json, os, pathlib, sys
+config = pathlib.Path(os.environ.get("DOCKER_CONFIG", "/absent")) / "config.json"
+told = {{
+    "arguments": sys.argv[1:],
+    "token": os.environ.get("SIGSTORE_ID_TOKEN"),
+    "logins": json.loads(config.read_text()) if config.is_file() else None,
+}}
+with open({file!r}, "a") as log:
+    log.write(json.dumps(told) + "\\n")
+print(json.dumps([{{"critical": {{}}}}]))
+"""
+
+
+def require_cosign() -> None:
+    if not shutil.which("cosign"):
+        if os.environ.get("MODEL_CI_REQUIRE_ALL") == "1":
+            pytest.fail("no cosign; run `.ci/setup engine`")
+        pytest.skip("no cosign; run `.ci/setup engine`")
 
 
 def keys(folder: Path) -> tuple[str, str]:
@@ -27,10 +49,7 @@ def keys(folder: Path) -> tuple[str, str]:
 def test_what_is_signed_is_verified_and_nothing_else(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not shutil.which("cosign"):
-        if os.environ.get("MODEL_CI_REQUIRE_ALL") == "1":
-            pytest.fail("no cosign; run `.ci/setup engine`")
-        pytest.skip("no cosign; run `.ci/setup engine`")
+    require_cosign()
     (private, public), (_, other) = keys(tmp_path / "ours"), keys(tmp_path / "theirs")
 
     def check(reference: str, **given: str) -> None:
@@ -59,3 +78,54 @@ def test_what_is_signed_is_verified_and_nothing_else(
     secrets = (private.splitlines()[1], "open sesame")
     everything = told + "".join(f.read_text(errors="replace") for f in shop.run.rglob("*") if f.is_file())
     assert not [secret for secret in secrets if secret in everything]
+
+
+def program(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a program in cosign's place."""
+    folder.mkdir()
+    (folder / "cosign").write_text(text)
+    (folder / "cosign").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def test_a_stand_in_of_cosign_is_told_to_sign_and_to_verify_by_identity(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = tmp_path / "notes"
+    program(tmp_path / "programs", STAND_IN.format(python=sys.executable, file=str(notes)), monkeypatch)
+    for name, value in {"SIGSTORE_ID_TOKEN": "of the job", "MODEL_CI_REGISTRY_USER": "u"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MODEL_CI_REGISTRY_PASSWORD", "p")
+    who = {"identity": "^https://github.com/acme/", "issuer": "https://token.actions.githubusercontent.com"}
+    section, _ = shop.build(signature={"keyless": True, **who})
+    assert section["signature"] == {"by": "identity", "transparency_log": True}
+    settings = [f"build-image.signature.{name}={value}" for name, value in who.items()]
+    settings.append(f"build-image.repository={shop.repository}")
+    image.verify(configuration.load(shop.root / "model-ci.yaml", settings), section["reference"])
+
+    sign, verify = [json.loads(line) for line in notes.read_text().splitlines()]
+    plain = ["--allow-http-registry", "--allow-insecure-registry"]  # the registry is on this machine
+    assert sign["arguments"] == ["sign", "--yes", *plain, section["reference"]]
+    assert verify["arguments"] == [
+        "verify", "--output=json", *plain, "--certificate-identity-regexp", who["identity"],
+        "--certificate-oidc-issuer", who["issuer"], section["reference"],
+    ]  # fmt: skip
+    assert sign["token"] == "of the job"
+    login: dict[str, Any] = {"auths": {shop.engine.registry: {"auth": "dTpw"}}}
+    assert [sign["logins"], verify["logins"]] == [login, login]
+
+
+def test_where_sigstore_is_away_signing_by_identity_ends_with_five(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_cosign()
+    token = ".".join(("eyJhbGciOiJSUzI1NiJ9", "eyJpc3MiOiJodHRwczovL2dpdGxhYi5jb20iLCJzdWIiOiJ4In0", "c2ln"))
+    monkeypatch.setenv("SIGSTORE_ID_TOKEN", token)
+    wrapped = f'#!/bin/sh\nHTTPS_PROXY=http://127.0.0.1:9 exec {shutil.which("cosign")} "$@"\n'  # where nobody is
+    program(tmp_path / "programs", wrapped, monkeypatch)
+    section, told = shop.build(code=5, signature={"keyless": True})
+    assert section == {}
+    assert f"cosign cannot sign {shop.repository}@sha256:" in told
+    assert "fulcio.sigstore.dev" in told
+    assert "the image is pushed and unsigned" in told
+    assert shop.pushed("v1")

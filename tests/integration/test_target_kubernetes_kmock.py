@@ -4,16 +4,20 @@ The emulator stores what it is sent. That pods come up, that requests are answer
 real cluster can show.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from tests.conftest import Project
+from tests.image.standin import complete
 from tests.targets.cluster import Place, wanted
 from tests.targets.emulated import GATEWAY, KSERVE, METRICS, OLD, TODAY, Emulator, served
 
 from model_ci.errors import ConfigError, ServiceError
+from model_ci.run import Run
 from model_ci.targets import RolloutError
 from model_ci.targets.kubernetes import KubernetesTarget
 
@@ -165,3 +169,35 @@ def test_a_cluster_that_cannot_be_reached_is_named(cluster: Cluster, monkeypatch
     file.unlink()
     with pytest.raises(ConfigError, match="name a kubeconfig by KUBECONFIG"):
         cluster.target().current()
+
+
+def test_kmock_a_share_is_rendered_beside_what_serves_or_not_at_all(
+    cluster: Cluster, project: Project, command: Callable[..., Any]
+) -> None:
+    emulator = cluster.start((*TODAY, GATEWAY))
+    settings = {"namespace": "ml", "gateway": "edge/main", "host": "shop.example.org"}
+    environment = {"target": "kubernetes", "replicas": 2, "kubernetes": settings}
+    project.configure(model={"name": "shop", "task": "binary"}, deploy={"environments": {"staging": environment}})
+    assert command(project.root, "run", "--stages", "train,evaluate,register").code == 0
+    complete(Run.open(project.runs()[-1]), f"registry.example/shop@sha256:{'2' * 64}")
+
+    answer = command(project.root, "deploy", "--render", "files", "--weight", "10")
+    assert answer.code == 2, answer.text
+    assert "--render: nothing serves in staging beside which 10 % could be put; render with --weight 100" in answer.err
+    assert not list(project.root.glob("files/*"))
+
+    cluster.target(gateway="edge/main", host="shop.example.org").apply(wanted("one"), quietly)
+    before = emulator.of("HTTPRoute")
+    answer = command(project.root, "deploy", "--render", "files", "--weight", "10")
+    assert answer.code == 0, answer.text
+    assert emulator.of("HTTPRoute") == before
+    made = [yaml.safe_load(file.read_text()) for file in (project.root / "files").iterdir()]
+    (route,) = [each for each in made if each["kind"] == "HTTPRoute"]
+    assert [each["weight"] for each in route["spec"]["rules"][0]["backendRefs"]] == [90, 10]
+    images = [
+        each["spec"]["template"]["spec"]["containers"][0]["image"] for each in made if each["kind"] == "Deployment"
+    ]
+    assert sorted(images) == ["model-ci-test/deploy:one", f"registry.example/shop@sha256:{'2' * 64}"]
+
+    assert command(project.root, "deploy", "--render", "whole").code == 0
+    assert len([file for file in (project.root / "whole").iterdir() if file.name.startswith("deployment-")]) == 1

@@ -25,14 +25,14 @@ def loaded(project: Project) -> config.Config:
     return config.load(project.root / "model-ci.yaml")
 
 
-def entry(action: str, wanted: Deployment, before: Deployment | None) -> ledger.Entry:
-    return ledger.new(action, wanted, before, run_id="r1", reason="why", where=ci.Context(actor="ann"))
+def entry(action: str, wanted: Deployment | None, before: Deployment | None) -> ledger.Entry:
+    return ledger.new(action, "staging", wanted, before, run_id="r1", reason="why", where=ci.Context(actor="ann"))
 
 
 def test_what_is_appended_is_read_back_the_newest_last(project: Project) -> None:
     there = loaded(project)
     assert ledger.read(there, "staging") == []
-    entries = [entry("deploy", FIRST, None), entry("weights", BOTH, FIRST)]
+    entries = [entry("deploy", FIRST, None), entry("weights", BOTH, FIRST), entry("remove", None, BOTH)]
     for each in entries:
         ledger.append(there, each)
     assert ledger.read(there, "staging") == entries

@@ -188,9 +188,16 @@ def entries(*champions: Variant) -> list[ledger.Entry]:
     for champion in champions:
         before = found[-1].deployment if found else None
         found.append(
-            ledger.new("promote", serving(champion), before, run_id="r", reason=None, where=ci.Context())
+            ledger.new("promote", "production", serving(champion), before, run_id="r", reason=None, where=ci.Context())
         )  # fmt: skip
     return found
+
+
+def removed(found: list[ledger.Entry]) -> list[ledger.Entry]:
+    served = found[-1].deployment
+    return [
+        *found, ledger.new("remove", "production", None, served, run_id=None, reason=None, where=ci.Context()),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -206,6 +213,9 @@ def entries(*champions: Variant) -> list[ledger.Entry]:
         # a rollback died before the ledger: what serves is where it was to go
         (serving(ONE), entries(ONE, TWO), ONE),
         (None, entries(ONE, TWO), ONE),
+        # what was removed comes back, and does so again when a rollback to it died before the ledger
+        (None, removed(entries(ONE, TWO)), TWO),
+        (serving(TWO), removed(entries(ONE, TWO)), TWO),
     ],
 )
 def test_what_served_before_is_told_by_the_ledger_even_after_a_death(

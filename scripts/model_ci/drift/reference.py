@@ -100,7 +100,8 @@ def _version(config: Config, store: "Registry") -> "Version":
 def _deployed(config: Config, environment: str) -> str:
     """Return the version that the ledger says runs there: the one with the most requests."""
     entries = ledger.read(config, environment)
-    variants = entries[-1].deployment.variants if entries else ()
+    served = entries[-1].deployment if entries else None
+    variants = served.variants if served else ()
     known = sorted((v for v in variants if v.version), key=lambda v: (-v.weight, v.name))
     if not known:
         raise ConfigError(

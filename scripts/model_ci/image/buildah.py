@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,6 @@ from model_ci.image.builder import ASK_PYTHON, Image, Trial, look
 from model_ci.image.context import CONTAINERFILE, USER, Base
 from model_ci.image.repository import Login, Name
 
-_PAUSES_S: Final = (1, 3, 9)
 _LINES: Final = 15
 _GRACE_S: Final = 10
 # Needs no namespaces, so it works inside a CI job's own container; a root that cannot be written is beyond it.
@@ -45,7 +43,7 @@ class Buildah:
             said = _buildah(*_RUN, container, "--", "python3", *ASK_PYTHON)
         return look(reference, str(digest), said)
 
-    def build(self, context: Path, tag: str, cache: str | None) -> Image:
+    def build(self, context: Path, tag: str, cache: Name | None, login: Login | None) -> Image:
         """Build, every layer at the beginning of time, so that it is the same wherever it is made.
 
         Docker's own format would name the container that built it, another each time; OCI's has no health check.
@@ -95,19 +93,15 @@ class Buildah:
         with tempfile.TemporaryDirectory() as scratch, repository.login_file(name, login) as variables:
             told = Path(scratch) / "digest"
             command = ["push", "--quiet", "--digestfile", str(told), *_tls(name), _plain(image), target]
-            said = ""
-            for pause in (*_PAUSES_S, None):
+
+            def attempt() -> tuple[str, str]:
                 done = _attempt(command, variables)
-                if done.returncode == 0:
-                    return told.read_text(encoding="utf-8").strip()
-                said = _tail(done.stderr) or "it did not say why"
-                if pause is None or not repository.transient(said):
-                    break
-                time.sleep(pause)
-        status = repository.status(said)
-        if status is None:
-            raise ServiceError(f"{target}: the push failed: {said}")
-        raise ServiceError(repository.refusal(name, status, said, login is not None))
+                if done.returncode:
+                    return _tail(done.stderr) or "it did not say why", ""
+                return "", told.read_text(encoding="utf-8").strip()
+
+            # where it is asked too often, buildah itself has asked twenty times
+            return repository.pushed(name, login, attempt, passing=(0, repository.AWAY))
 
     def scan(self, image: Image, folder: Path) -> str:
         """Write the image into a folder for syft to read."""

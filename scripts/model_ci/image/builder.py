@@ -48,8 +48,8 @@ class Builder(Protocol):
         """Fetch the base image where it is not here, and look at it."""
         ...
 
-    def build(self, context: Path, tag: str, cache: str | None) -> Image:
-        """Build the context's Containerfile; `cache` is an earlier image whose layers may be used."""
+    def build(self, context: Path, tag: str, cache: Name | None, login: Login | None) -> Image:
+        """Build the context's Containerfile; `cache` is an earlier image, whose layers may be used."""
         ...
 
     def trial(self, image: Image, run_id: str, environment: Mapping[str, str]) -> AbstractContextManager[Trial]:

@@ -4,7 +4,8 @@ import os
 import re
 import shutil
 import subprocess
-import time
+import tarfile
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,6 @@ from model_ci.image.context import CONTAINERFILE, LOG, PORT, Base
 from model_ci.image.repository import Login, Name
 
 _TIMEOUT_S: Final = 600
-_PAUSES_S: Final = (1, 3, 9)
 _LINES: Final = 15
 
 
@@ -73,12 +73,13 @@ class Docker:
         digests = [d.partition("@")[2] for d in image.attrs.get("RepoDigests") or []]
         return look(reference, (digests or [image.id])[0], said.decode())
 
-    def build(self, context: Path, tag: str, cache: str | None) -> Image:
+    def build(self, context: Path, tag: str, cache: Name | None, login: Login | None) -> Image:
         """Build with BuildKit where there is buildx, else by the API."""
+        cached = self._fetched(cache, login) if cache else []
         if self._buildx():
-            self._build_by_buildx(context, tag, cache)
+            _build_by_buildx(context, tag, cached)
         else:
-            self._build_by_api(context, tag, cache)
+            self._build_by_api(context, tag, cached)
         with translated("looking at the image"):
             image = self.client.images.get(tag)
         size, layers = image.attrs["Size"] / 2**20, image.attrs["RootFS"]["Layers"]
@@ -120,20 +121,9 @@ class Docker:
 
     def push(self, image: Image, name: Name, tag: str, login: Login | None) -> str:
         """Push, again where the registry is busy; layers that it has are not sent."""
-        target = f"{name.registry}/{name.path}" if name.registry != repository.HUB else name.path
         with translated("tagging the image"):
-            self.client.api.tag(image.id, target, tag)
-        for pause in (*_PAUSES_S, None):
-            said, digest = self._push(target, tag, login)
-            if digest:
-                return digest
-            if pause is None or not repository.transient(said):
-                break
-            time.sleep(pause)
-        status = repository.status(said)
-        if status is None:
-            raise ServiceError(f"{target}: the push failed: {said}; see the engine's log")
-        raise ServiceError(repository.refusal(name, status, said, login is not None))
+            self.client.api.tag(image.id, name.repository, tag)
+        return repository.pushed(name, login, lambda: self._push(name.repository, tag, login))
 
     def scan(self, image: Image, folder: Path) -> str:
         """Return the image's id: syft asks the engine."""
@@ -141,10 +131,9 @@ class Docker:
 
     def _push(self, target: str, tag: str, login: Login | None) -> tuple[str, str]:
         """Return what went wrong, or the digest."""
-        given = {"username": login.user, "password": login.password} if login else None
         said, digest = "", ""
         with translated(f"pushing {target}:{tag}"):
-            for line in self.client.api.push(target, tag, stream=True, decode=True, auth_config=given):
+            for line in self.client.api.push(target, tag, stream=True, decode=True, auth_config=_auth(login)):
                 said = str(line.get("error") or said)
                 digest = (line.get("aux") or {}).get("Digest") or digest
         return said, "" if said else digest
@@ -161,16 +150,19 @@ class Docker:
             printed = container.logs(tail=_LINES).decode(errors="replace")
         return " | ".join(line.strip() for line in printed.splitlines() if line.strip()) or "it printed nothing"
 
-    def _build_by_api(self, context: Path, tag: str, cache: str | None) -> None:
-        from docker.errors import BuildError, DockerException
+    def _fetched(self, cache: Name, login: Login | None) -> list[str]:
+        """Pull the image whose layers are to be used: either builder looks here first, and neither has our login."""
+        from docker.errors import DockerException
 
-        cached = []
-        if cache:
-            try:
-                self.client.images.pull(cache)
-                cached = [cache]
-            except DockerException:
-                cached = []  # the first image of its name
+        try:
+            self.client.images.pull(cache.repository, tag=cache.tag, auth_config=_auth(login))
+        except DockerException:
+            return []  # without it everything is built anew, and is the same
+        return [f"{cache.repository}:{cache.tag}"]
+
+    def _build_by_api(self, context: Path, tag: str, cached: list[str]) -> None:
+        from docker.errors import BuildError
+
         with translated("building the image"):
             try:
                 self.client.images.build(
@@ -178,14 +170,6 @@ class Docker:
                 )
             except BuildError as error:
                 raise ServiceError(f"build-image: {error.msg}: {_tail(error.build_log)}") from None
-
-    def _build_by_buildx(self, context: Path, tag: str, cache: str | None) -> None:
-        command = ["docker", "buildx", "build", "--progress=plain", "--load", "--tag", tag]
-        command += ["--file", str(context / CONTAINERFILE), "--build-arg", "BUILDKIT_INLINE_CACHE=1"]
-        command += [f"--cache-from={cache}"] if cache else []
-        done = subprocess.run([*command, str(context)], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise ServiceError(f"build-image: docker buildx: {_words(done.stderr)}")
 
     def _buildx(self) -> bool:
         if not shutil.which("docker"):
@@ -207,6 +191,33 @@ def translated(doing: str) -> Iterator[None]:
         ) from None
     except (DockerException, RequestException) as error:
         raise ServiceError(f"docker: {doing}: {error}; see that the engine runs, and that you may use it") from None
+
+
+def _build_by_buildx(context: Path, tag: str, cached: list[str]) -> None:
+    """Build in the engine itself, `default`: another builder of buildx has neither its base nor its layers.
+
+    The context goes as one archive. Of a folder BuildKit asks only for files whose size or time is another than when it
+    was last sent, and ours all have one time.
+    """
+    command = ["docker", "buildx", "build", "--builder=default", "--progress=plain", "--load", "--tag", tag]
+    command += ["--file", CONTAINERFILE, "--build-arg", "BUILDKIT_INLINE_CACHE=1"]
+    command += [f"--cache-from={name}" for name in cached]
+    # attestations would make an index of the image; ours are files beside the record
+    environment = {**os.environ, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+    with tempfile.TemporaryFile() as packed:
+        # buildx knows an archive by its first header, and not in Python's own format
+        with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as archive:
+            archive.add(context, ".")
+        packed.seek(0)
+        done = subprocess.run(
+            [*command, "-"], stdin=packed, capture_output=True, text=True, check=False, env=environment
+        )
+    if done.returncode:
+        raise ServiceError(f"build-image: docker buildx: {_words(done.stderr)}")
+
+
+def _auth(login: Login | None) -> dict[str, str] | None:
+    return {"username": login.user, "password": login.password} if login else None
 
 
 def _runs(container: Any) -> bool:

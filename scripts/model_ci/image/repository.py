@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from model_ci.config import BuildImage
 
 HUB: Final = "docker.io"
+BUSY: Final = 429
+AWAY: Final = 503
 _HUB_API: Final = "registry-1.docker.io"
 _HUB_LOGIN: Final = "https://index.docker.io/v1/"
 _TIMEOUT_S: Final = 30
@@ -79,6 +81,11 @@ class Name:
         return bool(re.fullmatch(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?", self.registry))
 
     @property
+    def repository(self) -> str:
+        """The name without tag and digest, as Docker writes it."""
+        return self.path if self.registry == HUB else f"{self.registry}/{self.path}"
+
+    @property
     def url(self) -> str:
         """The address of its repository's API."""
         host = _HUB_API if self.registry == HUB else self.registry
@@ -104,6 +111,12 @@ class Repository:
         found: dict[str, Any] = json.loads(answer.body)
         return found
 
+    def tag(self, digest: str, tag: str) -> None:
+        """Let a tag point to an image that is there: its manifest is sent again, byte by byte, under that name."""
+        found = self._ask("GET", f"{self.name.url}/manifests/{digest}", "pull,push")
+        sent = _Body(content=found.body, type=str(found.headers.get("Content-Type")))
+        self._ask("PUT", f"{self.name.url}/manifests/{tag}", "pull,push", body=sent)
+
     def require_push(self) -> None:
         """Begin an upload, and give it up: whoever may not, learns it before anything is built."""
         answer = self._ask("POST", f"{self.name.url}/blobs/uploads/", "pull,push")
@@ -113,13 +126,15 @@ class Repository:
             except ServiceError:
                 return  # it expires by itself
 
-    def _ask(self, method: str, url: str, rights: str, allowed: tuple[int, ...] = ()) -> "_Answer":
+    def _ask(
+        self, method: str, url: str, rights: str, allowed: tuple[int, ...] = (), body: "_Body | None" = None
+    ) -> "_Answer":
         """Ask, again where the registry is busy or away; get a token where one is wanted."""
         for pause in (*_PAUSES_S, None):
             try:
-                answer = _send(method, url, self._authorization(url))
+                answer = _send(method, url, self._authorization(url), body)
                 if answer.status == 401 and self._renew(answer, rights):
-                    answer = _send(method, url, self._authorization(url))
+                    answer = _send(method, url, self._authorization(url), body)
             except (OSError, HTTPException) as error:
                 answer = _Answer(status=0, headers={}, body=str(getattr(error, "reason", error)).encode())
             if answer.status not in (0, 429) and answer.status < 500:
@@ -151,6 +166,12 @@ class Repository:
         found = json.loads(given.body)
         self._token = f"Bearer {found.get('token') or found.get('access_token')}"
         return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Body:
+    content: bytes
+    type: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,17 +216,36 @@ def refusal(name: Name, status: int, said: str, known: bool) -> str:
     return f"{where}: the registry answered {status}{words}, tried {len(_PAUSES_S) + 1} times; try again later"
 
 
-def transient(text: str) -> bool:
-    """Tell whether a builder's complaint about a registry is one that may pass."""
-    pattern = r"\b(429|50[0234])\b|timeout|timed out|connection re(set|fused)|EOF|TLS handshake|temporarily"
-    return bool(re.search(pattern, text, re.IGNORECASE))
+def pushed(
+    name: Name,
+    login: Login | None,
+    attempt: Callable[[], tuple[str, str]],
+    passing: Collection[int] = (0, AWAY, BUSY),
+) -> str:
+    """Return the digest of a push; an attempt returns what went wrong, and the digest when nothing did.
+
+    Tries again where what stopped it is of the kinds that pass. Raises ServiceError.
+    """
+    said, number = "", None
+    for pause in (*_PAUSES_S, None):
+        said, digest = attempt()
+        if digest:
+            return digest
+        number = status(said)
+        if pause is None or number not in passing:
+            break
+        time.sleep(pause)
+    if number is None:
+        raise ServiceError(f"{name.repository}: the push failed: {said}")
+    raise ServiceError(refusal(name, number, said, login is not None))
 
 
 def status(text: str) -> int | None:
-    """Return the HTTP status that a builder's complaint about a registry stands for."""
+    """Return the HTTP status that a builder's complaint about a registry stands for; 0 where it got no answer."""
     patterns = {
         401: r"\b401\b|unauthorized|authentication required|no basic auth", 403: r"\b403\b|denied|forbidden",
-        404: r"\b404\b|not found|name unknown", 503: r"\b50[0-9]\b", 0: r"connection refused|no such host|dial tcp",
+        404: r"\b404\b|not found|name unknown", BUSY: r"\b429\b|too ?many ?requests", AWAY: r"\b50[0-9]\b",
+        0: r"connection re(fused|set)|no such host|dial tcp|EOF|time(d )?out|TLS handshake|temporarily",
     }  # fmt: skip
     return next((number for number, p in patterns.items() if re.search(p, text, re.IGNORECASE)), None)
 
@@ -256,13 +296,14 @@ def login_file(name: Name, who: Login | None) -> Iterator[Mapping[str, str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _send(method: str, url: str, authorization: str | None) -> _Answer:
-    headers = {"Accept": _ACCEPT, "User-Agent": "model-ci"}
+def _send(method: str, url: str, authorization: str | None, body: _Body | None = None) -> _Answer:
+    headers = {"Accept": _ACCEPT, "User-Agent": "model-ci"} | ({"Content-Type": body.type} if body else {})
     if authorization:
         headers["Authorization"] = authorization
     if not url.startswith(("http://", "https://")):
         raise OSError(f"no web address: {url}")
-    request = urllib.request.Request(url, method=method, headers=headers, data=b"" if method == "POST" else None)  # noqa: S310 - checked
+    content = body.content if body else b"" if method == "POST" else None
+    request = urllib.request.Request(url, method=method, headers=headers, data=content)  # noqa: S310 - checked
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - checked
             return _Answer(status=answer.status, headers=answer.headers, body=answer.read())

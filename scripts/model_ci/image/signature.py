@@ -47,7 +47,10 @@ def sign(reference: str, settings: Signature, login: Login | None) -> dict[str, 
         command += ["--key", _key(settings.key), f"--tlog-upload={str(settings.transparency_log).lower()}"]
     code, said = _cosign([*command, reference], name, login)
     if code:
-        raise ServiceError(f"build-image: cosign cannot sign {reference}: {said}")
+        raise ServiceError(
+            f"build-image: cosign cannot sign {reference}: {said}; the image is pushed and unsigned, and will not be taken "
+            "where a signature is required; when the cause is gone, run `model-ci build-image` again"
+        )
     return {
         "by": "key" if settings.key else "identity",
         "transparency_log": settings.transparency_log or not settings.key,

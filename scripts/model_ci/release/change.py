@@ -1,23 +1,31 @@
 """A change of what serves: looked at, allowed, made, tried, written down, and taken back when it will not do.
 
 The order is the one in which an interruption does least: first the traffic, which a service answers at every step, then
-the registry's aliases, then the ledger. Each step finds out whether it is done already, so the same order completes it.
+the names of what serves, the registry's aliases and the tags of the images, then the ledger. Each step finds out whether it
+is done already, so the same order completes it.
 """
 
-import getpass
-import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
 
 from model_ci import ci, ledger
 from model_ci.config import Config
+from model_ci.errors import ServiceError
+from model_ci.image import tags
 from model_ci.ledger import Entry
 from model_ci.release import policy, smoke
 from model_ci.release.policy import Rule
 from model_ci.release.smoke import Probe
 from model_ci.run import Run
-from model_ci.targets import Deployment, RolloutError, Target, Variant, open_target, settings
+from model_ci.targets import CHAMPION, Deployment, RolloutError, Target, Variant, open_target, settings
+
+_SETTLED: Final = {
+    "aliases": "the registry's aliases",
+    "image_tags": "the tags of the images",
+    "ledger": "the ledger",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +36,7 @@ class Wish:
     deployment: Deployment
     subject: Variant
     passed: bool | None
-    aliases: Callable[[], Mapping[str, str | None]] | None = None  # moves those of the registry
+    aliases: Callable[[], Mapping[str, str | None]] | None = None  # moves those of the registry; None: no name moves
 
 
 @dataclass(kw_only=True)
@@ -71,6 +79,11 @@ class Change:
             section = self._section(wanted, before, target, rules)
             if refused := [f"{rule.rule}: {rule.why}" for rule in rules if not rule.holds]:
                 return section | {"failed": True, "why": f"the policy forbids it: {'; '.join(refused)}"}
+            last = entries[-1].deployment if entries else None
+            previous = before if before != wanted.deployment else last
+            naming = self._naming(wanted, previous)
+            if naming:
+                naming.require()
             section["plan"] = list(target.plan(wanted.deployment))
             try:
                 section["smoke"] = self._bring(target, wanted, before)
@@ -79,7 +92,10 @@ class Change:
                     "failed": True, "why": str(error), "rolled_back": True, "steps": self.steps,
                     "address": target.address(),
                 }  # fmt: skip
-            return section | self._settle(wanted, before, entries) | {"address": target.address()}
+            changed = before != wanted.deployment or last != wanted.deployment
+            entry = self._entry(wanted, previous) if changed else None
+            settled = self._settle(wanted, naming, entry)
+            return section | settled | {"steps": self.steps, "address": target.address()}
 
     def _section(self, wish: Wish, before: Deployment | None, target: Target, rules: list[Rule]) -> dict[str, Any]:
         where = ci.context()
@@ -90,7 +106,7 @@ class Change:
             "target": settings(self.config, self.environment).target,
             "address": target.address(),
             "action": wish.action,
-            "actor": where.actor or _person(),
+            "actor": where.person,
             "version": wish.subject.version,
             "digest": wish.subject.digest,
             "weight": wish.subject.weight,
@@ -102,6 +118,7 @@ class Change:
             "smoke": None,
             "rolled_back": False,
             "aliases": None,
+            "image_tags": None,
             "ledger": None,
         }
 
@@ -124,26 +141,50 @@ class Change:
             raise
         return {"asked": address, **found.as_record()}
 
-    def _settle(self, wish: Wish, before: Deployment | None, entries: list[Entry]) -> dict[str, Any]:
-        """Move the aliases and write the ledger, each unless that is done."""
-        moved = dict(wish.aliases()) if wish.aliases else None
-        last = entries[-1].deployment if entries else None
-        changed = before != wish.deployment or last != wish.deployment
-        written: dict[str, Any] | None = None
-        if changed:
-            previous = before if before != wish.deployment else last
-            commit = ledger.append(self.config, self._entry(wish, previous))
-            written = {"branch": self.config.record.branch, "commit": commit.sha, "pushed": commit.pushed}
-        return {"why": _told(wish, changed=changed), "steps": self.steps, "aliases": moved, "ledger": written}
+    def _naming(self, wish: Wish, previous: Deployment | None) -> tags.Move | None:
+        """Return how the tags of the images are to move; None where no name moves, or the image was never pushed."""
+        before = previous.variant(CHAMPION) if previous else None
+        return tags.Move.of(self.config, wish.subject.image, before.image if before else None) if wish.aliases else None
+
+    def _settle(self, wish: Wish, naming: tags.Move | None, entry: Entry | None) -> dict[str, Any]:
+        """Move the names of what serves and write the ledger; what stops it says what is done and what is not."""
+        every = {
+            "aliases": wish.aliases,
+            "image_tags": naming.make if naming else None,
+            "ledger": partial(self._written, entry) if entry else None,
+        }
+        steps = {key: step for key, step in every.items() if step}
+        section: dict[str, Any] = {"why": _told(wish, changed=entry is not None)}
+        for key, step in steps.items():
+            try:
+                section[key] = step()
+            except ServiceError as error:
+                done = ["the traffic", *(_SETTLED[each] for each in steps if each in section)]
+                missing = [_SETTLED[each] for each in steps if each not in section]
+                raise ServiceError(
+                    f"{error}; in {self.environment}, done: {', '.join(done)}; not done: {', '.join(missing)}; give the "
+                    "same order again, it does the rest"
+                ) from None
+        return section
+
+    def _written(self, entry: Entry) -> dict[str, Any]:
+        commit = ledger.append(self.config, entry)
+        return {"branch": self.config.record.branch, "commit": commit.sha, "pushed": commit.pushed}
 
     def _entry(self, wish: Wish, previous: Deployment | None) -> Entry:
-        reason = self.run.record["trigger"]["reason"]
-        approval = settings(self.config, self.environment).policy.approval
-        entry = ledger.new(
-            wish.action, wish.deployment, previous,
-            run_id=self.run.id, reason=reason, where=ci.context(), approval=approval,
+        return ledger.new(
+            wish.action, self.environment, wish.deployment, previous,
+            run_id=self.run.id, reason=self.run.record["trigger"]["reason"], where=ci.context(),
+            approval=settings(self.config, self.environment).policy.approval,
         )  # fmt: skip
-        return entry if entry.actor else replace(entry, actor=_person())
+
+
+def names(wish: Wish) -> list[str]:
+    """Say which names are to move."""
+    if wish.aliases is None:
+        return []
+    registry = f"make version {wish.subject.version} the champion in the registry"
+    return [registry, *([f"tag {wish.subject.image} as champion"] if tags.pushed(wish.subject.image) else [])]
 
 
 def action(before: Deployment | None, wanted: Deployment) -> str:
@@ -164,11 +205,4 @@ def _told(wish: Wish, *, changed: bool) -> str:
 
 def _owner(run: Run) -> str:
     where = ci.context()
-    return f"{where.actor or _person()} ({where.run_url or f'run {run.id}'})"
-
-
-def _person() -> str:
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (OSError, KeyError):
-        return socket.gethostname()
+    return f"{where.person} ({where.run_url or f'run {run.id}'})"

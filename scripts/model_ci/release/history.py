@@ -14,17 +14,20 @@ from model_ci.targets import CHAMPION, Deployment, Reads, Target, Variant
 def before(now: Deployment | None, entries: Sequence[Entry], environment: str) -> Variant:
     """Return the champion to go back to; raise ConfigError when none is known.
 
-    With a challenger beside it, that is the champion itself. Where the last change was interrupted before the ledger
-    had it: what the ledger has, or, when a rollback was what was interrupted, what serves already.
+    With a challenger beside it, that is the champion itself; after a removal, what was removed. Where the last change was
+    interrupted before the ledger had it: what the ledger has, or, when a rollback was what was interrupted, what serves
+    already.
     """
     if now and len(now.variants) > 1 and (champion := now.variant(CHAMPION)):
         return champion
     last = entries[-1] if entries else None
-    written = _champion(last.deployment) if last else None
+    written = _champion(last.deployment or last.previous) if last else None
     if last is None or written is None:
         raise ConfigError(f"rollback: the ledger knows nothing that served in {environment} before; deploy by hand")
+    if last.deployment is None:
+        return written
     older = _older(entries, written)
-    serving = _champion(now) if now else None
+    serving = _champion(now)
     if serving and serving.digest != written.digest and (older is None or serving.digest != older.digest):
         return written
     if older is None:
@@ -68,15 +71,15 @@ def aliases(
     return move
 
 
-def _champion(deployment: Deployment) -> Variant | None:
-    return deployment.variant(CHAMPION)
+def _champion(deployment: Deployment | None) -> Variant | None:
+    return deployment.variant(CHAMPION) if deployment else None
 
 
 def _older(entries: Sequence[Entry], written: Variant) -> Variant | None:
     """Return the champion before the one that is written last."""
     for entry in reversed(entries):
         for deployment in (entry.deployment, entry.previous):
-            champion = _champion(deployment) if deployment else None
+            champion = _champion(deployment)
             if champion and champion.digest != written.digest:
                 return champion
     return None

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +16,7 @@ from model_ci import model
 from model_ci.config import BuildImage, Config
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.image import provenance, repository, sbom, signature, trial
-from model_ci.image.repository import Name, Repository
+from model_ci.image.repository import Login, Name, Repository
 from model_ci.run import Result, Run
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def run(config: Config, run: Run) -> Result:
         for name in _KEPT:
             file = scratch / "context" / name
             (left / file.name).write_bytes(file.read_bytes())
-        image = builder.build(scratch / "context", _local(config, run), _cache(settings))
+        image = builder.build(scratch / "context", _local(config, run), *_cache(settings))
         tried = _try(config, run, builder, image, bundle)
         verdict, why = _verdict(settings, tried)
         materials = sbom.write(builder, image, left) if settings.sbom and verdict == "passed" else None
@@ -220,15 +221,13 @@ def _local(config: Config, run: Run) -> str:
     return f"model-ci/{name}:{run.id}"
 
 
-def _cache(settings: BuildImage) -> str | None:
-    """Return an earlier image in the registry, whose layers a fresh runner may take over."""
+def _cache(settings: BuildImage) -> tuple[Name | None, Login | None]:
+    """Return an earlier image in the registry, whose layers a fresh runner may take over, and who may pull it."""
     if settings.repository is None:
-        return None
+        return None, None
     there = _repository(settings)
-    for tag in ("challenger", "champion"):
-        if there.digest(tag):
-            return f"{settings.repository}:{tag}"
-    return None
+    tag = next((tag for tag in ("challenger", "champion") if there.digest(tag)), None)
+    return replace(there.name, tag=tag) if tag else None, there.login
 
 
 def _repository(settings: BuildImage) -> Repository:

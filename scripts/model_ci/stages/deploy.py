@@ -49,7 +49,10 @@ def plan(config: Config, run: Run) -> list[str]:
 
 
 def render(config: Config, run: Run) -> Mapping[str, str]:
-    """Return the files that describe what `run` would deploy; raise ConfigError where the target has none."""
+    """Return the files that describe what `run` would deploy; a share of the requests is put beside what serves now.
+
+    Raises ConfigError where the target has no files, or nothing serves that could keep the rest of the requests.
+    """
     from model_ci.targets import Renders
 
     environment = config.deploy.environment
@@ -57,7 +60,14 @@ def render(config: Config, run: Run) -> Mapping[str, str]:
     if not isinstance(target, Renders):
         kind = settings(config, environment).target
         raise ConfigError(f"--render: target {kind} has no files; it is for kubernetes")
-    return target.render(composed(config, built(config, run), None))
+    whole = config.deploy.weight == _WHOLE
+    serving = None if whole else target.current()
+    if serving is None and not whole:
+        raise ConfigError(
+            f"--render: nothing serves in {environment} beside which {config.deploy.weight} % could be put; render with "
+            "--weight 100, have that applied, and then this"
+        )
+    return target.render(composed(config, built(config, run), serving))
 
 
 def built(config: Config, run: Run) -> Variant:

@@ -7,7 +7,7 @@ from typing import Any
 from model_ci import ledger, registry
 from model_ci.config import Config
 from model_ci.errors import ConfigError
-from model_ci.release import history
+from model_ci.release import change, history
 from model_ci.release.change import Change, Wish
 from model_ci.run import Result, Run
 from model_ci.stages import deploy
@@ -26,7 +26,7 @@ def check(config: Config) -> None:
 
 
 def run(config: Config, run: Run) -> Result:
-    """Move traffic, aliases and ledger; the verdict is failed when that is refused or taken back."""
+    """Move traffic, names and ledger; the verdict is failed when that is refused or taken back."""
     making = Change(config=config, environment=config.promote.to, run=run)
     variant = candidate(config)
     making.probes |= history.probes(config, making.target(), variant, required=True)
@@ -39,8 +39,7 @@ def plan(config: Config, run: Run) -> list[str]:
     making = Change(config=config, environment=config.promote.to, run=run)
     wanted = wish(config, run, candidate(config))
     steps = list(making.target().plan(wanted.deployment))
-    aliases = [f"make version {wanted.subject.version} the champion in the registry"] if wanted.aliases else []
-    return [*deploy.forbidden(making, wanted), *steps, *aliases]
+    return [*deploy.forbidden(making, wanted), *steps, *change.names(wanted)]
 
 
 def source(config: Config) -> str:
@@ -61,8 +60,8 @@ def candidate(config: Config) -> Variant:
             shown = ", ".join(f"{v.version or v.digest[:19]} ({v.weight} %)" for v in serving)
             raise ConfigError(f"promote: {name} serves two versions, {shown}; say which with --version")
         return chosen[0]
-    known = [*serving, *(v for entry in reversed(ledger.read(config, name)) for v in entry.deployment.variants)]
-    for variant in known:
+    entries = [entry.deployment for entry in reversed(ledger.read(config, name)) if entry.deployment]
+    for variant in [*serving, *(variant for deployment in entries for variant in deployment.variants)]:
         if variant.version == version:
             return variant
     raise ConfigError(f"promote: version {version} never served in {name}; deploy it there first")

@@ -6,7 +6,7 @@ from typing import Any
 
 from model_ci import ledger
 from model_ci.config import Config
-from model_ci.release import history
+from model_ci.release import change, history
 from model_ci.release.change import Change, Wish
 from model_ci.run import Result, Run
 from model_ci.stages import deploy
@@ -24,7 +24,7 @@ def check(config: Config) -> None:
 
 
 def run(config: Config, run: Run) -> Result:
-    """Move traffic, aliases and ledger back; the verdict is failed when that is refused or taken back."""
+    """Move traffic, names and ledger back; the verdict is failed when that is refused or taken back."""
     making = Change(config=config, environment=environment(config), run=run)
     target = making.target()
     variant = _before(config, target.current())
@@ -37,8 +37,7 @@ def plan(config: Config, run: Run) -> list[str]:
     making = Change(config=config, environment=environment(config), run=run)
     target = making.target()
     wanted = wish(config, run, _before(config, target.current()))
-    aliases = [f"make version {wanted.subject.version} the champion in the registry"] if wanted.aliases else []
-    return [*deploy.forbidden(making, wanted), *target.plan(wanted.deployment), *aliases]
+    return [*deploy.forbidden(making, wanted), *target.plan(wanted.deployment), *change.names(wanted)]
 
 
 def environment(config: Config) -> str:
