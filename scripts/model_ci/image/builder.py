@@ -78,30 +78,3 @@ def look(reference: str, digest: str, said: str) -> Base:
             f"build-image.base: {reference}: wheels are fetched for {known} alone. Got {machine or said!r}."
         )
     return Base(reference, digest, python, ARCHITECTURES[machine])
-
-
-def open_builder(wanted: str) -> Builder:
-    """Return the builder that is asked for; `auto` is Docker where an engine answers, else buildah.
-
-    Raises ConfigError when there is neither.
-    """
-    import shutil
-
-    from model_ci.image.buildah import Buildah
-    from model_ci.image.docker import Docker, engine
-
-    if wanted in ("auto", "docker"):
-        found, why = engine()
-        if found is not None:
-            return Docker(found)
-        if wanted == "docker":
-            raise ConfigError(
-                f"build-image.builder: docker: no engine answers: {why}; start it, or write builder: buildah"
-            )
-    if not shutil.which("buildah"):
-        raise ConfigError(
-            f"build-image.builder: {wanted}: "
-            + ("there is no buildah; install it, or write builder: docker" if wanted == "buildah" else
-               "there is neither a Docker engine nor buildah; start or install one of them")
-        )  # fmt: skip
-    return Buildah()

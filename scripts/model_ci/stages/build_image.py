@@ -67,10 +67,10 @@ def run(config: Config, run: Run) -> Result:
     than it may be, or could not be tried.
     """
     from model_ci.image import context
-    from model_ci.image.builder import open_builder
+    from model_ci.image.choice import choose
 
     settings = config.build_image
-    builder = open_builder(settings.builder)
+    builder = choose(settings.builder)
     base = builder.base(_base(settings))
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="model-ci-image-")))
