@@ -1,0 +1,101 @@
+"""What a schema cannot say: keys that need or exclude each other."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from model_ci.schema import Path_
+
+
+def contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
+    """Return where values contradict each other, and how."""
+    data, window, holdout = values["data"], values["data"]["window"], values["data"]["holdout"]
+    timed = data["time_column"] is not None
+    found: list[tuple[Path_, str]] = []
+
+    def need(holds: object, path: Path_, message: str) -> None:
+        if not holds:
+            found.append((path, message))
+
+    here: Path_ = ("data", "window")
+    if window["kind"] == "fixed":
+        need(window["last"] is not None, here, "kind fixed needs 'last': a number of rows or a duration such as 30d")
+    if window["kind"] == "expanding":
+        need(window["start"], here, "kind expanding needs 'start': the first time that counts")
+    need(
+        window["last"] is None or window["kind"] in ("fixed", "dynamic"),
+        (*here, "last"),
+        "is only for kind: fixed or dynamic",
+    )
+    found += [((*here, *path), message) for path, message in _unfit_window(window, timed=timed)]
+    need(window["start"] is None or window["kind"] == "expanding", (*here, "start"), "is only for kind: expanding")
+    by_time = window["kind"] != "all" or holdout["by"] == "time" or data["until"]
+    need(timed or not by_time, ("data",), "'time_column' is missing; windows, holdouts and 'until' by time need it")
+    need(holdout["last"] is None or holdout["by"] == "time", ("data", "holdout", "last"), "is only for by: time")
+    taken = {data["target"]: "the target", data["time_column"]: "the time column"}
+    for i, name in enumerate(data["features"] or ()):
+        need(
+            name != data["target"],
+            ("data", "features", i),
+            f"{name!r} is the target; a model that sees it learns nothing",
+        )
+        need(name not in data["exclude"], ("data", "features", i), f"{name!r} is excluded as well; keep one of the two")
+    need(data["target"] != data["time_column"], ("data", "time_column"), "is the target as well; name another column")
+    for i, name in enumerate(data["exclude"]):
+        need(
+            name not in taken,
+            ("data", "exclude", i),
+            f"{name!r} is {taken.get(name)} and never a feature; leave it out",
+        )
+    online_command = values["train"].get("command") and values["train"]["mode"] == "online"
+    need(not online_command, ("train", "mode"), "online needs an entry point; a command is given all rows at once")
+    unsure, there = values["evaluate"]["uncertainty"], ("evaluate", "uncertainty")
+    by_column, by_duration = unsure["block_column"], unsure["block_duration"]
+    need(not (by_column and by_duration), there, "needs one of block_column and block_duration, not both")
+    need(timed or not by_duration, there, "block_duration needs data.time_column")
+    for i, gate in enumerate(values["evaluate"]["gates"]):
+        low, high = gate.get("min"), gate.get("max")
+        need(
+            low is None or high is None or low <= high,
+            ("evaluate", "gates", i),
+            f"min {low} is above max {high}; nothing can pass",
+        )
+        for key in ("bins", "min_rows", "max_gap"):
+            need(key not in gate or gate.get("by"), ("evaluate", "gates", i, key), "is only for a gate with 'by'")
+        aged = gate["metric"] == "data_age_days"
+        need(timed or not aged, ("evaluate", "gates", i), "data_age_days needs data.time_column")
+    for name, environment in values["deploy"]["environments"].items():
+        found += [(("deploy", "environments", name, *path), message) for path, message in _unfit(environment)]
+    return found
+
+
+def _unfit_window(window: Mapping[str, Any], *, timed: bool) -> Iterator[tuple[Path_, str]]:
+    """Yield what a window's sample cannot be."""
+    sample = window["sample"]
+    if sample["by"] == "decayed" and not sample["half_life"]:
+        yield ("sample",), "by decayed needs 'half_life': the age at which a row is half as likely"
+    if sample["by"] == "decayed" and not timed:
+        yield ("sample",), "by decayed needs data.time_column"
+    if sample["half_life"] and sample["by"] != "decayed":
+        yield ("sample", "half_life"), "is only for by: decayed"
+    if sample["rows"] is None and (sample["max_distance"] or sample["half_life"]):
+        yield ("sample",), "needs 'rows': how many are learnt from"
+
+
+def _unfit(environment: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
+    """Yield what the environment's target cannot do."""
+    target, replicas = environment["target"], environment["replicas"]
+    own = environment.get(target, {})
+    most = own.get("autoscaling", {}).get("max_replicas")
+    if most is not None and most < replicas:
+        yield (target, "autoscaling", "max_replicas"), f"is below replicas. Got {most} and {replicas}."
+    if target == "kubernetes":
+        for routing, key in (("gateway", "gateway"), ("nginx", "host")):
+            if own["routing"] == routing and not own[key]:
+                yield (target,), f"routing {routing} needs '{key}'"
+        if own["node_port"] and own["service_type"] != "NodePort":
+            yield (target, "node_port"), "is only for service_type: NodePort"
+    if target == "sagemaker":
+        if not own["role"]:
+            yield (target,), "'role' is missing; name the role that SageMaker takes to run the image"
+        if own["serverless"] and most is not None:
+            yield (target, "autoscaling", "max_replicas"), "is only for machines; a serverless variant scales by itself"

@@ -1,0 +1,127 @@
+"""The user's file, read, overridden and checked as a whole."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Final, get_type_hints
+
+from model_ci.config.contradictions import contradictions
+from model_ci.config.model import CheckData, Data, Evaluate, Explain, Model, Register, Train
+from model_ci.config.operation import CheckDrift, CompareVariants, Monitor, Record, Retrain
+from model_ci.config.release import BuildImage, Deploy, Promote, Rollback
+from model_ci.errors import ConfigError
+from model_ci.schema import Document, Path_, fill_defaults, load_schema, problems, resolved
+
+DEFAULT_FILE: Final = "model-ci.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The whole file, valid and complete; `root` is the folder it stands in and `values` what was read."""
+
+    root: Path
+    file: str
+    values: Mapping[str, Any]
+    model: Model
+    data: Data
+    check_data: CheckData
+    train: Train
+    evaluate: Evaluate
+    explain: Explain
+    register: Register
+    build_image: BuildImage
+    check_drift: CheckDrift
+    compare_variants: CompareVariants
+    deploy: Deploy
+    promote: Promote
+    rollback: Rollback
+    monitor: Monitor
+    retrain: Retrain
+    record: Record
+
+
+def load(file: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read, override and check the file.
+
+    `overrides` are `dotted.path=value`, the value in YAML. Raises ConfigError with every problem at once.
+    """
+    document = _read(file)
+    for override in overrides:
+        dotted, equals, text = override.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {override}: no '=' in it; write dotted.path=value")
+        if document.value is not None:
+            document.override(dotted.strip(), text)
+    found = list(document.problems)
+    if isinstance(document.value, dict):
+        found += [f"{document.where(path)}: {message}" for path, message in problems(document.value, "config")]
+    elif not found:
+        found.append(
+            f"{document.name}: must be a mapping with the sections model, data, train, evaluate. Got {document.value!r}."
+        )
+    if found:
+        raise ConfigError(*found)
+    schema = load_schema("config")
+    values = fill_defaults(document.value, schema, schema)
+    found += _expand(values, schema, (), document)
+    if values["data"]["holdout"]["by"] is None:
+        values["data"]["holdout"]["by"] = "time" if values["data"]["time_column"] else "random"
+    if values["explain"]["in_run"] is None:
+        values["explain"]["in_run"] = "explain" in document.value
+    found += [f"{document.where(path)}: {message}" for path, message in contradictions(values)]
+    if found:
+        raise ConfigError(*found)
+    sections = {
+        f.name: values.get(f.name.replace("_", "-")) for f in fields(Config) if f.name not in ("root", "file", "values")
+    }
+    typed = {name: _typed(get_type_hints(Config)[name], value) for name, value in sections.items()}
+    return Config(root=file.resolve().parent, file=file.name, values=values, **typed)
+
+
+def _read(file: Path) -> Document:
+    try:
+        return Document(file.read_text(encoding="utf-8"), str(file))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{file}: no such file; write one with `model-ci init`, or name yours with --config"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read: {error}; make it a readable UTF-8 text file") from None
+
+
+def _typed(kind: Any, value: Any) -> Any:
+    if is_dataclass(kind) and isinstance(kind, type):
+        hints = get_type_hints(kind)
+        return kind(**{name: _typed(hints[name], v) for name, v in value.items()})
+    if isinstance(value, list):
+        inner = getattr(kind, "__args__", (None,))[0]
+        return tuple(_typed(inner, item) for item in value)
+    if isinstance(value, dict) and is_dataclass(inner := getattr(kind, "__args__", (None,))[-1]):
+        return {name: _typed(inner, item) for name, item in value.items()}
+    return value
+
+
+def _expand(values: Any, schema: Mapping[str, Any], path: Path_, document: Document) -> list[str]:
+    """Replace ${NAME} in place where the schema allows it; return the problems."""
+    found: list[str] = []
+    for key, sub in _properties(values, schema).items():
+        value = values.get(key) if isinstance(values, dict) else None
+        if isinstance(value, dict):
+            found += _expand(value, sub, (*path, key), document)
+        elif isinstance(value, str) and sub.get("expandEnvironment"):
+            for name in re.findall(r"\$\{(\w+)\}", value):
+                if name not in os.environ:
+                    found.append(f"{document.where((*path, key))}: the environment has no {name}; set it")
+                value = value.replace(f"${{{name}}}", os.environ.get(name, ""))
+            values[key] = value
+    return found
+
+
+def _properties(values: Any, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema of each key; of a mapping with names of the user's own, each of which is of one kind, too."""
+    kind = schema.get("additionalProperties")
+    if not isinstance(kind, dict) or not isinstance(values, dict):
+        return schema.get("properties", {})  # type: ignore[no-any-return]
+    return dict.fromkeys(values, resolved(kind, load_schema("config")))

@@ -1,0 +1,145 @@
+"""The sections that make a model: its data, its training, its judgement, its place in the registry."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:  # noqa: D101 - the schema describes each section and key
+    name: str
+    task: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:  # noqa: D101
+    rows: int | None
+    by: str
+    half_life: str | None
+    max_distance: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:  # noqa: D101
+    kind: str
+    last: int | str | None
+    start: str | None
+    signal: str
+    block: int | str | None
+    confidence: float
+    min_rows: int
+    sample: Sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holdout:  # noqa: D101
+    by: str
+    last: str | None
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:  # noqa: D101
+    path: str
+    target: str
+    time_column: str | None
+    features: Sequence[str] | None
+    exclude: Sequence[str]
+    until: str | None
+    window: Window
+    holdout: Holdout
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckData:  # noqa: D101
+    contract: str
+    min_rows: int
+    leakage: float
+    overlap: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmStart:  # noqa: D101
+    add: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Online:  # noqa: D101
+    chunk_rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:  # noqa: D101
+    entrypoint: str | None
+    command: str | None
+    mode: str
+    fall_back: bool
+    warm_start: WarmStart
+    online: Online
+    parameters: Mapping[str, Any]
+    seed: int
+    threads: int
+    timeout_s: float | None
+    code: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:  # noqa: D101
+    metric: str
+    min: float | None = None
+    max: float | None = None
+    max_drop: float | None = None
+    max_rise: float | None = None
+    min_gain: float | None = None
+    by: str | Sequence[str] | None = None
+    bins: int = 4
+    min_rows: int = 100
+    max_gap: float | None = None
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The columns that slice the rows."""
+        return (self.by,) if isinstance(self.by, str) else tuple(self.by or ())
+
+    @property
+    def sliced_by(self) -> str | None:
+        """The same in words, None where all rows are judged together."""
+        return " and ".join(self.columns) or None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uncertainty:  # noqa: D101
+    resamples: int
+    confidence: float
+    seed: int
+    block_column: str | None
+    block_duration: str | None
+    inconclusive: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:  # noqa: D101
+    metrics: Sequence[str]
+    min_rows: int
+    uncertainty: Uncertainty
+    gates: Sequence[Gate]
+    own_gates: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explain:  # noqa: D101
+    in_run: bool | None
+    rows: int
+    seed: int
+    tolerance: float
+    max_share: Mapping[str, float]
+    max_shift: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Register:  # noqa: D101
+    store: str
+    branch: str
+    remote: str
+    promote: str
+    max_file_mb: float
