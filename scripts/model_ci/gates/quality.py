@@ -56,12 +56,15 @@ class Quality:
         It hangs together with no other model's resamples, as it is of other rows.
         """
         import numpy as np
+        from scipy.special import ndtri
 
         known = {f.slice: f for f in self.figures if (f.metric, f.by) == (metric, by)}
         found = [known.get(part) for part in parts]
         values = [math.nan if f is None or f.value is None else f.value for f in found]
         deviations = [math.nan if f is None or f.deviation is None else f.deviation for f in found]
-        noise = np.random.default_rng([plan.seed, len(parts)]).standard_normal((plan.resamples, len(parts)))
+        # The normal's own quantiles, shuffled: as many drawn by chance would be off by themselves.
+        quantiles = ndtri((np.arange(plan.resamples) + 0.5) / plan.resamples)
+        noise = np.random.default_rng(plan.seed).permuted(np.tile(quantiles[:, None], len(parts)), axis=0)
         return Reading(
             metric=metric,
             scores=[_scores(metric, part, f) for part, f in zip(parts, found, strict=True)],
