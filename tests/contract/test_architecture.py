@@ -19,11 +19,12 @@ FLOORS = [
     ["pipeline", "selftest", "starter"],
     ["stages"],
     ["release", "training"],
-    ["drift"],
+    ["drift_check"],
     ["judgement", "experiment", "monitoring", "retraining", "ledger"],
     ["registry", "run", "model", "production"],
     [
         "data",
+        "drift",
         "explanation",
         "gates",
         "git",

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from model_ci.config import CheckDrift, Config
-from model_ci.drift import exact, judging, reference
-from model_ci.drift.look import Look, look
 from model_ci.drift.profile import FILE, Profile
+from model_ci.drift_check import exact, judging, reference
+from model_ci.drift_check.look import Look, look
 from model_ci.errors import ConfigError
 from model_ci.production import rows
 from model_ci.run import Result, Run

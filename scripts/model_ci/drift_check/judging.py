@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from model_ci.config import CheckDrift
-from model_ci.drift import account, earlier, verdict
-from model_ci.drift.look import Look
+from model_ci.drift import verdict
 from model_ci.drift.verdict import Judged, Rules
+from model_ci.drift_check import account, earlier
+from model_ci.drift_check.look import Look
 from model_ci.errors import ConfigError
 from model_ci.run import Run
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from model_ci.config import Config
 from model_ci.data.finding import Finding
-from model_ci.drift import engine, fitness, reference, span
+from model_ci.drift import engine
 from model_ci.drift.profile import Column, Counted
-from model_ci.drift.reference import Reference
+from model_ci.drift_check import fitness, reference, span
+from model_ci.drift_check.reference import Reference
 from model_ci.production import rows
 
 if TYPE_CHECKING:

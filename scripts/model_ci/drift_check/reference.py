@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from model_ci import ledger, registry
 from model_ci.config import Config
-from model_ci.drift import build, table
+from model_ci.drift import build
 from model_ci.drift.profile import FILE, Profile
+from model_ci.drift_check import table
 from model_ci.errors import ConfigError
 from model_ci.production import rows
 from model_ci.run import Run

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from model_ci.drift import account, engine, evidently, judging, raw, reference, verdict
-from model_ci.drift.look import Look
+from model_ci.drift import engine, evidently, raw, verdict
+from model_ci.drift_check import account, judging, reference
+from model_ci.drift_check.look import Look
 
 
 def judge(looked: Look) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from model_ci.drift import verdict
-from model_ci.drift.look import Look
+from model_ci.drift_check.look import Look
 
 
 def told(  # noqa: PLR0913 - what a section is made of
