@@ -84,18 +84,12 @@ def _version(config: Config, store: "Registry") -> "Version":
     number = config.check_drift.version
     if environment := config.check_drift.environment:
         number = _deployed(config, environment)
-    if number == "champion":
-        if champion := store.champion():
-            return champion
+    found = store.named(number, f"{_HERE}.version")
+    if found is None:
         raise ConfigError(
             f"{_HERE}: there is no champion in {store.where}; run `model-ci register`, or name a {_HERE}.reference"
         )
-    versions = {version.number: version for version in store.versions()}
-    if number not in versions:
-        raise ConfigError(
-            f"{_HERE}.version: {number!r} is no version of {config.model.name}; there are {', '.join(versions) or 'none'}"
-        )
-    return versions[number]
+    return found
 
 
 def _deployed(config: Config, environment: str) -> str:

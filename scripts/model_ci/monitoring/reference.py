@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from model_ci import registry
 from model_ci.config import Config
-from model_ci.errors import ConfigError
 from model_ci.gates.quality import FILE, FOLDER, Quality
 from model_ci.run import Run
 
 if TYPE_CHECKING:
-    from model_ci.registry import Registry, Version
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,7 @@ def find(config: Config, run: Run) -> Reference | str:
         registry.open_registry(config, config.root, in_ci=run.in_ci) as store,
         tempfile.TemporaryDirectory() as scratch,
     ):
-        version = _version(config, store)
+        version = store.named(config.monitor.quality.version, "monitor.quality.version")
         if version is None:
             return f"there is no champion in {store.where}; register one, or give the gates min or max alone"
         folder = store.attachment(version, FOLDER, Path(scratch) / FOLDER)
@@ -49,13 +48,3 @@ def find(config: Config, run: Run) -> Reference | str:
             )
         found = Quality.from_bytes((folder / FILE).read_bytes(), f"version {version.number}")
         return Reference(version=version.number, run_id=version.run_id or None, quality=found)
-
-
-def _version(config: Config, store: "Registry") -> "Version | None":
-    number = config.monitor.quality.version
-    if number == "champion":
-        return store.champion()
-    if found := store.version(number):
-        return found
-    there = ", ".join(version.number for version in store.versions()) or "none"
-    raise ConfigError(f"monitor.quality.version: {number!r} is no version of {config.model.name}; there are {there}")

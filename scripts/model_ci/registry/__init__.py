@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from model_ci.config import Config
-from model_ci.errors import ServiceError
+from model_ci.errors import ConfigError, ServiceError
 from model_ci.git import Branch
 from model_ci.registry import registration
 from model_ci.registry.branch import BranchStore
@@ -155,6 +155,18 @@ class Registry:
     def version(self, number: str) -> Version | None:
         """Return a version by its number, None when there is none."""
         return next((version for version in self.versions() if version.number == number), None)
+
+    def named(self, name: str, where: str) -> Version | None:
+        """Return the version that an option `where` names, by its number or as `champion`, of which there may be none.
+
+        Raises ConfigError for a number that is no version's.
+        """
+        if name == CHAMPION:
+            return self.champion()
+        if found := self.version(name):
+            return found
+        there = ", ".join(version.number for version in self.versions()) or "none"
+        raise ConfigError(f"{where}: {name!r} is no version of {self.name}; there are {there}")
 
     def _holder(self, alias: str) -> Version | None:
         return self._read(lambda client: holder(client, self.name, alias))
