@@ -94,7 +94,7 @@ def test_with_an_engine_two_versions_share_the_flights(
     assert "staging: removed champion 1, challenger 2" in done.stdout
     ledger = git(folder / "origin.git", "show", "model-ci/records:ledger/staging.jsonl").splitlines()
     shares = [{v["version"]: v["weight"] for v in json.loads(line)["variants"]} for line in ledger]
-    assert shares == [{"1": 100}, {"1": 90, "2": 10}]
+    assert shares == [{"1": 100}, {"1": 90, "2": 10}, {}]  # the demonstration takes away what it started
 
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
