@@ -27,7 +27,7 @@ year: .venv/.complete ## Live through a year of flights: drift, retraining, refu
 
 test: setup ## Run all tests
 	.ci/setup engine || [ "$$MODEL_CI_REQUIRE_ALL" != 1 ]
-	python -m pytest -n 3 --dist worksteal --durations=40  # many tests wait for containers and runners
+	python -m pytest -n 4 --dist worksteal --durations=40  # many tests wait for containers and runners
 
 lint: setup ## Check the code, the shell scripts, the workflows, the templates and the schemas
 	ruff check
