@@ -22,6 +22,7 @@ def test_the_first_run_registers_a_champion_and_says_there_was_none(project: Any
     assert answer.out.startswith("shop: passed\n")
     assert "There is no champion yet: judged by the absolute gates only." in answer.out
     assert "Registered as shop version 1, which is the champion now." in answer.out
+    assert "not pushed" not in answer.out  # there is nowhere to push to
     record = project.record()
     assert record["verdict"] == "passed"
     assert list(record["stages"]) == ["check-data", "train", "evaluate", "register", "record"]

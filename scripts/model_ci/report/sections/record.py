@@ -9,5 +9,5 @@ def blocks(section: Record) -> Iterator[Block]:
     """Say only what went wrong."""
     for finding in section["findings"]:
         yield Paragraph(text=f"Retraining: {describe_finding(finding)}", essential=True)
-    if not section["pushed"]:
+    if section["problem"]:
         yield Paragraph(text=f"The record was not pushed to {section['branch']}: {section['problem']}")
