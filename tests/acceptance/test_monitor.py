@@ -344,6 +344,15 @@ def test_predictions_are_held_to_what_the_champion_had(
     assert f"max_drop 0.05 from the champion's {had:.4f}" in answer.out
 
 
+def test_one_limit_that_holds_does_not_answer_for_one_that_is_open(held: Any, command: Command) -> None:
+    adjust(held, gates=[{"metric": "accuracy", "max_drop": 0.05}, {"metric": "accuracy", "min": 0.1}])
+    log(held.root, rows=4000, wrong=lambda day, kind: 1 - champion_had(held) + 0.06)
+    assert command(held.root, "monitor").code == 0
+    assert [gate["state"] for gate in section(held)["gates"]] == ["inconclusive", "passed"]
+    assert section(held)["verdict"] == "done"
+    assert section(held)["why"] == "1 of 2 limits hold; 1 inconclusive"
+
+
 def test_each_slice_is_held_to_its_own(held: Any, command: Command) -> None:
     adjust(held, gates=[{"metric": "accuracy", "max_drop": 0.1, "by": "kind"}])
     register(held, command)

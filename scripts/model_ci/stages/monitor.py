@@ -1,5 +1,6 @@
 """Monitor: how a service fares, by what it counts, and by what came of its predictions."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -53,10 +54,10 @@ def run(config: Config, run: Run) -> Result:
     spans, gates, told = _quality(config, end, held_to) if wanted.predictions else ([], [], [])
     findings = [replace(f, level="warning") if f.rule in wanted.allow else f for f in (*found, *lacking, *told)]
     broken = [f for f in findings if f.level == "failure"]
-    held = [one for one in judged if one.state == "passed"] + [g for g in gates if g["state"] == "passed"]
-    verdict = "failed" if broken else "passed" if held else "done"
+    states = Counter([*(one.state for one in judged), *(gate["state"] for gate in gates)])
+    sure = states["passed"] and not states["inconclusive"]
     section = {
-        "why": _why(broken, len(held)),
+        "why": _why(broken, states),
         "windows": [window.as_record() for window in windows],
         "limits": [one.as_record() for one in judged],
         "reference": held_to.as_record() if held_to else None,
@@ -64,13 +65,16 @@ def run(config: Config, run: Run) -> Result:
         "gates": gates,
         "findings": [finding.as_record() for finding in findings],
     }
-    return Result(section=section, verdict=verdict)
+    return Result(section=section, verdict="failed" if broken else "passed" if sure else "done")
 
 
-def _why(broken: Sequence[Finding], held: int) -> str:
+def _why(broken: Sequence[Finding], states: Mapping[str, int]) -> str:
     if broken:
         return "; ".join(f"{finding.where}: {finding.what}" for finding in broken)
-    return f"all {held} limits hold" if held else "no limit is set, so nothing was judged"
+    if not any(states.values()):
+        return "no limit is set, so nothing was judged"
+    others = [f"{count} {state}" for state, count in states.items() if count and state != "passed"]
+    return "; ".join([f"{states['passed']} of {sum(states.values())} limits hold", *others])
 
 
 def _wrong(wanted: Monitor) -> Iterator[str]:
