@@ -102,12 +102,12 @@ def _body(request: BaseHTTPRequestHandler) -> bytes:
     """Read what was sent, in one piece or in chunks."""
     if request.headers.get("Transfer-Encoding", "").lower() != "chunked":
         return request.rfile.read(int(request.headers.get("Content-Length") or 0))
-    body = b""
+    body = bytearray()
     while size := int(request.rfile.readline().split(b";")[0], 16):
         body += request.rfile.read(size)
         request.rfile.readline()
     request.rfile.readline()
-    return body
+    return bytes(body)
 
 
 @contextmanager
