@@ -72,7 +72,7 @@ def _why(broken: Sequence[Finding], states: Mapping[str, int]) -> str:
     if broken:
         return "; ".join(f"{finding.where}: {finding.what}" for finding in broken)
     if not any(states.values()):
-        return "no limit is set, so nothing was judged"
+        return "no limit was judged"
     others = [f"{count} {state}" for state, count in states.items() if count and state != "passed"]
     return "; ".join([f"{states['passed']} of {sum(states.values())} limits hold", *others])
 
