@@ -259,7 +259,8 @@ class StandIn:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
         from model_ci.run import Result
-        from model_ci.stages import promote, rollback
+        from model_ci.stages.promote import stage as promote
+        from model_ci.stages.rollback import stage as rollback
         from model_ci.targets import Deployment, Variant
 
         names = {"champion": "3"} | ({"challenger": version} if version else {})

@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 import yaml
 
-from model_ci.commands import init
+from model_ci.commands.init import command as init
+from model_ci.commands.init import files as starter_files
+from model_ci.commands.init.columns import Given
 from model_ci.errors import ConfigError
-from model_ci.starter import files as starter_files
-from model_ci.starter.columns import Given
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = 600

@@ -10,7 +10,7 @@ from model_ci.commands import check_config
 from model_ci.config import Config
 from model_ci.errors import ConfigError, Exit
 from model_ci.run import RUNS, Run, run_folders
-from model_ci.stages import explain
+from model_ci.stages.explain import stage as explain
 
 if TYPE_CHECKING:
     import pandas as pd

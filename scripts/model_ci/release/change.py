@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from model_ci import ci, ledger
+from model_ci import ci
 from model_ci.config import Config
 from model_ci.errors import ServiceError
 from model_ci.image import tags
-from model_ci.ledger import Entry
-from model_ci.release import policy, smoke
+from model_ci.release import ledger, policy, smoke
+from model_ci.release.ledger import Entry
 from model_ci.release.policy import Rule
 from model_ci.release.smoke import Probe
 from model_ci.run import Run
