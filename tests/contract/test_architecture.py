@@ -20,6 +20,7 @@ FLOORS = [
     ["stages"],
     ["release"],
     ["judgement"],
+    ["origin"],
     ["registry", "records", "model", "production"],
     ["run"],
     ["data", "profile", "explanation", "gates", "git", "ci", "entrypoint", "forge", "report", "targets", "image"],

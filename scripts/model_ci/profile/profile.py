@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 FOLDER: Final = "profile"  # of the run
 FILE: Final = "profile.json.gz"
 VERSION: Final = 1
-ROLES: Final = ("feature", "target", "prediction", "probability")
-SEASONS: Final = ("month", "weekday")
 _SEASON_BINS: Final = 512
 _SEASON_CATEGORIES: Final = 200
 _NUMBERS_OF: Final = ("number", "time")

@@ -286,7 +286,7 @@ def _probe(reference: SklearnEngine, rows: Rows, signature: Signature, tolerance
 
 def _copy_code(target: Path, *, explains: bool) -> None:
     """Copy what runs in the image: the service, and of the rest only what explains, where that is wanted."""
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parents[2]
     copied = target / package.name
     copied.mkdir(parents=True)
     for name in ("__init__.py", *(("errors.py",) if explains else ())):

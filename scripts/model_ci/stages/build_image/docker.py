@@ -44,7 +44,6 @@ class Docker:
 
     def __init__(self, client: Any) -> None:
         self.client = client
-        self._tried: Any = None
         self._words = ""
 
     def version(self) -> str:
@@ -103,7 +102,6 @@ class Docker:
             with translated("starting the image"):
                 container.start()
                 port = self._port(container)
-            self._tried = container
             yield Trial_(
                 host=remote or "127.0.0.1",
                 port=port,

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from model_ci.stages.build_image.bundle import Bundle
 
 FOLDER: Final = "image"  # of the run
-_PACKAGE: Final = Path(__file__).parents[1]
-_SHIPPED: Final = ("serving", "explanation", "image")
+_PACKAGE: Final = Path(__file__).parents[2]
+_SHIPPED: Final = ("serving", "explanation", "image", "stages/build_image")
 _KEPT: Final = ("Containerfile", "requirements.txt", "srv/manifest.json")
 
 
@@ -123,9 +123,9 @@ def _bundle(config: Config, run: Run, folder: Path) -> "Bundle":
     settings = config.build_image
     explained = None
     if settings.explain:
-        from model_ci.stages.explain import stage as explain
+        from model_ci.explanation import explainer
 
-        rows = explain.background(config, data)
+        rows = explainer.background(data.train, config.explain.seed)
         explained = bundle.Explain(background=rows, seed=config.explain.seed, tolerance=config.explain.tolerance)
     return bundle.create(
         source, data.holdout, folder, wanted=settings.engine, tolerance=settings.tolerance, explain=explained

@@ -16,8 +16,6 @@ _CELLS: Final = 20  # of as many reference rows each, for the measures that need
 _FEW: Final = 10  # distinct values, up to which numbers are compared one by one
 _NAMED: Final = 5
 _DRAWN: Final = 24
-NUMBER_METHODS: Final = ("wasserstein", "jensen_shannon", "psi", "ks", "total_variation")
-CATEGORY_METHODS: Final = ("jensen_shannon", "psi", "chi_square", "total_variation")
 
 
 @dataclass(frozen=True, kw_only=True)

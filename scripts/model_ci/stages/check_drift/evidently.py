@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     Values = NDArray[Any]
 
 SHARE: Final = 0.5  # of the columns, from which on it calls the data set drifted
-METHODS: Final = ("wasserstein", "jensen_shannon", "psi", "ks", "chi_square", "z")
 _TESTS: Final = ("ks", "chi_square", "z")
 _SMALL: Final = 1000
 _FEW: Final = 5

@@ -179,8 +179,7 @@ def _environment(config: Config) -> str:
 
 def _act(config: Config, run: Run, decision: str, versions: Mapping[str, str | None]) -> dict[str, Any] | None:
     """Carry the decision out, unless it was already: what was tried must be what serves beside the champion now."""
-    from model_ci.stages.promote import stage as promote
-    from model_ci.stages.rollback import stage as rollback
+    from model_ci.release import promotion, reversal
     from model_ci.targets import open_target
 
     environment, treatment = _environment(config), config.compare_variants.treatment
@@ -197,8 +196,8 @@ def _act(config: Config, run: Run, decision: str, versions: Mapping[str, str | N
         return told | {"verdict": "failed", "why": f"{why}; set {_HERE}.since to when it was deployed"}
     if decision == "promote":
         wish = replace(config.promote, to=environment, source=environment, version=tried)
-        result = promote.run(replace(config, promote=wish), run)
+        result = promotion.make(replace(config, promote=wish), run)
     else:
-        result = rollback.run(replace(config, rollback=replace(config.rollback, environment=environment)), run)
+        result = reversal.make(replace(config, rollback=replace(config.rollback, environment=environment)), run)
     failed = result.verdict == "failed"
     return told | {"carried_out": not failed, "verdict": result.verdict, "why": str(result.section.get("why") or "")}

@@ -37,7 +37,7 @@ def run(config: Config, run: Run) -> Result:
     making = Change(config=config, environment=config.deploy.environment, run=run)
     variant = built(config, run)
     making.probes[variant.digest] = probe(run)
-    return result(making.make(lambda before: wish(config, run, variant, before)))
+    return change.result(making.make(lambda before: wish(config, run, variant, before)))
 
 
 def plan(config: Config, run: Run) -> list[str]:
@@ -45,7 +45,7 @@ def plan(config: Config, run: Run) -> list[str]:
     making = Change(config=config, environment=config.deploy.environment, run=run)
     target = making.target()
     wanted = wish(config, run, built(config, run), target.current())
-    return [*forbidden(making, wanted), *target.plan(wanted.deployment)]
+    return [*making.forbidden(wanted), *target.plan(wanted.deployment)]
 
 
 def render(config: Config, run: Run) -> Mapping[str, str]:
@@ -122,17 +122,6 @@ def composed(config: Config, variant: Variant, before: Deployment | None) -> Dep
     else:
         variants = (replace(champion, weight=_WHOLE - variant.weight, replicas=many), variant)
     return Deployment(environment=config.deploy.environment, variants=variants)
-
-
-def forbidden(making: Change, wanted: Wish) -> list[str]:
-    """Say what the policy forbids."""
-    return [f"refused by the policy: {rule.rule}: {rule.why}" for rule in making.judge(wanted) if not rule.holds]
-
-
-def result(section: dict[str, Any]) -> Result:
-    """Turn what came of a change into the stage's result."""
-    failed = section.pop("failed")
-    return Result(section=section, verdict="failed" if failed else "passed")
 
 
 def _as_it_was_left(config: Config, run: Run) -> Any:

@@ -10,7 +10,6 @@ from model_ci.errors import ConfigError
 from model_ci.gates import quality
 from model_ci.judgement import Side
 from model_ci.run import Result, Run
-from model_ci.stages.monitor.quality import judging
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +31,7 @@ def inputs(config: Config, run: Run) -> Mapping[str, Any]:
 def check(config: Config) -> None:
     """Find metrics that do not exist and gates that contradict themselves."""
     judgement.metrics(config)
-    judgement.metrics(judging(config), "monitor.quality")
+    judgement.metrics(judgement.monitored(config), "monitor.quality")
 
 
 def run(config: Config, run: Run) -> Result:
@@ -54,7 +53,7 @@ def run(config: Config, run: Run) -> Result:
 
 def _leave_quality(config: Config, run: Run, asked: Side, rows: "pd.DataFrame") -> dict[str, Any]:
     """Leave what the model is worth on rows that it did not learn from, by all that evaluate and monitor judge by."""
-    later = judging(config)
+    later = judgement.monitored(config)
     wanted = {**judgement.metrics(config), **judgement.metrics(later, "monitor.quality")}
     gates = [*config.evaluate.gates, *later.evaluate.gates]
     measured = judgement.quality(config, rows, asked, gates, wanted)

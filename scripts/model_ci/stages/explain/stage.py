@@ -110,17 +110,12 @@ def attribute(
         return explainer.explain(predictor.model, rows[seen], background[seen], terms)
 
 
-def background(config: Config, data: "Table") -> "pd.DataFrame":
-    """Draw the training rows that stand for a column whose value is not known."""
-    from model_ci.explanation import explainer
-
-    return explainer.draw(data.train, explainer.BACKGROUND_ROWS, config.explain.seed)
-
-
 def _rows(config: Config, data: "Table") -> "tuple[pd.DataFrame, pd.DataFrame]":
     from model_ci.explanation import explainer
 
-    return explainer.draw(data.holdout, config.explain.rows, config.explain.seed), background(config, data)
+    return explainer.draw(data.holdout, config.explain.rows, config.explain.seed), explainer.background(
+        data.train, config.explain.seed
+    )
 
 
 def _known(config: Config, columns: list[str]) -> None:

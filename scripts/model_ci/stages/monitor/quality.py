@@ -1,11 +1,10 @@
 """How good the answers were, as far as is known by now: the log's rows with their outcomes, span by span."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from model_ci.config import Config
 from model_ci.gates.comparison import FEWEST, Resampling, ready
 from model_ci.gates.metrics import Metric
 from model_ci.gates.outputs import Outputs
@@ -26,21 +25,6 @@ class Span:
     end: datetime
     predicted: int
     rows: "pl.DataFrame"
-
-
-def judging(config: Config) -> Config:
-    """Return the configuration that gates on production rows are judged by."""
-    judged = config.monitor.quality
-    sure = replace(config.evaluate.uncertainty, block_column=None, block_duration=None)
-    evaluate = replace(
-        config.evaluate,
-        metrics=judged.metrics,
-        gates=judged.gates,
-        own_gates=(),
-        min_rows=judged.min_rows,
-        uncertainty=sure,
-    )
-    return replace(config, evaluate=evaluate)
 
 
 def cut(frame: "pl.DataFrame", truth: str, spans: Spans) -> list[Span]:

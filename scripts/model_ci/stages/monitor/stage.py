@@ -38,7 +38,7 @@ def check(config: Config) -> None:
     if wrong:
         raise ConfigError(*wrong)
     _end(config.monitor)
-    judgement.metrics(quality.judging(config), "monitor.quality")
+    judgement.metrics(judgement.monitored(config), "monitor.quality")
 
 
 def run(config: Config, run: Run) -> Result:
@@ -163,7 +163,7 @@ def _quality(
     except ConfigError as error:
         # A log, a label or a class that is not there is what monitoring is to notice.
         return [], [], [Finding(rule="missing", where="quality", what=problem) for problem in error.problems]
-    metrics = judgement.metrics(quality.judging(config), "monitor.quality")
+    metrics = judgement.metrics(judgement.monitored(config), "monitor.quality")
     spans = quality.cut(frame, config.data.target, wanted)
     records = [_span(config, span, metrics, known, held_to) for span in spans]
     for span, record in zip(spans, records, strict=True):
@@ -209,7 +209,7 @@ def _span(
     }
     if span.rows.height < config.monitor.quality.min_rows:
         return {**head, "verdict": "too few", "metrics": {}, "gates": []}
-    judging = quality.judging(config)
+    judging = judgement.monitored(config)
     sure = judging.evaluate.uncertainty
     said = quality.outputs(span.rows, config.data.target, known)
     side = judgement.side(wanted, said, {})

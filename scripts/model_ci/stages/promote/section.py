@@ -1,5 +1,5 @@
-"""What serves since a promote: told as a deployment is."""
+"""What serves since a promote."""
 
-from model_ci.stages.deploy.section import blocks
+from model_ci.release.section import blocks
 
 __all__ = ["blocks"]

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from model_ci import judgement, model, registry
 from model_ci.config import Config
 from model_ci.errors import ConfigError
-from model_ci.judgement import origin
+from model_ci.origin import difference, training_rows
 from model_ci.run import Result, Run
-from model_ci.stages.train import predecessor
 
 if TYPE_CHECKING:
     from model_ci.registry import Attachment, Registry, Submission, Version
@@ -88,8 +87,8 @@ def _submission(config: Config, run: Run) -> "Submission":
             "model_ci.data": data["sha256"],
             "model_ci.task": config.model.task,
             "model_ci.verdict": judged["verdict"],
-            predecessor.LEARNT_TAG: predecessor.learnt(trained),
-            origin.TAG: json.dumps(origin.of(run), default=str),
+            training_rows.TAG: training_rows.written(trained),
+            difference.TAG: json.dumps(difference.of(run), default=str),
         },
         attached=_attached(run),
         dataset={

@@ -10,10 +10,10 @@ from model_ci.data.scan import Scan
 from model_ci.data.times import Clock
 from model_ci.errors import ConfigError
 from model_ci.git import Branch
+from model_ci.origin import training_rows
 from model_ci.records import history, overdue
 from model_ci.run import Result, Run, timestamp
 from model_ci.stages.retrain import causes, decision
-from model_ci.stages.train import predecessor
 
 if TYPE_CHECKING:
     from model_ci.records.history import History
@@ -104,7 +104,7 @@ def _data(config: Config, champion: "Version | None") -> causes.Data:
 
     resolved = source.resolve(config.data, config.root)
     sha256 = source.version(resolved).sha256
-    learnt = predecessor.learnt_by(champion.tags) if champion else None
+    learnt = training_rows.read(champion.tags) if champion else None
     scan = Scan(resolved, config.data.time_column)
     if config.data.time_column is None:
         return causes.Data(sha256=sha256, newest=None, new_rows=None, new_s=None)

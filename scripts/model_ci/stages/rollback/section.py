@@ -1,5 +1,5 @@
-"""What serves since a rollback: told as a deployment is."""
+"""What serves since a rollback."""
 
-from model_ci.stages.deploy.section import blocks
+from model_ci.release.section import blocks
 
 __all__ = ["blocks"]

@@ -1,15 +1,15 @@
-"""The champion as a beginning: its estimator, which rows it has learnt from, and how it fares on the others."""
+"""The champion as a start: its estimator, which rows it has learnt from, and how it fares on the others."""
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from model_ci import model, registry
 from model_ci.config import Config
+from model_ci.origin import training_rows
 from model_ci.run import Run
 from model_ci.stages.train import selection
 from model_ci.stages.train.selection import Signal
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from model_ci.data.table import Table
-
-LEARNT_TAG: Final = "model_ci.learnt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,14 +72,8 @@ def opened(config: Config, run: Run, data: "Table") -> Iterator[Predecessor | No
             run_id=champion.run_id,
             folder=folder,
             predictor=model.Predictor.load(folder, model.hash_files(folder), classes, data.features),
-            learnt=learnt_by(champion.tags),
+            learnt=training_rows.read(champion.tags),
         )
-
-
-def learnt(section: Mapping[str, Any]) -> str:
-    """Write what a champion's tag says of the rows that its model learnt from, by the section of `train`."""
-    data = section["data"]
-    return json.dumps({name: data.get(name) for name in ("boundary", "last", "rows", "train_rows")})
 
 
 def signal(config: Config, data: "Table", champion: Predecessor | None) -> Signal | None:
@@ -115,12 +107,3 @@ def _losses(config: Config, champion: Predecessor, rows: "pd.DataFrame") -> "npt
     known = said.truth < said.probabilities.shape[1]
     chosen = said.probabilities[np.arange(len(rows)), np.where(known, said.truth, 0)] * known
     return np.asarray(-np.log(np.clip(chosen, 1e-6, 1.0)))
-
-
-def learnt_by(tags: Mapping[str, str]) -> Mapping[str, Any] | None:
-    """Read that tag again; None where there is none."""
-    try:
-        found = json.loads(tags[LEARNT_TAG])
-    except (KeyError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None

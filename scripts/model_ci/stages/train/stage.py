@@ -16,7 +16,7 @@ from model_ci.errors import ConfigError, UserCodeError
 from model_ci.profile import profile
 from model_ci.run import Result, Run
 from model_ci.stages.train import predecessor, selection
-from model_ci.stages.train.starting_point import Beginning
+from model_ci.stages.train.starting_point import StartingPoint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,16 +53,16 @@ def run(config: Config, run: Run) -> Result:
         chosen = selection.choose(
             config.data, data.train, predecessor.signal(config, data, champion), config.train.seed
         )
-        return _fitted(config, run, replace(data, train=chosen.rows), Beginning(config, champion, chosen, run))
+        return _fitted(config, run, replace(data, train=chosen.rows), StartingPoint(config, champion, chosen, run))
 
 
-def _fitted(config: Config, run: Run, data: "Table", beginning: Beginning) -> Result:
+def _fitted(config: Config, run: Run, data: "Table", start: StartingPoint) -> Result:
     classes = [] if config.model.task == "regression" else sorted(set(data.train[data.target].tolist()))
     with run.new_folder(model.FOLDER) as folder:
         if config.train.entrypoint:
-            predictor, hyperparameters = _by_entrypoint(config, data, folder, beginning)
+            predictor, hyperparameters = _by_entrypoint(config, data, folder, start)
         else:
-            predictor, hyperparameters = _by_command(config, data, folder, classes, beginning), {}
+            predictor, hyperparameters = _by_command(config, data, folder, classes, start), {}
         described = {
             "folder": model.FOLDER,
             **model.describe(folder),
@@ -76,8 +76,8 @@ def _fitted(config: Config, run: Run, data: "Table", beginning: Beginning) -> Re
         (folder / profile.FILE).write_bytes(_profile(config, data, predictor, run).to_bytes())
         profiled = {"folder": profile.FOLDER, "files": model.hash_files(folder)}
     section = {
-        "data": {**data.version.as_record(), **data.as_record(), "learnt_from": beginning.chosen.record},
-        "method": beginning.as_record(),
+        "data": {**data.version.as_record(), **data.as_record(), "learnt_from": start.chosen.record},
+        "method": start.as_record(),
         "store_state": registry.peek(config, config.root, in_ci=run.in_ci) if predecessor.wanted(config) else None,
         "how": config.train.entrypoint or config.train.command,
         "parameters": dict(config.train.parameters),
@@ -113,7 +113,7 @@ def _same_data(data: "Table", run: Run) -> None:
 
 
 def _by_entrypoint(
-    config: Config, data: "Table", folder: Path, beginning: Beginning
+    config: Config, data: "Table", folder: Path, start: StartingPoint
 ) -> tuple[model.Predictor, dict[str, Any]]:
     name, seed = str(config.train.entrypoint), config.train.seed
     function = entrypoint.load(name, config.root, "train.entrypoint")
@@ -123,10 +123,10 @@ def _by_entrypoint(
         "features": data.features,
         "target": data.target,
         "seed": seed,
-        "init_model": beginning.init_model(function),
+        "init_model": start.init_model(function),
     }
     estimator = entrypoint.call(function, config.train.parameters, offered, name, "train.parameters")
-    fitted = beginning.fit(estimator, data, name)
+    fitted = start.fit(estimator, data, name)
     model.save(fitted, folder, data.train[data.features], entrypoint.sources(name, config.root))
     classes = [c.item() if hasattr(c, "item") else c for c in getattr(fitted, "classes_", [])]
     predictor = model.Predictor(model=fitted, columns=list(data.features), classes=classes)
@@ -134,7 +134,7 @@ def _by_entrypoint(
 
 
 def _by_command(
-    config: Config, data: "Table", folder: Path, classes: list[Any], beginning: Beginning
+    config: Config, data: "Table", folder: Path, classes: list[Any], start: StartingPoint
 ) -> model.Predictor:
     given = _hand_over(config, data.train, folder.parent)
     environment = {
@@ -145,7 +145,7 @@ def _by_command(
         "MODEL_CI_FEATURES": json.dumps(data.features),
         "MODEL_CI_TARGET": data.target,
         "MODEL_CI_SEED": str(config.train.seed),
-        "MODEL_CI_INIT_MODEL": beginning.init_folder(),
+        "MODEL_CI_INIT_MODEL": start.init_folder(),
     }
     try:
         entrypoint.run_command(str(config.train.command), config.root, environment, config.train.timeout_s)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _FIRST = "there is no champion to go on from"
 
 
-class Beginning:
+class StartingPoint:
     """The champion, where the configuration wants it; it is told of what became of it."""
 
     def __init__(self, config: Config, champion: Predecessor | None, chosen: Selection, run: Run) -> None:
