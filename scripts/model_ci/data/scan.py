@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.data import header, times
@@ -36,7 +37,7 @@ class Scan:
         if time_column in self.schema:
             self._recognize(time_column)
 
-    @property
+    @cached_property
     def kinds(self) -> dict[str, str]:
         """The columns, their types in the words of a contract."""
         return {name: kind(dtype) for name, dtype in self.schema.items()}
