@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from model_ci.data import header, times
+from model_ci.data import header, kept, times
 from model_ci.data.layout import Layout, inspect, kind, unite
 from model_ci.data.source import Source
 from model_ci.data.times import Writing
@@ -114,7 +114,9 @@ def _frames(layout: Layout, form: str) -> "Iterator[pl.DataFrame]":
     import polars as pl
 
     if form == "csv":
-        yield from layout.lazy().collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
+        frame = kept.get(layout.file, layout.stamp)
+        lazily = layout.lazy().collect_batches(chunk_size=BATCH_ROWS, maintain_order=True) if frame is None else ()
+        yield from lazily if frame is None else frame.iter_slices(BATCH_ROWS)
         return
     import pyarrow.parquet as pq
 
