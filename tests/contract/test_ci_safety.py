@@ -15,7 +15,8 @@ from model_ci.stages import STAGES
 
 ROOT = Path(__file__).parents[2]
 ACTIONS = sorted(ROOT.glob("actions/*/action.yml"))
-TEMPLATES = sorted(set(ROOT.glob("gitlab/*.gitlab-ci.yml")) - {ROOT / "gitlab" / "scheduled.gitlab-ci.yml"})
+TEMPLATES = sorted(f for f in ROOT.glob("gitlab/*.gitlab-ci.yml") if not f.name.startswith("scheduled"))
+COMPONENTS = sorted(f for f in ROOT.glob("templates/*.yml") if f.stem != "scheduled")
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
 HOSTILE = [
     "a b",
@@ -48,7 +49,7 @@ def test_no_expression_in_a_command(file: Path) -> None:
     assert [s["run"] for s in steps(file) if "${{" in s.get("run", "")] == []
 
 
-@pytest.mark.parametrize("file", TEMPLATES, ids=by_name)
+@pytest.mark.parametrize("file", [*TEMPLATES, *COMPONENTS], ids=by_name)
 def test_no_interpolation_in_a_script(file: Path) -> None:
     (job,) = load_all(file)[1].values()
     assert [line for line in job["script"] if "$[[" in line] == []
@@ -156,6 +157,35 @@ def test_a_template_passes_hostile_values_on_unchanged(file: Path, value: str, t
     assert arguments[arguments.index("model-ci") + 1 :] == expected(name, value)
     assert arguments[arguments.index("--from") + 1] == value
     assert not list(tmp_path.rglob("x"))
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize("file", COMPONENTS, ids=by_name)
+def test_a_component_passes_hostile_values_on_unchanged(file: Path, value: str, tmp_path: Path) -> None:
+    header, body = load_all(file)
+    inputs = dict.fromkeys(header["spec"]["inputs"], value) | {"working-directory": "a b"}
+    (job,) = interpolate(body, inputs).values()
+    (tmp_path / "a b").mkdir()
+    install_git_that_fetches_a_stub(tmp_path)
+    env = {key: v["value"] for key, v in job["variables"].items() if key.startswith("INPUT_")}
+    env |= {"CI_SERVER_URL": "https://gitlab.example.com", "MODEL_CI_COMMIT": "5" * 40, "TMPDIR": str(tmp_path)}
+    execute(["bash", "-eo", "pipefail", "-c", "\n".join(job["script"])], tmp_path, env)
+    name = "run" if file.stem == "pipeline" else file.stem
+    arguments = recorded(tmp_path)
+    assert arguments[arguments.index(name) :] == expected(name, value)
+    fetched = arguments.index("fetch")
+    assert arguments[fetched + 1 : fetched + 6] == [
+        "--quiet", "--depth", "1", f"https://gitlab.example.com/{value}.git", "5" * 40,
+    ]  # fmt: skip
+    assert not list(tmp_path.rglob("x"))
+
+
+def install_git_that_fetches_a_stub(folder: Path) -> None:
+    """Put a git on PATH that writes its arguments down, and whose checkout holds a bootstrap that finds a stub."""
+    tool = install_stub(folder, "model-ci")
+    git = install_stub(folder, "git")
+    bootstrap = f'mkdir -p "$2/scripts" && echo "echo {tool}" >"$2/scripts/bootstrap.sh"'
+    git.write_text(f'{STUB}\n[ "$3" != checkout ] || {{ {bootstrap}; }}\n')
 
 
 @pytest.mark.parametrize("job", ["github", "register", "record", "pipeline"])
