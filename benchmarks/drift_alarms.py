@@ -20,8 +20,8 @@ import numpy as np
 import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from model_ci.drift import evidently, verdict
-from model_ci.drift.profile import Counted, Profile, column
+from model_ci.profile.profile import Counted, Profile, column
+from model_ci.stages.check_drift import evidently, verdict
 
 SIZES: Final = (50, 300, 1_000, 10_000, 1_000_000)
 LARGE: Final = 1_000_000

@@ -18,11 +18,11 @@ import numpy as np
 import polars as pl
 from scipy.stats import chi2, norm
 
-from model_ci.experiment.decision import Plan, Rail, decide
-from model_ci.experiment.estimate import Estimate, estimate
-from model_ci.experiment.exposures import Exposures
-from model_ci.experiment.ratio import p_values
-from model_ci.experiment.sequence import half_width
+from model_ci.stages.compare_variants.decision import Plan, Rail, decide
+from model_ci.stages.compare_variants.estimate import Estimate, estimate
+from model_ci.stages.compare_variants.exposures import Exposures
+from model_ci.stages.compare_variants.ratio import p_values
+from model_ci.stages.compare_variants.sequence import half_width
 
 LEVEL: Final = 0.05
 UNITS: Final = 10_000

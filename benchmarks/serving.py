@@ -168,7 +168,7 @@ def make(folder: Path, kind: str) -> Case:
     from threadpoolctl import threadpool_limits
 
     from model_ci import model
-    from model_ci.image import bundle
+    from model_ci.stages.build_image import bundle
 
     folder.mkdir()
     example = ROOT / "example-project"

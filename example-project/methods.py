@@ -18,8 +18,7 @@ from months import NOT_FEATURES, auc, months
 from year import table
 
 from model_ci.config import Sample
-from model_ci.data import change, sample
-from model_ci.training import continuing, online, warm
+from model_ci.stages.train import change, continuing, online, sample, warm
 
 MAX_ITER: Final = 100
 MIN_ROWS: Final = 1000

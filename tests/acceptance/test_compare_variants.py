@@ -258,8 +258,8 @@ class StandIn:
     """What stands in for a target, and for the stages that change it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
+        from model_ci.release import promotion, reversal
         from model_ci.run import Result
-        from model_ci.stages import promote, rollback
         from model_ci.targets import Deployment, Variant
 
         names = {"champion": "3"} | ({"challenger": version} if version else {})
@@ -277,8 +277,8 @@ class StandIn:
             self.asked.append(config)
             return Result(section={"why": "as asked"}, verdict=self.verdict)
 
-        monkeypatch.setattr(promote, "run", act)
-        monkeypatch.setattr(rollback, "run", act)
+        monkeypatch.setattr(promotion, "make", act)
+        monkeypatch.setattr(reversal, "make", act)
 
 
 @pytest.fixture

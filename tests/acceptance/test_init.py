@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 import yaml
 
-from model_ci.commands import init
+from model_ci.commands.init import command as init
+from model_ci.commands.init import files as init_files
+from model_ci.commands.init.columns import Given
 from model_ci.errors import ConfigError
-from model_ci.starter import files as starter_files
-from model_ci.starter.columns import Given
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = 600
@@ -302,13 +302,13 @@ def test_a_project_in_a_folder_is_told_to_the_platform(repository: Path, platfor
 
 
 def test_the_workflow_that_comments_follows_the_one_that_runs() -> None:
-    run, comment = (yaml.safe_load(text) for text in starter_files.workflows("github", ".").values())
+    run, comment = (yaml.safe_load(text) for text in init_files.workflows("github", ".").values())
     assert comment[True]["workflow_run"]["workflows"] == [run["name"]]
     assert comment["permissions"] == {}
 
 
 def test_the_pipelines_are_those_of_the_example() -> None:
-    templates = ROOT / "scripts" / "model_ci" / "starter" / "templates"
+    templates = ROOT / "scripts" / "model_ci" / "commands" / "init" / "templates"
     example = ROOT / "example-project"
     assert (templates / "github.yml").read_text() == (example / ".github" / "workflows" / "model-ci.yml").read_text()
     comment = example / ".github" / "workflows" / "model-ci-comment.yml"

@@ -18,7 +18,7 @@ from tests.docker_engine import build
 from tests.image.registries import registry
 from tests.image.shop import Shop, a_shop, a_trained_shop, machine  # noqa: F401 - fixtures
 
-from model_ci.image.builder import TRIAL
+from model_ci.stages.build_image.builder import TRIAL
 
 pytestmark = pytest.mark.docker
 # what the service finds in its base, and what nobody would look for there

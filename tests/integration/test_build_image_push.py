@@ -16,9 +16,9 @@ from tests.image.registries import BREAK, Answer, before
 from tests.image.shop import machine
 
 from model_ci.errors import Exit, ServiceError
-from model_ci.image.builder import Builder, Image
-from model_ci.image.choice import choose
 from model_ci.image.repository import Name, Repository
+from model_ci.stages.build_image.builder import Builder, Image
+from model_ci.stages.build_image.choice import choose
 
 pytestmark = pytest.mark.docker
 DENIED = {401: "the registry wants a login (401)", 403: "the registry does not let this login push here (403)"}

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from model_ci import config
-from model_ci.stages import check_data
+from model_ci.stages.check_data import stage as check_data
 
 
 def published(name: str) -> Path:

@@ -14,9 +14,10 @@ from tests.targets.docker_service import BALANCER, ended, the_images  # noqa: F4
 from tests.targets.load import Load, connect, post
 
 from model_ci import config as configuration
-from model_ci import git, ledger, registry
+from model_ci import git, registry
 from model_ci.image.repository import Name, Repository
 from model_ci.registry import registration
+from model_ci.release import ledger
 from model_ci.run import Run
 from model_ci.targets import open_target
 from model_ci.targets.docker.balancer import Balancer

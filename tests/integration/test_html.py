@@ -13,6 +13,7 @@ import pytest
 from tests.forge.records import gate, record
 
 from model_ci import report
+from model_ci.stages.content import content
 
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -86,7 +87,7 @@ def measure(browser: str, tmp_path: Path) -> Iterator[Measure]:
 
 
 def page(address: str) -> str:
-    return report.html(record())
+    return report.html(content(record()))
 
 
 def hostile(address: str) -> str:
@@ -96,7 +97,7 @@ def hostile(address: str) -> str:
     made = record(long, gates=[gate(long, "failed", reason=fetch + long), gate(fetch)])
     made["trigger"]["reason"] = f"</style><style>@import url({address}/stolen.css)</style>{fetch}"
     made["stages"]["train"]["parameters"] = {long: fetch}
-    return report.html(made)
+    return report.html(content(made))
 
 
 @pytest.mark.parametrize("make", [page, hostile])
@@ -110,7 +111,7 @@ def test_nothing_sticks_out_and_nothing_is_fetched(measure: Measure, make: Calla
 
 def test_the_policy_stops_what_would_get_through(measure: Measure) -> None:
     def broken(address: str) -> str:
-        return report.html(record()).replace(
+        return report.html(content(record())).replace(
             "<main>", f'<main><img src="{address}/a.png"><script>document.body.remove()</script>'
         )
 

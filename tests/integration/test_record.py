@@ -15,7 +15,7 @@ import yaml
 from model_ci import config as configuration
 from model_ci.config import Config
 from model_ci.run import Run, timestamp
-from model_ci.stages import record
+from model_ci.stages.record import stage as record
 
 BRANCH = "model-ci/records"
 CONFIG = {

@@ -12,7 +12,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from model_ci import model
-from model_ci.image import bundle
+from model_ci.stages.build_image import bundle
 
 EXAMPLE = Path(__file__).parents[2] / "example-project"
 TARGET = "late"

@@ -13,7 +13,7 @@ from model_ci import config
 from model_ci.data import hashes, source
 from model_ci.data.scan import Scan
 from model_ci.errors import ConfigError
-from model_ci.stages import check_data
+from model_ci.stages.check_data import stage as check_data
 
 STRUCTURAL = ["columns", "rows", "target", "overlap", "leakage"]
 
@@ -228,7 +228,7 @@ def test_what_decides_whether_to_run_is_cheap(settings: Callable[..., config.Con
 
     wanted = settings(frame())
     code = (
-        "import sys; from pathlib import Path; from model_ci import config; from model_ci.stages import check_data;"
+        "import sys; from pathlib import Path; from model_ci import config; from model_ci.stages.check_data import stage as check_data;"
         f"check_data.inputs(config.load(Path({str(wanted.root / 'model-ci.yaml')!r})), None);"
         "print([m for m in ('polars', 'pandas', 'numpy', 'pandera', 'pyarrow', 'dvc') if m in sys.modules])"
     )

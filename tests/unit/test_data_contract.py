@@ -8,13 +8,14 @@ import polars as pl
 import pytest
 import yaml
 
-from model_ci.data import contract, rowhash
-from model_ci.data.conformity import Conformity
-from model_ci.data.contract import Learner
+from model_ci.data import rowhash
 from model_ci.data.finding import Finding
 from model_ci.data.scan import Scan
 from model_ci.data.source import Source
 from model_ci.errors import ConfigError
+from model_ci.stages.check_data import contract
+from model_ci.stages.check_data.conformity import Conformity
+from model_ci.stages.check_data.contract import Learner
 
 
 def scan(root: Path, frame: pl.DataFrame) -> Scan:

@@ -4,9 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from model_ci.data import leakage, rowhash
-from model_ci.data.leakage import Overlap, Sample, power
-from model_ci.data.repeats import Repeats
+from model_ci.data import rowhash
+from model_ci.stages.check_data import leakage
+from model_ci.stages.check_data.leakage import Overlap, Sample, power
+from model_ci.stages.check_data.repeats import Repeats
 
 RNG = np.random.default_rng(0)
 ROWS = 4000

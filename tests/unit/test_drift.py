@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model_ci.drift import engine
-from model_ci.drift.grid import Grid, fit
-from model_ci.drift.profile import Counted, Profile, column
-from model_ci.drift.sketch import Categories, Numbers
 from model_ci.errors import ConfigError
 from model_ci.production import rows
+from model_ci.profile.grid import Grid, fit
+from model_ci.profile.profile import Counted, Profile, column
+from model_ci.profile.sketch import Categories, Numbers
+from model_ci.stages.check_drift import engine
 
 
 def table(n: int, seed: int) -> pa.Table:

@@ -9,11 +9,11 @@ import pytest
 from scipy.special import betaln
 
 from model_ci.errors import ConfigError
-from model_ci.experiment import measures, ratio
-from model_ci.experiment.decision import Plan, Rail, decide
-from model_ci.experiment.estimate import estimate
-from model_ci.experiment.exposures import Exposures
-from model_ci.experiment.sequence import half_width
+from model_ci.stages.compare_variants import measures, ratio
+from model_ci.stages.compare_variants.decision import Plan, Rail, decide
+from model_ci.stages.compare_variants.estimate import estimate
+from model_ci.stages.compare_variants.exposures import Exposures
+from model_ci.stages.compare_variants.sequence import half_width
 
 PLAN: dict[str, Any] = {
     "greater_is_better": True, "min_gain": 0.0, "rails": (), "level": 0.05, "mismatch_level": 0.001, "share": 0.5,

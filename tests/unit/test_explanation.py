@@ -26,11 +26,12 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import SVC
 
-from model_ci.explanation import figures, gate, sampled
+from model_ci.explanation import sampled
 from model_ci.explanation.attributions import Attributions
 from model_ci.explanation.explainer import Terms, draw, explain
-from model_ci.explanation.importance import Column, changes, importance
 from model_ci.explanation.lineage import UnknownLineageError, trace
+from model_ci.stages.explain import figures, gate
+from model_ci.stages.explain.importance import Column, changes, importance
 
 TOLERANCE = 1e-3
 

@@ -12,9 +12,11 @@ from tests.image.registries import Answer, Registry, registry
 from model_ci import config as configuration
 from model_ci.config import BuildImage
 from model_ci.errors import ConfigError, ServiceError
-from model_ci.image import context, lock, provenance, repository, signature, trial
+from model_ci.image import repository, signature
 from model_ci.image.repository import Login, Name, Repository
-from model_ci.stages import build_image
+from model_ci.stages.build_image import context, provenance, trial
+from model_ci.stages.build_image import requirements as lock
+from model_ci.stages.build_image import stage as build_image
 
 SMALLEST = (Path(__file__).parents[1] / "examples" / "valid" / "smallest" / "model-ci.yaml").read_text()
 LOGIN = Login(user="robot", password="secret")

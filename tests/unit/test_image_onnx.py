@@ -16,11 +16,11 @@ from sklearn.svm import SVC
 from tests.serving.models import table, target
 from threadpoolctl import threadpool_limits
 
-from model_ci.image import onnx, parity
-from model_ci.image.converters import UnconvertibleError
 from model_ci.serving.onnx_engine import OnnxEngine
 from model_ci.serving.signature import Column, Rows, Signature
 from model_ci.serving.sklearn_engine import ARRAY, SklearnEngine
+from model_ci.stages.build_image import onnx, parity
+from model_ci.stages.build_image.converters import UnconvertibleError
 
 KINDS = {"size": "double", "count": "long", "kind": "string", "grade": "double", "open": "boolean"}
 CODES = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from tests.conftest import Project
 
-from model_ci import ci, config, ledger
+from model_ci import ci, config
 from model_ci.errors import ServiceError
+from model_ci.release import ledger
 from model_ci.targets import CHALLENGER, CHAMPION, Deployment, Variant
 
 ONE = Variant(name=CHAMPION, image="shop@sha256:1", digest="sha256:1", version="1", run_id="r1", weight=100, replicas=2)

@@ -13,10 +13,10 @@ import pytest
 import yaml
 from tests.conftest import CONFIG
 
-from model_ci import ci, ledger
+from model_ci import ci
 from model_ci import config as configuration
 from model_ci.errors import ConfigError
-from model_ci.release import history, policy, smoke
+from model_ci.release import history, ledger, policy, smoke
 from model_ci.targets import CHALLENGER, CHAMPION, Answer, Deployment, RolloutError, Variant
 
 ONE = Variant(name=CHAMPION, image="i1", digest="sha256:1", version="1", run_id="r", weight=100, replicas=1)

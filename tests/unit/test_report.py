@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from model_ci import report
-from model_ci.report.content import _in_a_word
+from model_ci.stages.content import _in_a_word, content
 
 HOSTILE = "<img src=x onerror=alert(1)> | `code` [a](javascript:x) @team #7 \n## forged"
 
@@ -19,9 +19,9 @@ def record(project: Any, command: Callable[..., Any]) -> dict[str, Any]:
 
 
 def test_the_verdict_comes_first(record: dict[str, Any]) -> None:
-    assert report.markdown(record).startswith("## ✅ shop: passed\n")
-    assert report.text(record).startswith("shop: passed\n")
-    assert "| roc_auc | - | 0." in report.markdown(record)
+    assert report.markdown(content(record)).startswith("## ✅ shop: passed\n")
+    assert report.text(content(record)).startswith("shop: passed\n")
+    assert "| roc_auc | - | 0." in report.markdown(content(record))
 
 
 def test_values_stay_text(record: dict[str, Any]) -> None:
@@ -29,7 +29,7 @@ def test_values_stay_text(record: dict[str, Any]) -> None:
     record["stages"]["evaluate"]["gates"][0]["reason"] = HOSTILE
     record["stages"]["evaluate"]["gates"][0]["state"] = "failed"
     record["trigger"]["reason"] = HOSTILE
-    text = report.markdown(record)
+    text = report.markdown(content(record))
     assert "<img" not in text
     assert "\n## forged" not in text
     assert "[a](javascript" not in text
@@ -58,7 +58,7 @@ def test_metrics_for_gitlab(record: dict[str, Any]) -> None:
 
 
 def test_text_for_eyes_has_color_and_the_same_words(record: dict[str, Any]) -> None:
-    text = report.text(record, color=True, width=200)
+    text = report.text(content(record), color=True, width=200)
     assert "\x1b[" in text
     assert "There is no champion yet" in text
 

@@ -8,6 +8,7 @@ from tests.forge.records import gate, record
 from model_ci import report
 from model_ci.report.blocks import Block, Heading, Paragraph, Table
 from model_ci.report.comment import marker, render
+from model_ci.stages.content import content
 
 LINK = "https://github.com/acme/shop/actions/runs/9"
 HOSTILE = (
@@ -67,7 +68,7 @@ def test_where_gates_are_too_many_those_that_said_no_stay() -> None:
 
 def test_a_long_value_is_shortened() -> None:
     made = record(gates=[gate(state="failed", reason="x" * 100_000)])
-    text = report.comment(made, link=LINK, limit=65_536)
+    text = report.comment(content(made), mark=report.marker("shop"), link=LINK, limit=65_536)
     assert len(text) < 5_000
     assert "x…" in text
 
@@ -77,7 +78,9 @@ def test_the_marker_is_the_models_and_cannot_be_closed_early() -> None:
     assert report.marker("a") != report.marker("b")
     assert report.marker("--><b>@x\n").count(">") == 1
     assert "--" not in report.marker("a--b---c")[4:-3]
-    assert report.comment(record("shop"), link=None, limit=65_536).startswith(report.marker("shop") + "\n")
+    assert report.comment(content(record("shop")), mark=report.marker("shop"), link=None, limit=65_536).startswith(
+        report.marker("shop") + "\n"
+    )
 
 
 def test_nothing_in_it_mentions_links_or_commands() -> None:
@@ -86,7 +89,7 @@ def test_nothing_in_it_mentions_links_or_commands() -> None:
     made["stages"]["train"]["parameters"] = {HOSTILE: HOSTILE}
     made["stages"]["evaluate"]["why"] = HOSTILE
     made["stages"]["check-data"]["findings"] = [HOSTILE]
-    text = report.comment(made, link=None, limit=65_536)
+    text = report.comment(content(made), mark=report.marker("shop"), link=None, limit=65_536)
     body = text.partition("\n")[2]
     assert not re.search(r"^\s*/", text, re.MULTILINE)  # GitLab's orders
     assert not re.search(r"[@#]\w|\bGH-\d|!\d|%\d|&2|\$x", body)

@@ -11,6 +11,7 @@ from tests.forge.records import gate, record
 from model_ci import report
 from model_ci.report.bars import draw
 from model_ci.report.blocks import Bar
+from model_ci.stages.content import content
 
 HOSTILE = "</style></title><script>alert(1)</script><img src=x onerror=alert(1)>\" ' javascript:alert(1) \x00\u202e"
 
@@ -34,14 +35,14 @@ class Page(HTMLParser):
 
 
 def test_the_verdict_comes_first_and_the_gates_next() -> None:
-    page = Page(report.html(record()))
+    page = Page(report.html(content(record())))
     said = page.text.partition("}\n\n")[2]
     assert said.index("flight-delays: refused") < said.index("Gates") < said.index("Other metrics") < said.index("Run")
     assert "-0.0036 [-0.0081, +0.0012]" in said
 
 
 def test_it_needs_nothing_else() -> None:
-    page = Page(report.html(record()))
+    page = Page(report.html(content(record())))
     assert not {"script", "link", "img", "iframe", "object", "embed", "form", "base"} & set(page.tags)
     assert {name for name, _ in page.attributes if name.startswith("on") or name in ("src", "style", "srcset")} == set()
     assert [value for name, value in page.attributes if name == "href"] == [
@@ -50,7 +51,7 @@ def test_it_needs_nothing_else() -> None:
 
 
 def test_the_policy_allows_its_own_style_alone() -> None:
-    text = report.html(record())
+    text = report.html(content(record()))
     style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
     assert style
     own = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
@@ -66,7 +67,7 @@ def test_values_stay_text() -> None:
     made = record(gates=[gate(HOSTILE, "failed", reason=HOSTILE)])
     made["model"]["name"] = made["trigger"]["reason"] = made["ci"]["run_url"] = HOSTILE
     made["stages"]["train"]["parameters"] = {HOSTILE: HOSTILE}
-    page = Page(report.html(made))
+    page = Page(report.html(content(made)))
     assert "script" not in page.tags
     assert "img" not in page.tags
     assert not [value for name, value in page.attributes if name == "href"]
@@ -82,7 +83,7 @@ def test_values_stay_text() -> None:
 def test_only_addresses_of_the_web_are_links(address: str) -> None:
     made = record()
     made["ci"]["run_url"] = address
-    assert "<a " not in report.html(made)
+    assert "<a " not in report.html(content(made))
 
 
 def test_a_bar_shows_which_side_is_allowed() -> None:
@@ -106,4 +107,4 @@ def test_a_bar_of_any_number_is_drawn_or_left_out(value: float) -> None:
 
 def test_a_gate_that_gains_by_falling_has_its_limit_below() -> None:
     falls = gate("brier_score", condition="min_gain", limit=0.002, difference=-0.003, interval=[-0.005, -0.001])
-    assert "the limit is -0.0020, below it is allowed" in report.html(record(gates=[falls]))
+    assert "the limit is -0.0020, below it is allowed" in report.html(content(record(gates=[falls])))

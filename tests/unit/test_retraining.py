@@ -13,9 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from model_ci.errors import ServiceError
 from model_ci.git import Branch
-from model_ci.retraining import causes, decision, history
-from model_ci.retraining.decision import Cause, Rules
-from model_ci.retraining.history import Decision, History, Training
+from model_ci.records import history
+from model_ci.records.history import Decision, History, Training
+from model_ci.stages.retrain import causes, decision
+from model_ci.stages.retrain.decision import Cause, Rules
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

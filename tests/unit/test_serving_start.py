@@ -11,12 +11,12 @@ from sklearn.linear_model import LogisticRegression
 from tests.serving import models
 
 from model_ci.errors import ConfigError
-from model_ci.image import bundle
 from model_ci.schema import problems
 from model_ci.serving.manifest import Manifest, digest
 from model_ci.serving.refusal import StartError
 from model_ci.serving.service import Service
 from model_ci.serving.settings import Settings
+from model_ci.stages.build_image import bundle
 
 
 def test_all_wrong_settings_are_told_at_once() -> None:

@@ -8,9 +8,8 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from model_ci.config import Sample
-from model_ci.data import change, sample
 from model_ci.errors import ConfigError
-from model_ci.training import boosting
+from model_ci.stages.train import boosting, change, sample
 
 DRAW = np.random.default_rng
 

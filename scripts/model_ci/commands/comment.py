@@ -12,6 +12,7 @@ from model_ci import ci, config, report
 from model_ci.errors import ConfigError, Exit, ModelCIError
 from model_ci.forge import GitHub, GitLab, Head, handover, put
 from model_ci.run import RECORD, RUNS, run_folders
+from model_ci.stages.content import content
 
 _TOKEN: Final = "MODEL_CI_API_TOKEN"  # noqa: S105 - its name
 _MOST_MODELS: Final = 10
@@ -108,7 +109,10 @@ def _comment(forge: GitHub | GitLab, numbers: Iterable[int], records: Iterable[R
 def _texts(records: Iterable[Record], link: str | None, limit: int) -> Iterator[tuple[str, str]]:
     for record in records:
         try:
-            yield record["model"]["name"], report.comment(record, link=link, limit=limit)
+            yield (
+                record["model"]["name"],
+                report.comment(content(record), mark=report.marker(record["model"]["name"]), link=link, limit=limit),
+            )
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
             # the schema leaves some corners open, and what stands there may be anything
             raise ConfigError("comment: the record does not hold what a report is made of; it is not shown") from None

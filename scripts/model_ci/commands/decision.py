@@ -10,7 +10,7 @@ from model_ci.commands import check_config
 from model_ci.config import Config
 from model_ci.errors import ConfigError, Exit
 from model_ci.run import RUNS, Run, run_folders
-from model_ci.stages import explain
+from model_ci.stages.explain import stage as explain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,13 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Print a table for each row; nothing is recorded."""
     from model_ci.data import table
+    from model_ci.explanation import explainer
 
     config = check_config.load(arguments)
     run = _run(config, arguments.run)
     data = table.load(config.data, seed=config.train.seed, root=config.root)
     predictor = explain.load(run)
     rows = _asked(arguments, predictor, data, run)
-    found = explain.attribute(config, predictor, rows, explain.background(config, data))
+    found = explain.attribute(config, predictor, rows, explainer.background(data.train, config.explain.seed))
     for i in range(found.rows):
         print(_told(found, predictor, config, rows, i))
     if not found.holds(config.explain.tolerance):

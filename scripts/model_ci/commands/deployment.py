@@ -8,10 +8,12 @@ from model_ci import ci, git
 from model_ci.config import Config
 from model_ci.errors import ConfigError, Exit
 from model_ci.files import write_atomically
+from model_ci.release import promotion, reversal
 from model_ci.run import Run, of_this_version, run_folders
-from model_ci.stages import STAGES, deploy, promote, rollback
+from model_ci.stages import STAGES
+from model_ci.stages.deploy import stage as deploy
 
-PLANS: Final = {"deploy": deploy.plan, "promote": promote.plan, "rollback": rollback.plan}
+PLANS: Final = {"deploy": deploy.plan, "promote": promotion.plan, "rollback": reversal.plan}
 # What each option sets.
 _OPTIONS: Final = {
     "deploy": {

@@ -11,6 +11,7 @@ from model_ci.errors import ConfigError, Exit, ModelCIError, ServiceError
 from model_ci.forge import HEARTBEAT, WEBHOOK, GitHub, GitLab, Tracker, beat, raise_issue, settle, tell
 from model_ci.run import Run, run_folders
 from model_ci.stages import STAGES
+from model_ci.stages.content import content
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,9 @@ def _causes(run: Run | None, model: str, link: str | None, limit: int) -> Iterat
                 marker=report.marker(model, name),
                 lasts=section["verdict"] == "failed",
                 title=f"{model}: {name} says no",
-                body=report.comment(run.record, link=link, limit=limit, cause=name) if run else "",
+                body=report.comment(content(run.record), mark=report.marker(model, name), link=link, limit=limit)
+                if run
+                else "",
             )
 
 

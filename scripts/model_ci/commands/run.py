@@ -18,6 +18,7 @@ from model_ci.files import write_atomically
 from model_ci.run import Run, run_folders
 from model_ci.schema import Document
 from model_ci.stages import STAGES, whole
+from model_ci.stages.content import content
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,13 +90,13 @@ def _main(arguments: argparse.Namespace, context: ci.Context) -> int:
         outcome = pipeline.execute(config, order, context, progress)
     looked_at = sys.stdout.isatty() and not context.in_ci
     width = shutil.get_terminal_size((120, 24)).columns
-    print(report.text(outcome.run.record, color=looked_at, width=width))
+    print(report.text(content(outcome.run.record), color=looked_at, width=width))
     _publish(outcome, context, config)
     return _exit_code(arguments, outcome, context, config)
 
 
 def _learn(config: Config) -> int:
-    from model_ci.stages import check_data
+    from model_ci.stages.check_data import stage as check_data
 
     print(f"{check_data.learn(config)}: learnt from the data; read it, mend what it should not allow, and commit it")
     return Exit.YES
@@ -103,6 +104,7 @@ def _learn(config: Config) -> int:
 
 def _publish(outcome: pipeline.Outcome, context: ci.Context, config: Config) -> None:
     record, run = outcome.run.record, outcome.run
+    blocks = content(record)
     outputs = {
         "verdict": outcome.verdict,
         "run-id": run.id,
@@ -114,8 +116,8 @@ def _publish(outcome: pipeline.Outcome, context: ci.Context, config: Config) -> 
         "metrics.txt": report.metrics(record),
         "quality.json": report.quality(record, context.in_checkout(config.root / config.file), _lines(config)),
     }
-    write_atomically(run.folder / "report.html", report.html(record).encode())
-    ci.publish(context, config.root, outputs, report.markdown(record), files)
+    write_atomically(run.folder / "report.html", report.html(blocks).encode())
+    ci.publish(context, config.root, outputs, report.markdown(blocks), files)
 
 
 def _outputs(run: Run) -> dict[str, str]:

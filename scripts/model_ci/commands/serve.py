@@ -14,7 +14,7 @@ from model_ci.run import Run, run_folders
 
 if TYPE_CHECKING:
     from model_ci.data.table import Table
-    from model_ci.image.bundle import Explain, Source
+    from model_ci.stages.build_image.bundle import Explain, Source
 
 _ENGINES: Final = ("auto", "onnx", "sklearn")
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Make what an image would hold, and serve it until interrupted."""
     from model_ci.data import table
-    from model_ci.image import bundle
+    from model_ci.stages.build_image import bundle
 
     config = check_config.load(arguments)
     data = table.load(config.data, seed=config.train.seed, root=config.root)
@@ -66,7 +66,7 @@ def _serve(arguments: argparse.Namespace, folder: Path) -> int:
 
 
 def _of_run(config: Config, run_id: str) -> "Source":
-    from model_ci.image.bundle import Source
+    from model_ci.stages.build_image.bundle import Source
 
     run = _run(config.root, run_id)
     trained = run.require("train", wanted_by="serve")["model"]
@@ -89,7 +89,7 @@ def _run(root: Path, run_id: str) -> Run:
 
 
 def _champion(config: Config, data: "Table", scratch: Path) -> "Source":
-    from model_ci.image.bundle import Source
+    from model_ci.stages.build_image.bundle import Source
 
     with registry.open_registry(config, config.root, in_ci=ci.context().in_ci) as store:
         version = store.champion()
@@ -107,7 +107,7 @@ def _champion(config: Config, data: "Table", scratch: Path) -> "Source":
 
 def _explain(config: Config, data: "Table") -> "Explain":
     from model_ci.explanation import explainer
-    from model_ci.image.bundle import Explain
+    from model_ci.stages.build_image.bundle import Explain
 
     background = explainer.draw(data.train, explainer.BACKGROUND_ROWS, config.explain.seed)
     return Explain(background=background, seed=config.explain.seed, tolerance=config.explain.tolerance)

@@ -52,6 +52,11 @@ def explain(
     return replace(found, scale=scale, note="; ".join(filter(None, [why, found.note])))
 
 
+def background(training_rows: "pd.DataFrame", seed: int) -> "pd.DataFrame":
+    """Draw the training rows that stand for a column whose value is not known."""
+    return draw(training_rows, BACKGROUND_ROWS, seed)
+
+
 def draw(rows: "pd.DataFrame", many: int, seed: int) -> "pd.DataFrame":
     """Draw at most `many` rows; the same rows and seed give the same."""
     return rows if len(rows) <= many else rows.sample(n=many, random_state=seed)

@@ -4,17 +4,18 @@ from typing import TYPE_CHECKING, Any
 
 from model_ci import registry
 from model_ci.config import Config
-from model_ci.judgement import origin
+from model_ci.judgement.monitored import monitored
 from model_ci.judgement.named import metrics
 from model_ci.judgement.sides import Side, ask, ask_champion, of_quality, side
 from model_ci.judgement.weighing import quality, weigh
+from model_ci.origin import difference
 from model_ci.run import Run
 
 if TYPE_CHECKING:
     from model_ci.data.table import Table
     from model_ci.registry import Registry, Version
 
-__all__ = ["Side", "ask", "champion_state", "judge", "metrics", "of_quality", "quality", "side", "weigh"]
+__all__ = ["Side", "ask", "champion_state", "judge", "metrics", "monitored", "of_quality", "quality", "side", "weigh"]
 
 
 def champion_state(config: Config, run: Run, stage: str) -> str | None:
@@ -35,5 +36,5 @@ def judge(  # noqa: PLR0913, PLR0917 - both models, and what they are judged by
     section = weigh(config, data.holdout, wanted, challenger, against)
     return section | {
         "champion": {"version": champion.number, "run_id": champion.run_id} if champion else None,
-        "changed": origin.changed(origin.of(run), champion) if champion else None,
+        "changed": difference.changed(difference.of(run), champion) if champion else None,
     }

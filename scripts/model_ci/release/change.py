@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from model_ci import ci, ledger
+from model_ci import ci
 from model_ci.config import Config
 from model_ci.errors import ServiceError
 from model_ci.image import tags
-from model_ci.ledger import Entry
-from model_ci.release import policy, smoke
+from model_ci.release import ledger, policy, smoke
+from model_ci.release.ledger import Entry
 from model_ci.release.policy import Rule
 from model_ci.release.smoke import Probe
-from model_ci.run import Run
+from model_ci.run import Result, Run
 from model_ci.targets import CHAMPION, Deployment, RolloutError, Target, Variant, open_target, settings
 
 _SETTLED: Final = {
@@ -59,6 +59,10 @@ class Change:
         branch = where.branch if where.in_ci else self.run.record["code"]["branch"]
         claim = policy.Claim(variant=wish.subject, passed=wish.passed, branch=branch, where=where)
         return [*policy.judge(self.config, self.environment, claim), *self._tested(wish)]
+
+    def forbidden(self, wish: Wish) -> list[str]:
+        """Name each rule of the policy that refuses it."""
+        return [f"refused by the policy: {rule.rule}: {rule.why}" for rule in self.judge(wish) if not rule.holds]
 
     def _tested(self, wish: Wish) -> list[Rule]:
         """Hold a promotion to the test of variants that the same run made, where it made one."""
@@ -177,6 +181,12 @@ class Change:
             run_id=self.run.id, reason=self.run.record["trigger"]["reason"], where=ci.context(),
             approval=settings(self.config, self.environment).policy.approval,
         )  # fmt: skip
+
+
+def result(section: dict[str, Any]) -> Result:
+    """Turn what came of a change into a stage's result."""
+    failed = section.pop("failed")
+    return Result(section=section, verdict="failed" if failed else "passed")
 
 
 def names(wish: Wish) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from model_ci import registry
 from model_ci.config import Config
 from model_ci.errors import ConfigError
-from model_ci.ledger import Entry
+from model_ci.release.ledger import Entry
 from model_ci.release.smoke import Probe
 from model_ci.run import RUNS, Run
 from model_ci.targets import CHAMPION, Deployment, Reads, Target, Variant

@@ -1,7 +1,8 @@
 """A removal: all that serves in an environment is stopped, and that is written down."""
 
-from model_ci import ci, ledger
+from model_ci import ci
 from model_ci.config import Config
+from model_ci.release import ledger
 from model_ci.targets import Deployment, open_target, settings
 
 

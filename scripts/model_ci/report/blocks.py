@@ -90,6 +90,17 @@ def describe_finding(finding: Any) -> str:
     return ": ".join(str(finding[key]) for key in ("where", "what", "message", "detail") if finding.get(key))
 
 
+def describe_gate(gate: Record) -> str:
+    """Name a gate's condition so that it can be told from the others."""
+    by = f" by {gate['by']}" if gate["by"] else ""
+    return f"{gate['metric']}{by} {describe_condition(gate)}"
+
+
+def describe_condition(gate: Record) -> str:
+    """Return the condition and its limit; a gate of the user's own has neither."""
+    return "your own" if gate["limit"] is None else f"{gate['condition']} {gate['limit']:g}"
+
+
 def percent(share: float | None) -> str:
     """Write a share, a dash for one that is not known."""
     return "-" if share is None else f"{share:.1%}"

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
 
-from model_ci.report.blocks import describe_finding
-from model_ci.report.sections.evaluate import describe_gate
+from model_ci.report.blocks import describe_finding, describe_gate
 
 Record = Mapping[str, Any]
 Path_ = tuple[str | int, ...]

@@ -9,7 +9,7 @@ from model_ci.report.blocks import Block, Chart, Heading, Paragraph, Table
 _COLORS: Final = {"passed": "bold green", "failed": "bold red", "not judged": "bold"}
 
 
-def render(blocks: Sequence[Block], *, color: bool, width: int) -> str:
+def render(blocks: Sequence[Block], *, color: bool = False, width: int = 120) -> str:
     """Return the blocks as text: with rich's tables where a person looks, else plain aligned columns; no charts."""
     shown = [block for block in blocks if not isinstance(block, Chart)]
     return _rich(shown, width) if color else "\n\n".join(_plain(block) for block in shown) + "\n"

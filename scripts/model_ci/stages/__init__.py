@@ -8,13 +8,16 @@ The line `operation` tells of now and acts on it: every order asks anew, in a ru
 A module may have `check(config)` too: what can be known to be wrong before any stage starts to work.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.config import Config
 from model_ci.run import Result, Run
+
+if TYPE_CHECKING:
+    from model_ci.report.blocks import Block
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,10 @@ class Stage:
         if check:
             check(config)
 
+    def blocks(self, section: Mapping[str, Any]) -> "Iterable[Block]":
+        """Return what the report shows of the stage's section."""
+        return import_module(f"model_ci.stages.{self.attribute}.section").blocks(section)  # type: ignore[no-any-return]
+
     @property
     def attribute(self) -> str:
         """Its name in Python."""
@@ -58,7 +65,7 @@ class Stage:
 
     @property
     def _module(self) -> str:
-        return f"model_ci.stages.{self.attribute}"
+        return f"model_ci.stages.{self.attribute}.stage"
 
     def _function(self, name: str) -> Callable[[Config, Run], Any]:
         return getattr(import_module(self._module), name)  # type: ignore[no-any-return]

@@ -8,7 +8,8 @@ from dataclasses import replace
 from model_ci.config import Config, Environment
 from model_ci.errors import ServiceError
 from model_ci.targets.deployment import CHALLENGER, CHAMPION, Deployment, RolloutError, Trial, Variant
-from model_ci.targets.docker import lock, replicas
+from model_ci.targets.docker import mutex as lock
+from model_ci.targets.docker import replicas
 from model_ci.targets.docker.balancer import Balancer
 from model_ci.targets.docker.engine import Engine
 from model_ci.targets.docker.replicas import Replica

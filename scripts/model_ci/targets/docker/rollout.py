@@ -31,11 +31,6 @@ class Difference:
     missing: Sequence[Variant]  # one for each replica to start
     surplus: Sequence[Replica]
 
-    @property
-    def waits(self) -> bool:
-        """Whether there is anything to bring in."""
-        return bool(self.waiting or self.missing)
-
 
 def difference(found: Sequence[Replica], serving: set[str], wanted: Deployment, settings: Environment) -> Difference:
     """Compare what is wanted with the replicas there are; `serving` names those that get requests and answer."""

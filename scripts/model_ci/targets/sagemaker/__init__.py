@@ -8,7 +8,7 @@ from model_ci.config import Config, Environment
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.targets import names
 from model_ci.targets.deployment import CHAMPION, Deployment, RolloutError, Trial, Variant
-from model_ci.targets.sagemaker import lock
+from model_ci.targets.sagemaker import mutex as lock
 from model_ci.targets.sagemaker.aws import Aws
 from model_ci.targets.sagemaker.catalog import Catalog
 from model_ci.targets.sagemaker.endpoint import IN_SERVICE, Endpoint

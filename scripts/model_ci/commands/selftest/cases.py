@@ -1,0 +1,267 @@
+"""The selftest: models and data that are known to be bad, planted before the user's own gates, which must refuse them.
+
+What is planted is judged by the very code that judges a model; only what the model said is made up.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from model_ci import judgement
+from model_ci.config import Config
+from model_ci.data import cut, rowhash, source, table
+from model_ci.data.finding import Finding
+from model_ci.data.scan import Scan
+from model_ci.errors import ConfigError
+from model_ci.gates.condition import RELATIVE
+from model_ci.gates.metrics import MEASURED, Metric
+from model_ci.gates.outputs import Outputs, Scores
+from model_ci.judgement import Side
+from model_ci.run import Run
+from model_ci.stages.check_data import contract
+from model_ci.stages.check_data.conformity import Conformity
+from model_ci.stages.check_data.contract import Column, Contract
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from model_ci.data.table import Table
+
+Gates = Sequence[Mapping[str, Any]]
+_NUMBERS: Final = ("integer", "number")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What was planted, what must follow, and what did; `holds` is None where nothing could be tried."""
+
+    name: str
+    expected: str
+    found: str
+    holds: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """Every case, and by condition of each gate what it alone said of each planted model, by the model's name."""
+
+    cases: Sequence[Case]
+    gates: Sequence[tuple[Mapping[str, Any], Mapping[str, str]]]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no case came out otherwise than it must."""
+        return all(case.holds is not False for case in self.cases)
+
+
+def run(config: Config, run: Run) -> Findings:
+    """Plant every case in the pipeline of a run that has trained; nothing is registered or recorded."""
+    trained = run.require("train", wanted_by="selftest")
+    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    if trained["data"]["sha256"] != data.version.sha256:
+        raise ConfigError(f"selftest: the data changed since run {run.id} trained on it; run `model-ci run` first")
+    wanted = judgement.metrics(config)
+    bench = _Bench(config, data, wanted, judgement.ask(config, run, data), trained["model"]["classes"])
+    cases = [*bench.cases(), *_contract_cases(config)]
+    return Findings(cases=cases, gates=bench.alone())
+
+
+class _Bench:
+    """The user's gates with the user's model at hand, before which models are planted."""
+
+    def __init__(
+        self, config: Config, data: "Table", wanted: Mapping[str, Metric], honest: Side, classes: Sequence[Any]
+    ) -> None:
+        self.config, self.data, self.wanted, self.honest = config, data, wanted, honest
+        self.measured = {name: value for name, value in honest.scores.values.items() if name in MEASURED}
+        self.refusing = {"failed"} | ({"inconclusive"} if config.evaluate.uncertainty.inconclusive == "fail" else set())
+        told = honest.outputs
+        assert told is not None  # noqa: S101 - a model that cannot be asked was an error before
+        self.planted = {
+            "shuffled predictions": self._side(_shuffled(told)),
+            "constant prediction": self._side(_constant(told, data, classes)),
+            "predictions of NaN": self._side(_of_nan(told)),
+            "missing metrics": Side(scores=Scores(values={}, reasons={}), outputs=None),
+        }
+        self.against_itself = self._weigh(honest, honest)
+        self.first = self._weigh(honest, None)
+        self.sections = {name: self._weigh(side, honest) for name, side in self.planted.items()}
+
+    def cases(self) -> Iterator[Case]:
+        """Yield each planted model and what became of it."""
+        yield self._itself()
+        for name, section in self.sections.items():
+            every = name in ("predictions of NaN", "missing metrics")
+            yield self._refused(name, section, self.against_itself, every=every)
+            first = self._weigh(self.planted[name], None)
+            yield self._refused(f"{name}, as the first model", first, self.first, every=every)
+        yield self._first()
+        yield self._few("an empty holdout", 0)
+        yield self._few("too few rows", self.config.evaluate.min_rows - 1)
+
+    def alone(self) -> list[tuple[Mapping[str, Any], Mapping[str, str]]]:
+        """Return what each condition said of each planted model."""
+        honest: Gates = self.against_itself["gates"]
+        return [
+            (gate, {name: self._answer(section["gates"][i], gate) for name, section in self.sections.items()})
+            for i, gate in enumerate(honest)
+        ]
+
+    def _side(self, outputs: Outputs) -> Side:
+        return judgement.side(self.wanted, outputs, self.measured)
+
+    def _weigh(self, challenger: Side, champion: Side | None) -> Mapping[str, Any]:
+        return judgement.weigh(self.config, self.data.holdout, self.wanted, challenger, champion)
+
+    def _answer(self, planted: Mapping[str, Any], honest: Mapping[str, Any]) -> str:
+        if planted["metric"] in MEASURED and planted["challenger"] == honest["challenger"]:
+            return "does not look"
+        if planted["state"] not in self.refusing:
+            return "lets it through"
+        if planted["challenger"] == honest["challenger"] and honest["state"] in self.refusing:
+            return "refuses your model too"
+        return "refused"
+
+    def _refused(self, name: str, section: Mapping[str, Any], honest: Mapping[str, Any], *, every: bool) -> Case:
+        """Tell whether a bad model was refused, and not but for what the good one would be refused for as well."""
+        answers = [self._answer(p, h) for p, h in zip(section["gates"], honest["gates"], strict=True)]
+        refusing = [_name(g) for g, a in zip(section["gates"], answers, strict=True) if a == "refused"]
+        through = [
+            _name(g)
+            for g, a in zip(section["gates"], answers, strict=True)
+            if every and a == "lets it through" and g["state"] == "passed" and g["condition"] != "own"
+        ]
+        unjudged = all(g["state"] == "no champion" for g in section["gates"])
+        holds = section["verdict"] == "failed" and bool(refusing or unjudged) and not through
+        if through:
+            found = f"let through by {', '.join(through)}"
+        elif holds:
+            found = f"refused by {', '.join(dict.fromkeys(refusing))}" if refusing else f"refused: {section['why']}"
+        elif section["verdict"] == "passed":
+            found = "let through: no gate refuses it"
+        else:
+            found = "refused, but only for what your own model is refused for too; no gate sees the difference"
+        return Case(name=name, expected="refused", found=found, holds=holds)
+
+    def _itself(self) -> Case:
+        compared = [g for g in self.against_itself["gates"] if g["condition"] in ("max_drop", "max_rise")]
+        worse = [_name(g) for g in compared if g["state"] in self.refusing and g["difference"] is not None]
+        expected, name = "not called worse", "the champion against itself"
+        if not compared:
+            return Case(name=name, expected=expected, found="no gate compares with the champion", holds=None)
+        found = f"called worse by {', '.join(worse)}" if worse else "not called worse"
+        return Case(name=name, expected=expected, found=found, holds=not worse)
+
+    def _first(self) -> Case:
+        gates: Gates = self.first["gates"]
+        relative = [g for g in gates if g["condition"] in RELATIVE]
+        judged = [_name(g) for g in relative if g["state"] == "passed"]
+        passed = [g for g in gates if g["state"] == "passed"]
+        holds = not judged and (self.first["verdict"] == "failed" or bool(passed))
+        found = f"{self.first['verdict']} by {len(gates) - len(relative)} absolute conditions" if holds else (
+            f"judged against a champion that is not there: {', '.join(judged)}"
+        )  # fmt: skip
+        return Case(name="a first model", expected="judged by absolute gates alone", found=found, holds=holds)
+
+    def _few(self, name: str, rows: int) -> Case:
+        import numpy as np
+
+        few = self.data.holdout.iloc[:rows]
+        told = self.honest.outputs
+        side = self._side(told.drawn(np.arange(len(few)))) if told else self.honest
+        section = judgement.weigh(self.config, few, self.wanted, side, side)
+        holds = section["verdict"] == "failed"
+        return Case(name=name, expected="refused", found=f"{section['verdict']}: {section['why']}", holds=holds)
+
+
+def _shuffled(told: Outputs) -> Outputs:
+    """Return the same predictions, each for another row: as if the labels had been shuffled before training."""
+    import numpy as np
+
+    order = np.random.default_rng(0).permutation(len(told.truth))
+    moved = told.drawn(order)
+    return Outputs(truth=told.truth, labels=moved.labels, probabilities=moved.probabilities)
+
+
+def _constant(told: Outputs, data: "Table", classes: Sequence[Any]) -> Outputs:
+    """Return what a model says that has learnt nothing but the training rows' mean, or their shares of the classes."""
+    import numpy as np
+
+    answers, rows = data.train[data.target], len(told.truth)
+    if not classes:
+        return Outputs(truth=told.truth, labels=np.full(rows, float(answers.mean())), probabilities=None)
+    shares = np.array([(answers == c).mean() for c in classes])
+    probabilities = None if told.probabilities is None else np.tile(shares, (rows, 1))
+    return Outputs(truth=told.truth, labels=np.full(rows, shares.argmax()), probabilities=probabilities)
+
+
+def _of_nan(told: Outputs) -> Outputs:
+    import numpy as np
+
+    nan = np.full(len(told.truth), np.nan)
+    probabilities = None if told.probabilities is None else np.full(told.probabilities.shape, np.nan)
+    return Outputs(truth=told.truth, labels=nan, probabilities=probabilities)
+
+
+def _name(gate: Mapping[str, Any]) -> str:
+    by = f" by {gate['by']}" if gate["by"] else ""
+    condition = "" if gate["limit"] is None else f" {gate['condition']}"
+    return f"{gate['metric']}{by}{condition}"
+
+
+def _contract_cases(config: Config) -> Iterator[Case]:
+    """Yield what the data contract says of the data as it is, and of the data with its values moved."""
+    name = config.check_data.contract
+    same, moved = "the data as it is", "data moved out of its ranges"
+    if not (config.root / name).is_file():
+        found = "there is no data contract; write one with `model-ci check-data --learn`"
+        yield Case(name=same, expected="keeps the contract", found=found, holds=None)
+        yield Case(name=moved, expected="refused", found=found, holds=None)
+        return
+    agreed = contract.read(config.root / name, name)
+    broken = _findings(config, agreed, moved=False)
+    told = f"{broken[0].where}: {broken[0].what}" if broken else "keeps the contract"
+    yield Case(name=same, expected="keeps the contract", found=told, holds=not broken)
+    yield _moved_case(moved, agreed, _findings(config, agreed, moved=True))
+
+
+def _moved_case(name: str, agreed: Contract, findings: Sequence[Finding]) -> Case:
+    bounded = [column for column, spec in agreed.columns.items() if _is_bounded(spec)]
+    seen = {finding.where for finding in findings if finding.rule in ("ranges", "values")}
+    unseen = [column for column in bounded if column not in seen]
+    if not bounded:
+        found = "no column of the contract has bounds or values, so that nothing would be noticed"
+    else:
+        found = f"not noticed in {', '.join(unseen)}" if unseen else f"refused in {len(bounded)} columns"
+    return Case(name=name, expected="refused", found=found, holds=bool(bounded) and not unseen)
+
+
+def _findings(config: Config, agreed: Contract, *, moved: bool) -> list[Finding]:
+    scan = Scan(source.resolve(config.data, config.root), config.data.time_column)
+    conformity = Conformity(agreed, scan)
+    for batch in cut.find(config.data, scan, config.train.seed).window(scan.batches()):
+        rows = _move(batch, agreed) if moved else batch
+        conformity.add(rows, rowhash.of_columns(rows))
+    return conformity.findings()
+
+
+def _is_bounded(column: Column) -> bool:
+    if column.type in _NUMBERS:
+        return column.min is not None or column.max is not None
+    return column.values is not None
+
+
+def _move(batch: "pl.DataFrame", agreed: Contract) -> "pl.DataFrame":
+    """Move every bounded value out of its bounds, and make every text that is one of few another."""
+    import polars as pl
+
+    moved = []
+    for name, column in agreed.columns.items():
+        if name not in batch.columns or not _is_bounded(column):
+            continue
+        if column.type == "text" and batch[name].dtype == pl.String:
+            moved.append(pl.col(name) + " (moved)")
+        elif batch[name].dtype.is_numeric():
+            beyond = column.max + 1 if column.max is not None else column.min - 1
+            moved.append(pl.when(pl.col(name).is_not_null()).then(pl.lit(beyond)).cast(batch[name].dtype).alias(name))
+    return batch.with_columns(moved)

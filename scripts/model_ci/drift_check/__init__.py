@@ -1,1 +1,0 @@
-"""What the stage check-drift does with sketches: what is looked at, what it is compared with, what earlier looks said."""

@@ -1,0 +1,1 @@
+"""Earlier runs, read from this folder and from the records branch."""

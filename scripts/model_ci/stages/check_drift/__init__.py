@@ -1,0 +1,1 @@
+"""check-drift: rows of today compared with the rows that the model was trained on."""

@@ -1,0 +1,64 @@
+"""What was judged, told: the state, and why in a sentence."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from model_ci.stages.check_drift import verdict
+from model_ci.stages.check_drift.look import Look
+
+
+def told(  # noqa: PLR0913 - what a section is made of
+    looked: Look,
+    columns: list[dict[str, Any]],
+    kinds: Mapping[str, bool],
+    joint: Mapping[str, Any] | None,
+    *,
+    judged: bool,
+    seen: int,
+) -> dict[str, Any]:
+    """Return what a section holds of the verdict; `seen` is how many windows were judged."""
+    config = looked.config.check_drift
+    columns.sort(key=lambda c: (not c["drifted"], not c["drifted_now"], -(c["importance"] or 0), c["name"]))
+    for column in columns[verdict.DRAWN_COLUMNS :]:
+        column["distribution"] = None
+    failing = [kind for kind in config.fail_on if kinds.get(kind)]
+    enough = seen >= config.windows.needed
+    state = (
+        "broken" if looked.broken else "drift" if failing else "not judged" if not judged or not enough else "no drift"
+    )
+    share = sum(c["importance"] or 0.0 for c in columns if c["drifted"] and c["role"] == "feature")
+    return {
+        "state": state,
+        "why": _why(looked, state, failing, columns, share, seen),
+        "drift": {kind: bool(kinds.get(kind, False)) for kind in ("data", "prediction", "label", "joint")},
+        "share": round(share, 6),
+        "columns": columns,
+        "joint": joint,
+        "windows": {"seen": seen, "needed": config.windows.needed, "of": config.windows.of},
+    }
+
+
+def _why(  # noqa: PLR0917, PLR0913 - the words need it all
+    looked: Look, state: str, failing: Sequence[str], columns: Sequence[Mapping[str, Any]], share: float, seen: int
+) -> str:
+    config = looked.config.check_drift
+    moved = [c["name"] for c in columns if c["drifted"]]
+    match state:
+        case "broken":
+            return "; ".join(f"{finding.where}: {finding.what}" for finding in looked.broken)
+        case "not judged":
+            rows_now = max((counted.rows for _, counted in looked.windows), default=0)
+            if rows_now < config.min_rows:
+                return f"{_number(rows_now, 'row')}, and {config.min_rows} are needed to judge"
+            return f"{_number(seen, 'window')} so far, and {config.windows.needed} are needed to judge"
+        case "drift":
+            which = ", ".join(moved[:5]) + (f" and {len(moved) - 5} more" if len(moved) > 5 else "")
+            carried = f", which carry {share:.0%} of the model's weight," if "data" in failing else ""
+            return f"drift of {' and '.join(failing)}: {which or 'the columns together'}{carried} moved"
+    if moved:
+        return f"{', '.join(moved[:5])} drifted, but carry only {share:.0%} of the model's weight"
+    return f"{_number(len(columns), 'column')} {'is' if len(columns) == 1 else 'are'} as before"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"

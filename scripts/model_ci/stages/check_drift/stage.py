@@ -1,0 +1,101 @@
+"""Check-drift: whether today's rows are still like those that the model learnt from, and what of them is not."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from model_ci.config import CheckDrift, Config
+from model_ci.errors import ConfigError
+from model_ci.production import rows
+from model_ci.profile.profile import FILE, Profile
+from model_ci.run import Result, Run
+from model_ci.stages.check_drift import exact, judging, reference
+from model_ci.stages.check_drift.look import Look, look
+
+FOLDER: Final = "drift"  # of the run
+_HERE: Final = "check-drift"
+
+
+def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+    """The settings; what the rows are is read anew each time."""
+    return {"check-drift section": config.values[_HERE]}
+
+
+def check(config: Config) -> None:
+    """Find what is not set or contradicts itself."""
+    wrong = [*_wrong(config.check_drift)]
+    if wrong:
+        raise ConfigError(*wrong)
+
+
+def run(config: Config, run: Run) -> Result:
+    """Compare and judge; the verdict is failed for drift, for rows that cannot be judged, and for a broken log."""
+    check(config)
+    against = reference.find(config, run)
+    opened = rows.open(
+        str(config.check_drift.rows), config.root, [str(c) for c in against.profile.made.get("classes", ())]
+    )
+    looked = look(config, against, opened)
+    found = exact.judge(looked) if config.check_drift.rules == "evidently" else judging.judge(looked, run)
+    section = {**looked.as_record(), **found}
+    with run.new_folder(FOLDER) as folder:
+        section["files"] = _leave(folder, looked)
+    return Result(section={**section, "folder": FOLDER}, verdict=_verdict(section, config.check_drift))
+
+
+def _wrong(wanted: CheckDrift) -> Iterator[str]:
+    if wanted.rows is None:
+        yield f"{_HERE}.rows: is not set; name the rows that the service was sent"
+    table = wanted.reference is not None and not wanted.reference.endswith(".json.gz")
+    for key, asked in {
+        "rules: evidently": wanted.rules == "evidently",
+        "joint": wanted.joint.rows > 0,
+        "evidently_report": wanted.evidently_report,
+    }.items():
+        if asked and not table:
+            yield f"{_HERE}.{key}: needs the reference's rows themselves; name a table as {_HERE}.reference"
+    if wanted.windows.needed > wanted.windows.of:
+        yield f"{_HERE}.windows: needed {wanted.windows.needed} is more than of {wanted.windows.of}; no column can drift"
+    if wanted.rules == "evidently":
+        if "total_variation" in (wanted.numbers, wanted.categories):
+            yield f"{_HERE}: total_variation is not among Evidently's distances; choose another, or rules: own"
+        if wanted.windows.of > 1 or wanted.seasonal:
+            yield f"{_HERE}.rules: evidently looks at one window and knows no seasons; use rules: own"
+    if wanted.environment and wanted.version != "champion":
+        yield f"{_HERE}: environment and version both name a version; leave one of them out"
+
+
+def _leave(folder: Path, looked: Look) -> dict[str, str]:
+    """Leave the window's own profile, and Evidently's report where it is asked for."""
+    made = {**looked.reference.profile.made, "of": looked.rows.location}
+    if looked.windows:
+        profile = Profile(
+            columns=looked.work.columns,
+            counted=looked.tally.whole(),
+            span=(looked.tally.first, looked.tally.last),
+            made=made,
+        )
+        (folder / FILE).write_bytes(profile.to_bytes())
+    if looked.config.check_drift.evidently_report and looked.windows:
+        from model_ci.stages.check_drift import evidently_report, joint
+
+        wanted, table = looked.config.check_drift, looked.reference.table
+        names = [c.name for c in looked.work.columns if c.role in ("feature", "target")]
+        if table is not None:
+            sides = (
+                joint.sample(table.arrow(names), wanted.report_rows, 0),
+                joint.sample(looked.arrow(names), wanted.report_rows, 0),
+            )
+            evidently_report.write(folder / "evidently.html", *sides, looked.work.columns)
+    return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(folder.iterdir())}
+
+
+def _verdict(section: Mapping[str, Any], config: CheckDrift) -> str:
+    match section["state"]:
+        case "no drift":
+            return "passed"
+        case "not judged" if config.inconclusive == "pass" and section["window"]["rows"]:
+            return "done"
+        case _:
+            return "failed"

@@ -1,0 +1,1 @@
+"""compare-variants: an A/B test of two variants of a service."""

@@ -1,0 +1,203 @@
+"""Compare-variants: which of two variants of a service is better, as often looked at as one likes."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from model_ci.config import CompareVariants, Config, GuardRail
+from model_ci.data import times
+from model_ci.errors import ConfigError
+from model_ci.run import Result, Run
+from model_ci.stages.compare_variants import measures
+from model_ci.stages.compare_variants.exposures import Exposures, Sought
+
+if TYPE_CHECKING:
+    from model_ci.stages.compare_variants.decision import Plan, Rail
+    from model_ci.stages.compare_variants.measures import Measure
+
+_HERE = "compare-variants"
+_VERDICTS = {"promote": "passed", "keep running": "done"}
+
+
+def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+    """The settings; what the logs hold is read anew each time."""
+    return {"compare-variants section": config.values[_HERE]}
+
+
+def check(config: Config) -> None:
+    """Find what is not set or contradicts itself."""
+    _sought(config)
+    _rails(config.compare_variants)
+    if config.compare_variants.act:
+        _check_act(config)
+
+
+def run(config: Config, run: Run) -> Result:
+    """Read both variants' rows and decide; the verdict is failed for a roll-back, an open end, or a test not to be trusted."""
+    from model_ci.stages.compare_variants import decision, exposures
+
+    wanted = config.compare_variants
+    found = _allowed(exposures.read(_sought(config), config.root), wanted)
+    judged = decision.decide(found, _plan(config), ended=_ended(found, wanted))
+    metric, rails = judged.pop("metric"), judged.pop("guard_rails")
+    act = _act(config, run, judged["decision"], found.versions) if wanted.act else None
+    section = {
+        **judged,
+        "act": act,
+        "control": wanted.control,
+        "treatment": wanted.treatment,
+        "unit": found.unit,
+        "span": {"first": _written(found.first), "last": _written(found.last)},
+        "metric": {
+            "name": wanted.metric,
+            "greater_is_better": _plan(config).greater_is_better,
+            "min_gain": wanted.min_gain,
+            **metric,
+        },
+        "guard_rails": [{**_named(rail), **judged} for rail, judged in zip(wanted.guard_rails, rails, strict=True)],
+        "confidence": wanted.confidence,
+    }
+    verdict = _VERDICTS.get(section["decision"], "failed")
+    return Result(section=section, verdict="failed" if act and act["verdict"] == "failed" else verdict)
+
+
+def _sought(config: Config) -> Sought:
+    wanted, problems = config.compare_variants, []
+    for key, words in {"predictions": "name the folder of the prediction log", "metric": "name what decides"}.items():
+        if getattr(wanted, key) is None:
+            problems.append(f"{_HERE}.{key}: is not set; {words}")
+    if problems:
+        raise ConfigError(*problems)
+    return Sought(
+        predictions=str(wanted.predictions),
+        outcomes=wanted.outcomes,
+        truth=config.data.target,
+        control=wanted.control,
+        treatment=wanted.treatment,
+        since=_moment(wanted.since, "since"),
+        until=_moment(wanted.until, "until"),
+        unit=wanted.unit,
+        measures=_measures(wanted),
+    )
+
+
+def _measures(wanted: CompareVariants) -> "list[Measure]":
+    first = measures.resolve(str(wanted.metric), wanted.better, f"{_HERE}.metric")
+    rails = enumerate(wanted.guard_rails)
+    return [first, *(measures.resolve(r.metric, r.better, f"{_HERE}.guard_rails[{i}]") for i, r in rails)]
+
+
+def _rails(wanted: CompareVariants) -> "list[Rail]":
+    from model_ci.stages.compare_variants.decision import Rail
+
+    found = []
+    for i, (rail, measure) in enumerate(zip(wanted.guard_rails, _measures(wanted)[1:], strict=True)):
+        quantile = None if rail.statistic == "mean" else float(rail.statistic[1:]) / 100
+        if quantile and measure.greater_is_better:
+            raise ConfigError(f"{_HERE}.guard_rails[{i}].statistic: quantiles are for what is better when it is less")
+        found.append(
+            Rail(
+                name=_named(rail)["name"],
+                greater_is_better=measure.greater_is_better,
+                quantile=quantile,
+                limit=rail.limit,
+                margin=rail.margin,
+            )
+        )
+    return found
+
+
+def _plan(config: Config) -> "Plan":
+    from model_ci.stages.compare_variants.decision import Plan
+
+    wanted = config.compare_variants
+    return Plan(
+        greater_is_better=_measures(wanted)[0].greater_is_better,
+        min_gain=wanted.min_gain,
+        rails=_rails(wanted),
+        level=1 - wanted.confidence,
+        mismatch_level=1 - wanted.mismatch_confidence,
+        share=wanted.share,
+        min_units=wanted.min_units,
+        sharpest=wanted.sharpest_at,
+    )
+
+
+def _named(rail: GuardRail) -> dict[str, Any]:
+    limited = rail.limit is not None
+    return {
+        "name": rail.metric if rail.statistic == "mean" else f"{rail.metric} {rail.statistic}",
+        "condition": "limit" if limited else "margin",
+        "value": rail.limit if limited else rail.margin,
+    }
+
+
+def _moment(text: str | None, key: str) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{_HERE}.{key}: {text!r} is no time; write it in ISO 8601, as 2026-03-01T12:00:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _allowed(found: Exposures, wanted: CompareVariants) -> Exposures:
+    """Let what is allowed be a warning."""
+    findings = (replace(f, level="warning") if f.rule in wanted.allow else f for f in found.findings)
+    return replace(found, findings=tuple(findings))
+
+
+def _ended(found: Exposures, wanted: CompareVariants) -> bool:
+    if wanted.stop_after is None or found.first is None:
+        return False
+    if isinstance(wanted.stop_after, int):
+        return found.assigned.len() >= wanted.stop_after
+    now = _moment(wanted.until, "until") or datetime.now(UTC)
+    return (now - found.first).total_seconds() >= times.seconds(wanted.stop_after)
+
+
+def _written(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _check_act(config: Config) -> None:
+    from model_ci.targets import CHALLENGER, CHAMPION, settings
+
+    wanted = config.compare_variants
+    if (wanted.control, wanted.treatment) != (CHAMPION, CHALLENGER):
+        raise ConfigError(
+            f"{_HERE}.act: only {CHAMPION} and {CHALLENGER} can be promoted or rolled back; leave act out"
+        )
+    settings(config, _environment(config))
+
+
+def _environment(config: Config) -> str:
+    return config.compare_variants.environment or config.promote.to
+
+
+def _act(config: Config, run: Run, decision: str, versions: Mapping[str, str | None]) -> dict[str, Any] | None:
+    """Carry the decision out, unless it was already: what was tried must be what serves beside the champion now."""
+    from model_ci.release import promotion, reversal
+    from model_ci.targets import open_target
+
+    environment, treatment = _environment(config), config.compare_variants.treatment
+    if decision not in ("promote", "roll back"):
+        return None
+    deployment = open_target(config, environment).current()
+    serving = deployment.variant(treatment) if deployment else None
+    told = {"environment": environment, "carried_out": False, "verdict": "done"}
+    if serving is None:
+        return told | {"why": f"{environment} serves no {treatment} now, so there is nothing to {decision}"}
+    tried = versions.get(treatment)
+    if tried is None or serving.version is None or tried != serving.version:
+        why = f"version {tried} was tried, and version {serving.version} serves as the {treatment} now"
+        return told | {"verdict": "failed", "why": f"{why}; set {_HERE}.since to when it was deployed"}
+    if decision == "promote":
+        wish = replace(config.promote, to=environment, source=environment, version=tried)
+        result = promotion.make(replace(config, promote=wish), run)
+    else:
+        result = reversal.make(replace(config, rollback=replace(config.rollback, environment=environment)), run)
+    failed = result.verdict == "failed"
+    return told | {"carried_out": not failed, "verdict": result.verdict, "why": str(result.section.get("why") or "")}

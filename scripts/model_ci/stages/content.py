@@ -1,0 +1,64 @@
+"""What a report says, whatever it is rendered as: verdict first, then what each stage has to say, then the facts."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from model_ci.report.blocks import Block, Heading, Record, Table, number
+from model_ci.stages import STAGES
+
+_WORDS: Final = {"passed": "passed", "failed": "refused", "not judged": "not judged yet"}
+SILENT: Final = ("train",)  # what it did stands among the facts
+
+
+def content(record: Record) -> list[Block]:
+    """Return the report's blocks in their order."""
+    stages = record["stages"]
+    blocks: list[Block] = [
+        Heading(state=record["verdict"], text=f"{record['model']['name']}: {_in_a_word(record)}"),
+    ]
+    for name, section in stages.items():
+        if name not in SILENT:
+            blocks += STAGES[name].blocks(section)
+    return [*blocks, _stages(stages), _facts(record)]
+
+
+def _in_a_word(record: Record) -> str:
+    """Say what became of the model, or which checks of its service said no."""
+    if record["line"] == "model":
+        return _WORDS[record["verdict"]]
+    said = [name for name, section in record["stages"].items() if section["verdict"] == record["verdict"]]
+    match record["verdict"]:
+        case "failed":
+            return f"{', '.join(said)} said no"
+        case "passed":
+            return f"{', '.join(said)} passed"
+    return "nothing was judged"
+
+
+def _stages(stages: Mapping[str, Record]) -> Table:
+    rows = [
+        [name, s["verdict"], f"{s['duration_s']:.1f} s", f"from run {s['reused_from']}" if s.get("reused_from") else ""]
+        for name, s in stages.items()
+    ]
+    return Table(title="Stages", columns=["stage", "verdict", "time", ""], rows=rows, folded=True)
+
+
+def _facts(record: Record) -> Table:
+    code, train, ci = record["code"], record["stages"].get("train"), record["ci"]
+    commit = f"{code['commit'] or 'no commit'}{' with uncommitted changes' if code['dirty'] else ''}"
+    rows = [["run", record["run_id"]], ["started", record["start"]], ["code", commit]]
+    if data := (train or record["stages"].get("check-data") or {}).get("data"):
+        rows += [
+            ["data", data["location"]],
+            ["data version", f"sha256 {data['sha256'][:16]}, {number(data['rows'])} rows"],
+        ]
+    if train:
+        rows += [["parameters", ", ".join(f"{k}={v}" for k, v in train["parameters"].items()) or "defaults"]]
+        rows += [
+            ["seed", str(train["seed"])],
+            ["model", f"{train['model']['flavor']}, {train['model']['size_mb']:.2f} MiB"],
+        ]
+    rows += [["trigger", record["trigger"]["reason"] or record["trigger"]["event"]]]
+    if ci["run_url"]:
+        rows += [["job", ci["run_url"]]]
+    return Table(title="Run", columns=["", ""], rows=rows, folded=True)

@@ -1,0 +1,137 @@
+"""Deploy: the image that was built serves in an environment, wholly or with a share of the requests."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from model_ci.config import Config
+from model_ci.errors import ConfigError, ModelCIError
+from model_ci.release import change
+from model_ci.release.change import Change, Wish
+from model_ci.release.smoke import Probe
+from model_ci.run import Result, Run
+from model_ci.targets import CHALLENGER, CHAMPION, Deployment, Variant, open_target, settings
+
+MANIFEST: Final = "manifest.json"
+_WHOLE: Final = 100
+
+
+def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+    """The image, the section, and whether what was deployed still serves."""
+    return {
+        "image": (run.section("build-image") or {}).get("digest"),
+        "version": (run.section("register") or {}).get("version"),
+        "deploy section": config.values["deploy"],
+        "service": _as_it_was_left(config, run),
+    }
+
+
+def check(config: Config) -> None:
+    """Find an environment that is not there."""
+    settings(config, config.deploy.environment)
+
+
+def run(config: Config, run: Run) -> Result:
+    """Bring the run's image to the environment; the verdict is failed when that is refused or taken back."""
+    making = Change(config=config, environment=config.deploy.environment, run=run)
+    variant = built(config, run)
+    making.probes[variant.digest] = probe(run)
+    return change.result(making.make(lambda before: wish(config, run, variant, before)))
+
+
+def plan(config: Config, run: Run) -> list[str]:
+    """Say what `run` would do, and change nothing."""
+    making = Change(config=config, environment=config.deploy.environment, run=run)
+    target = making.target()
+    wanted = wish(config, run, built(config, run), target.current())
+    return [*making.forbidden(wanted), *target.plan(wanted.deployment)]
+
+
+def render(config: Config, run: Run) -> Mapping[str, str]:
+    """Return the files that describe what `run` would deploy; a share of the requests is put beside what serves now.
+
+    Raises ConfigError where the target has no files, or nothing serves that could keep the rest of the requests.
+    """
+    from model_ci.targets import Renders
+
+    environment = config.deploy.environment
+    target = open_target(config, environment)
+    if not isinstance(target, Renders):
+        kind = settings(config, environment).target
+        raise ConfigError(f"--render: target {kind} has no files; it is for kubernetes")
+    whole = config.deploy.weight == _WHOLE
+    serving = None if whole else target.current()
+    if serving is None and not whole:
+        raise ConfigError(
+            f"--render: nothing serves in {environment} beside which {config.deploy.weight} % could be put; render with "
+            "--weight 100, have that applied, and then this"
+        )
+    return target.render(composed(config, built(config, run), serving))
+
+
+def built(config: Config, run: Run) -> Variant:
+    """Return the image of the run as what is to serve, with the weight of the configuration."""
+    image = run.require("build-image", wanted_by="deploy")
+    registered = run.section("register") or {}
+    weight = config.deploy.weight
+    return Variant(
+        name=CHAMPION if weight == _WHOLE else CHALLENGER,
+        image=image["reference"],
+        digest=image["digest"],
+        version=registered.get("version"),
+        run_id=image.get("reused_from", run.id),
+        weight=weight,
+        replicas=settings(config, config.deploy.environment).replicas,
+    )
+
+
+def probe(run: Run) -> Probe:
+    """Read the rows to try the run's image with."""
+    image = run.require("build-image", wanted_by="deploy")
+    file = run.folder / image["folder"] / MANIFEST
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error}; run `model-ci build-image` again") from None
+    if hashlib.sha256(content).hexdigest() != image["files"].get(MANIFEST):
+        raise ConfigError(f"{file}: is not the one that was recorded; run `model-ci build-image` again")
+    return Probe.read(content, str(file))
+
+
+def wish(config: Config, run: Run, variant: Variant, before: Deployment | None) -> Wish:
+    """Say what is to serve, given what serves."""
+    wanted = composed(config, variant, before)
+    judged = run.section("evaluate")
+    subject = wanted.variant(variant.name) or wanted.variants[0]
+    return Wish(
+        action=change.action(before, wanted),
+        deployment=wanted,
+        subject=subject,
+        passed=judged["verdict"] == "passed" if judged else None,
+    )
+
+
+def composed(config: Config, variant: Variant, before: Deployment | None) -> Deployment:
+    """Put a variant beside the champion, or in its place; where nothing serves yet it gets everything."""
+    champion = before.variant(CHAMPION) if before else None
+    many = settings(config, config.deploy.environment).replicas
+    alone = champion is None or champion.digest == variant.digest
+    if variant.weight == _WHOLE or champion is None or alone:
+        variants: tuple[Variant, ...] = (replace(variant, name=CHAMPION, weight=_WHOLE),)
+    else:
+        variants = (replace(champion, weight=_WHOLE - variant.weight, replicas=many), variant)
+    return Deployment(environment=config.deploy.environment, variants=variants)
+
+
+def _as_it_was_left(config: Config, run: Run) -> Any:
+    """Return nothing as long as the service is as the recorded deployment left it, else what it is."""
+    section = run.section("deploy")
+    if section is None:
+        return None
+    try:
+        now = open_target(config, config.deploy.environment).current()
+    except ModelCIError as error:
+        return str(error)
+    record = now.as_record() if now else "nothing"
+    return None if record == section["deployment"] else record

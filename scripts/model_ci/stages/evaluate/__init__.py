@@ -1,0 +1,1 @@
+"""evaluate: judge the model by its gates, beside the champion."""

@@ -1,0 +1,1 @@
+"""explain: what each input column adds to the answers."""

@@ -1,0 +1,236 @@
+"""Explain: what the model looks at, by input column, whether it may, and what changed against the champion."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from model_ci import entrypoint, judgement, model, registry
+from model_ci.config import Config
+from model_ci.errors import ConfigError, first_line
+from model_ci.run import Result, Run
+from model_ci.stages.explain import gate
+from model_ci.stages.explain.importance import Column, as_record, changes, importance
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from model_ci.data.table import Table
+    from model_ci.explanation.attributions import Attributions
+    from model_ci.registry import Registry, Version
+
+FOLDER: Final = "explain"  # of the run
+
+
+def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+    """The model's files, the rows, the limits, and who is champion."""
+    train = run.section("train") or {}
+    return {
+        "model": train.get("model", {}).get("files"),
+        "data": train.get("data"),
+        "explain section": config.values["explain"],
+        "champion": judgement.champion_state(config, run, "explain"),
+    }
+
+
+def check(config: Config) -> None:
+    """Find columns that are limited but do not exist."""
+    if config.explain.max_share:
+        from model_ci.data import source
+        from model_ci.data.scan import Scan
+
+        _known(config, list(Scan(source.resolve(config.data, config.root)).schema))
+
+
+def run(config: Config, run: Run) -> Result:
+    """Attribute the model's output to its input columns; the verdict is failed when a column counts more than it may."""
+    from model_ci.data import table
+
+    state = judgement.champion_state(config, run, "explain")
+    trained = run.require("train", wanted_by="explain")
+    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    if trained["data"]["sha256"] != data.version.sha256:
+        raise ConfigError(f"explain: the data changed since run {run.id} trained on it; run `model-ci train` again")
+    _known(config, list(data.holdout.columns))
+    rows, background = _rows(config, data)
+    predictor = load(run)
+    found = attribute(config, predictor, rows, background)
+    explained = rows.iloc[: found.rows]
+    columns = importance(found)
+    with registry.open_registry(config, config.root, in_ci=run.in_ci) as store:
+        before = _before(store, run)
+        theirs = _explain_champion(config, before, store, data, explained, background) if before else None
+    champion = theirs["columns"] if theirs else None
+    shifts = changes(columns, champion) if champion else None
+    broken, problem = _problem(found, columns, config.explain.tolerance)
+    outcomes = [
+        *gate.judge_shares(config.explain.max_share, columns, problem),
+        *gate.judge_shift(config.explain.max_shift, shifts, problem, theirs["problem"] if theirs else None),
+    ]
+    verdict, why = gate.verdict(outcomes, problem, broken=broken)
+    section = {
+        "why": why,
+        **_described(found, config, predictor),
+        "columns": as_record(columns),
+        "champion": _champion(before, theirs),
+        "changes": as_record(shifts) if shifts is not None else None,
+        "new_top": columns[0].name if champion and champion[0].name != columns[0].name and not broken else None,
+        "gates": [outcome.as_record() for outcome in outcomes],
+        "store_state": state,
+    }
+    with run.new_folder(FOLDER) as folder:
+        _write(folder, section, found, explained, None if broken else (columns, champion))
+        files = model.hash_files(folder)
+    return Result(section={**section, "folder": FOLDER, "files": files}, verdict=verdict)
+
+
+def load(run: Run) -> model.Predictor:
+    """Load the run's model after checking its files."""
+    trained = run.require("train", wanted_by="explain")["model"]
+    folder = run.folder / trained["folder"]
+    return model.Predictor.load(folder, trained["files"], trained["classes"], trained["features"])
+
+
+def attribute(
+    config: Config, predictor: model.Predictor, rows: "pd.DataFrame", background: "pd.DataFrame"
+) -> "Attributions":
+    """Attribute a model's output on `rows`; raises UserCodeError when the model cannot be asked."""
+    import warnings
+
+    from model_ci.explanation import explainer
+
+    if missing := [c for c in predictor.columns if c not in rows.columns]:
+        raise ConfigError(f"explain: the model needs the columns {', '.join(missing)}, which the data no longer has")
+    seen = list(predictor.columns)
+    terms = explainer.Terms(
+        task=config.model.task, classes=predictor.classes, seed=config.explain.seed, tolerance=config.explain.tolerance
+    )
+    with entrypoint.told_as_theirs("explain: asking the model failed"), warnings.catch_warnings(action="ignore"):
+        return explainer.explain(predictor.model, rows[seen], background[seen], terms)
+
+
+def _rows(config: Config, data: "Table") -> "tuple[pd.DataFrame, pd.DataFrame]":
+    from model_ci.explanation import explainer
+
+    return explainer.draw(data.holdout, config.explain.rows, config.explain.seed), explainer.background(
+        data.train, config.explain.seed
+    )
+
+
+def _known(config: Config, columns: list[str]) -> None:
+    wrong = [name for name in config.explain.max_share if name not in columns]
+    if wrong:
+        there = f"there are {', '.join(columns)}"
+        raise ConfigError(*(f"{config.file}: explain.max_share.{name}: no such column; {there}" for name in wrong))
+
+
+def _problem(found: "Attributions", columns: list[Column], tolerance: float) -> tuple[bool, str | None]:
+    """Tell whether the attributions are no numbers, and why they cannot be relied on."""
+    if any(column.share is None for column in columns) or found.error != found.error:
+        return True, "the attributions are not all numbers; what is not there does not pass"
+    if not found.holds(tolerance):
+        missed = f"the attributions miss the model's output by up to {found.error:.3g}"
+        return False, f"{missed}, more than {tolerance:g} of its largest value {found.largest:.3g}"
+    return False, None
+
+
+def _before(store: "Registry", run: Run) -> "Version | None":
+    """Return the champion to compare with; where it is this very run's model, the one before it."""
+    champion = store.champion()
+    return store.previous() if champion and champion.run_id == run.id else champion
+
+
+def _explain_champion(  # noqa: PLR0913, PLR0917 - all that decides what is explained must be the same
+    config: Config, champion: "Version", store: "Registry", data: "Table", rows: "pd.DataFrame",
+    background: "pd.DataFrame",
+) -> dict[str, Any]:  # fmt: skip
+    """Explain the champion in the same way, on the same rows; one that cannot be explained is told as a problem."""
+    classes = [] if config.model.task == "regression" else sorted(set(data.train[data.target].tolist()))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = store.download(champion, Path(scratch) / "model")
+        try:
+            predictor = model.Predictor.load(folder, model.hash_files(folder), classes, data.features)
+            found = attribute(config, predictor, rows, background)
+        except Exception as error:  # noqa: BLE001 - whatever stops it, it cannot be compared with
+            reason = first_line(error)
+            return {"problem": f"the champion cannot be explained: {reason}", "columns": None, "found": None}
+    columns = importance(found)
+    _, problem = _problem(found, columns, config.explain.tolerance)
+    told = f"the champion cannot be explained: {problem}" if problem else None
+    return {"problem": told, "columns": None if problem else columns, "found": found}
+
+
+def _champion(champion: "Version | None", explained: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if champion is None or explained is None:
+        return None
+    found = explained["found"]
+    return {
+        "version": champion.number,
+        "run_id": champion.run_id,
+        "problem": explained["problem"],
+        "explainer": found.explainer if found else None,
+        "scale": found.scale if found else None,
+        "rows": found.rows if found else None,
+        "columns": as_record(explained["columns"]) if explained["columns"] else None,
+    }
+
+
+def _described(found: "Attributions", config: Config, predictor: model.Predictor) -> dict[str, Any]:
+    binary = config.model.task == "binary" and len(predictor.classes) > 1
+    return {
+        "explainer": found.explainer,
+        "note": found.note,
+        "scale": found.scale,
+        "target_class": str(predictor.classes[-1]) if binary else None,
+        "rows": found.rows,
+        "background": found.background,
+        "permutations": found.permutations,
+        "base": [_finite(value) for value in found.base.tolist()],
+        "additivity": {
+            "error": _finite(found.error),
+            "largest_output": _finite(found.largest),
+            "tolerance": config.explain.tolerance,
+            "holds": found.holds(config.explain.tolerance),
+        },
+    }
+
+
+def _finite(value: float) -> float | None:
+    import math
+
+    return float(f"{value:.9g}") if math.isfinite(value) else None
+
+
+def _write(
+    folder: Path,
+    section: Mapping[str, Any],
+    found: "Attributions",
+    rows: "pd.DataFrame",
+    drawn: tuple[list[Column], list[Column] | None] | None,
+) -> None:
+    """Write the numbers, and the figures where there is something to draw."""
+    from model_ci.stages.explain import figures
+
+    (folder / "importance.json").write_text(json.dumps(section, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    dependence = {name: _points(found, rows, name) for name in found.columns}
+    (folder / "dependence.json").write_text(json.dumps(dependence, allow_nan=False) + "\n", encoding="utf-8")
+    if drawn:
+        columns, champion = drawn
+        figures.draw(folder, found, rows, columns, champion)
+
+
+def _points(found: "Attributions", rows: "pd.DataFrame", name: str) -> dict[str, Any]:
+    """Return a column's values with what each added, one list for each output."""
+    values = rows[name].astype(object).where(rows[name].notna(), None).tolist()
+    at = list(found.columns).index(name)
+    return {
+        "values": [_plain(value) for value in values],
+        "attributions": [[_finite(v) for v in output] for output in found.values[:, at].T.tolist()],
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return _finite(value)
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)

@@ -1,0 +1,238 @@
+"""Monitor: how a service fares, by what it counts, and by what came of its predictions."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from model_ci import judgement
+from model_ci.config import Config, Monitor
+from model_ci.data import times
+from model_ci.data.finding import Finding
+from model_ci.errors import ConfigError
+from model_ci.gates.metrics import MEASURED
+from model_ci.production import outcomes, predictions
+from model_ci.run import Result, Run
+from model_ci.stages.monitor import cloudwatch, limits, over_time, prometheus, quality, reference, scrape
+from model_ci.stages.monitor.reference import Reference
+from model_ci.stages.monitor.window import Spans, Window, written
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from model_ci.gates.metrics import Metric
+    from model_ci.stages.monitor.quality import Span
+
+_DAY_S = 86400
+
+
+def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+    """The settings; what the sources say is asked anew each time."""
+    return {"monitor section": config.values["monitor"]}
+
+
+def check(config: Config) -> None:
+    """Find what is not set or contradicts itself."""
+    wrong = [*_wrong(config.monitor)]
+    if wrong:
+        raise ConfigError(*wrong)
+    _end(config.monitor)
+    judgement.metrics(judgement.monitored(config), "monitor.quality")
+
+
+def run(config: Config, run: Run) -> Result:
+    """Look at every source and judge; the verdict is failed when a limit is broken, or what it needs is missing."""
+    check(config)
+    wanted = config.monitor
+    end = _end(wanted)
+    windows, found = _windows(wanted, end)
+    judged = [one for limit in wanted.limits for one in limits.judge(limit, windows, wanted.breaches)]
+    busiest = next((limit.max for limit in wanted.limits if limit.metric == "utilisation" and limit.max), None)
+    found += limits.findings(judged, windows, busiest)
+    held_to, lacking = _reference(config, run)
+    spans, gates, told = _quality(config, end, held_to) if wanted.predictions else ([], [], [])
+    findings = [replace(f, level="warning") if f.rule in wanted.allow else f for f in (*found, *lacking, *told)]
+    broken = [f for f in findings if f.level == "failure"]
+    states = Counter([*(one.state for one in judged), *(gate["state"] for gate in gates)])
+    sure = states["passed"] and not states["inconclusive"]
+    section = {
+        "why": _why(broken, states),
+        "windows": [window.as_record() for window in windows],
+        "limits": [one.as_record() for one in judged],
+        "reference": held_to.as_record() if held_to else None,
+        "quality": spans,
+        "gates": gates,
+        "findings": [finding.as_record() for finding in findings],
+    }
+    return Result(section=section, verdict="failed" if broken else "passed" if sure else "done")
+
+
+def _why(broken: Sequence[Finding], states: Mapping[str, int]) -> str:
+    if broken:
+        return "; ".join(f"{finding.where}: {finding.what}" for finding in broken)
+    if not any(states.values()):
+        return "no limit was judged"
+    others = [f"{count} {state}" for state, count in states.items() if count and state != "passed"]
+    return "; ".join([f"{states['passed']} of {sum(states.values())} limits hold", *others])
+
+
+def _wrong(wanted: Monitor) -> Iterator[str]:
+    sources = wanted.endpoints or wanted.prometheus or wanted.cloudwatch
+    if not sources and not wanted.predictions:
+        yield "monitor: there is nothing to watch; set endpoints, prometheus, cloudwatch or predictions"
+    if wanted.limits and not sources:
+        yield "monitor.limits: no source tells them; set endpoints, prometheus or cloudwatch"
+    for i, limit in enumerate(wanted.limits):
+        if limit.min is not None and limit.max is not None and limit.min > limit.max:
+            yield f"monitor.limits[{i}]: min {limit.min:g} is above max {limit.max:g}; nothing can hold"
+    if wanted.breaches > wanted.windows:
+        yield f"monitor.breaches: {wanted.breaches} of {wanted.windows} windows can never break a limit; set it lower"
+    if wanted.endpoints and not wanted.gap_s and wanted.windows > 1:
+        yield "monitor.windows: endpoints without gap_s have one window, since their start; set gap_s"
+    if wanted.cloudwatch and (times.seconds(wanted.window) % 60 or times.seconds(wanted.window) > _DAY_S):
+        yield f"monitor.window: CloudWatch counts by whole minutes up to 1d. Got {wanted.window!r}."
+    yield from _wrong_quality(wanted)
+
+
+def _wrong_quality(wanted: Monitor) -> Iterator[str]:
+    judged = wanted.quality
+    if judged.gates and not wanted.predictions:
+        yield "monitor.predictions: is not set, and quality.gates need it; name the folder of the prediction log"
+    if wanted.predictions and not wanted.outcomes:
+        yield "monitor.outcomes: is not set; name the table of what came of the predictions, by request_id"
+    if judged.breaches > judged.windows:
+        yield f"monitor.quality.breaches: {judged.breaches} of {judged.windows} windows can never fail; set it lower"
+    for i, gate in enumerate(judged.gates):
+        if gate.min_gain is not None:
+            yield f"monitor.quality.gates[{i}].min_gain: a model does not gain on itself; use max_drop or max_rise"
+        if gate.metric in MEASURED:
+            yield f"monitor.quality.gates[{i}]: {gate.metric} is not of rows; set it in monitor.limits"
+
+
+def _end(wanted: Monitor) -> datetime:
+    if wanted.until is None:
+        return datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(wanted.until)
+    except ValueError:
+        raise ConfigError(
+            f"monitor.until: {wanted.until!r} is no time; write it in ISO 8601, as 2026-03-01T12:00:00"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _windows(wanted: Monitor, end: datetime) -> tuple[list[Window], list[Finding]]:
+    found: list[Window] = []
+    findings: list[Finding] = []
+    spans = Spans(end=end, seconds=times.seconds(wanted.window), count=wanted.windows)
+    if wanted.endpoints:
+        seen, findings = scrape.windows(
+            wanted.endpoints, windows=wanted.windows, gap_s=wanted.gap_s, variant=wanted.variant, threads=wanted.threads
+        )
+        found += seen
+    if wanted.prometheus:
+        variant = f'variant="{wanted.variant}"' if wanted.variant else ""
+        selector = ",".join(part for part in (wanted.selector, variant) if part)
+        found += prometheus.windows(wanted.prometheus, selector, spans, threads=wanted.threads)
+    if wanted.cloudwatch:
+        found += cloudwatch.windows(wanted.cloudwatch, wanted.variant, wanted.region, spans)
+    return found, findings
+
+
+def _reference(config: Config, run: Run) -> tuple[Reference | None, list[Finding]]:
+    """Find what gates against the champion are held to, where there are any."""
+    if all(g.max_drop is None and g.max_rise is None for g in config.monitor.quality.gates):
+        return None, []
+    found = reference.find(config, run)
+    if isinstance(found, str):
+        return None, [Finding(rule="reference", where="quality", what=found)]
+    return found, []
+
+
+def _quality(
+    config: Config, end: datetime, held_to: Reference | None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[Finding]]:
+    """Judge each span by the gates; return the spans, what became of each gate over them, and what is wrong."""
+    judged = config.monitor.quality
+    last = end - timedelta(seconds=times.seconds(judged.delay))
+    wanted = Spans(end=last, seconds=times.seconds(judged.window), count=judged.windows)
+    try:
+        frame, findings = _rows(config, wanted)
+        known = quality.named(frame, config.data.target, config.model.task)
+    except ConfigError as error:
+        # A log, a label or a class that is not there is what monitoring is to notice.
+        return [], [], [Finding(rule="missing", where="quality", what=problem) for problem in error.problems]
+    metrics = judgement.metrics(judgement.monitored(config), "monitor.quality")
+    spans = quality.cut(frame, config.data.target, wanted)
+    records = [_span(config, span, metrics, known, held_to) for span in spans]
+    for span, record in zip(spans, records, strict=True):
+        if record["verdict"] == "too few":
+            what = f"{span.rows.height} of {span.predicted} predicted rows have an outcome, at least {judged.min_rows} are needed"
+            findings.append(Finding(rule="missing", where=f"quality {_named(span)}", what=what, count=span.rows.height))
+    judged_gates = [record["gates"] for record in records if record["gates"]]
+    over_spans = [*over_time.judge(judged_gates, judged.breaches)]
+    findings += [finding for _, finding in over_spans if finding]
+    return records, [gate for gate, _ in over_spans], findings
+
+
+def _rows(config: Config, spans: Spans) -> "tuple[pl.DataFrame, list[Finding]]":
+    wanted = config.monitor
+    log = predictions.scan(str(wanted.predictions), config.root)
+    columns = sorted({name for gate in wanted.quality.gates for name in gate.columns})
+    absent = [name for name in columns if name not in log.columns]
+    if absent and log.rows:
+        there = ", ".join(log.columns)
+        raise ConfigError(*(f"monitor.quality.gates: by: no column {name!r} in the log; there are {there}" for name in absent))  # fmt: skip
+    rows = log.collect(columns, since=spans.each()[0][0], until=spans.end)
+    if wanted.variant:
+        import polars as pl
+
+        rows = rows.filter(pl.col("_variant") == wanted.variant)
+    came = outcomes.read(str(wanted.outcomes), config.root, [config.data.target])
+    joined = outcomes.join(log, rows, came)
+    # Rows without an outcome are counted span by span; late ones are no mistake.
+    told = [f for f in joined.findings if f.rule != "predictions-without-outcomes"]
+    return joined.frame, [*log.findings, *came.findings, *told]
+
+
+def _span(
+    config: Config, span: "Span", wanted: "Mapping[str, Metric]", known: Sequence[object], held_to: Reference | None
+) -> dict[str, Any]:
+    from model_ci.gates.comparison import Resampling
+
+    head = {
+        "begin": written(span.begin),
+        "end": written(span.end),
+        "predicted": span.predicted,
+        "rows": span.rows.height,
+    }
+    if span.rows.height < config.monitor.quality.min_rows:
+        return {**head, "verdict": "too few", "metrics": {}, "gates": []}
+    judging = judgement.monitored(config)
+    sure = judging.evaluate.uncertainty
+    said = quality.outputs(span.rows, config.data.target, known)
+    side = judgement.side(wanted, said, {})
+    champion = judgement.of_quality(held_to.quality, wanted) if held_to else None
+    judged = judgement.weigh(judging, span.rows.to_pandas(), wanted, side, champion)
+    plan = Resampling(resamples=sure.resamples, seed=sure.seed)
+    bounds = {name: quality.interval(metric, said, plan, sure.confidence) for name, metric in wanted.items()}
+    metrics = {
+        name: {
+            "value": measured["challenger"],
+            "interval": list(b) if (b := bounds.get(name)) else None,
+            "problem": measured["problem"],
+        }
+        for name, measured in judged["metrics"].items()
+    }
+    gates = [over_time.sure(gate, bounds.get(gate["metric"])) for gate in judged["gates"]]
+    return {
+        **head,
+        "verdict": "failed" if any(g["state"] == "failed" for g in gates) else "passed",
+        "metrics": metrics,
+        "gates": gates,
+    }
+
+
+def _named(span: "Span") -> str:
+    return f"{span.begin:%Y-%m-%d %H:%M} to {span.end:%Y-%m-%d %H:%M}"

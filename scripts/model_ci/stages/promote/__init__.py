@@ -1,0 +1,1 @@
+"""promote: what serves elsewhere, or the challenger, becomes the champion."""

@@ -1,0 +1,1 @@
+"""record: the run's record becomes a commit on the records branch."""

@@ -1,0 +1,1 @@
+"""register: the model becomes a version, and aliases move."""

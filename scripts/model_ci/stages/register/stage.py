@@ -1,0 +1,114 @@
+"""Register: the judged model becomes a version in the registry, and the champion if it still deserves it."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from model_ci import judgement, model, registry
+from model_ci.config import Config
+from model_ci.errors import ConfigError
+from model_ci.origin import difference, training_rows
+from model_ci.run import Result, Run
+
+if TYPE_CHECKING:
+    from model_ci.registry import Attachment, Registry, Submission, Version
+
+
+def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+    """The model's files, its run, and where it goes."""
+    train, evaluate = run.section("train") or {}, run.section("evaluate") or {}
+    return {
+        "model": train.get("model", {}).get("files"),
+        "run": (run.section("register") or {}).get("reused_from", run.id),
+        "verdict": evaluate.get("verdict"),
+        "register section": config.values["register"],
+    }
+
+
+def run(config: Config, run: Run) -> Result:
+    """Make one version for this run, however often it is asked, and move the aliases.
+
+    Raises ConfigError when the run was judged by other gates than those of the configuration.
+    """
+    if run.require("evaluate", wanted_by="register")["settings"] != config.values["evaluate"]:
+        raise ConfigError(
+            f"register: the section evaluate changed since run {run.id} was judged by it; run `model-ci evaluate` again"
+        )
+    rejudged: list[dict[str, Any]] = []
+    with registry.open_registry(config, config.root, in_ci=run.in_ci) as store:
+
+        def decide(champion: "Version | None") -> bool:
+            return config.register.promote == "automatic" and _still_passes(config, run, store, champion, rejudged)
+
+        done = store.register(_submission(config, run), decide)
+    section = {
+        "store": done.store,
+        "name": config.model.name,
+        "version": done.version,
+        "created": done.created,
+        "promoted": done.promoted,
+        "champion": done.champion,
+        "previous": done.previous,
+        "rejudged": rejudged[-1] if rejudged else None,
+        "store_state": registry.peek(config, config.root, in_ci=run.in_ci),
+    }
+    return Result(section=section)
+
+
+def _still_passes(
+    config: Config, run: Run, store: "Registry", champion: "Version | None", rejudged: list[dict[str, Any]]
+) -> bool:
+    """Judge again when somebody else became champion since the evaluation."""
+    from model_ci.data import table
+
+    judged = run.require("evaluate", wanted_by="register")
+    seen = judged["champion"]["version"] if judged["champion"] else None
+    if champion is None or champion.number == seen or champion.run_id == run.id:
+        return bool(judged["verdict"] == "passed")
+    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    rejudged.append(judgement.judge(config, run, data, judgement.ask(config, run, data), store, champion))
+    return bool(rejudged[-1]["verdict"] == "passed")
+
+
+def _submission(config: Config, run: Run) -> "Submission":
+    trained = run.require("train", wanted_by="register")
+    judged = run.require("evaluate", wanted_by="register")
+    code, data = run.record["code"], trained["data"]
+    values = {name: m["challenger"] for name, m in judged["metrics"].items() if m["challenger"] is not None}
+    return registry.Submission(
+        name=config.model.name,
+        run_id=run.id,
+        folder=run.folder / model.FOLDER,
+        files=trained["model"]["files"],
+        parameters={**trained["hyperparameters"], **trained["parameters"]},
+        metrics=values,
+        tags={
+            "model_ci.code": str(code["commit"]),
+            "model_ci.data": data["sha256"],
+            "model_ci.task": config.model.task,
+            "model_ci.verdict": judged["verdict"],
+            training_rows.TAG: training_rows.written(trained),
+            difference.TAG: json.dumps(difference.of(run), default=str),
+        },
+        attached=_attached(run),
+        dataset={
+            "name": data["location"],
+            "digest": data["sha256"][:32],
+            "source": data["location"],
+            "rows": data["rows"],
+        },
+    )
+
+
+def _attached(run: Run) -> "dict[str, Attachment]":
+    """Return what travels with the model besides its own files: what another stage left of it in the run."""
+    left = {
+        "explain": run.section("explain"),
+        "profile": (run.section("train") or {}).get("profile"),
+        "quality": (run.section("evaluate") or {}).get("quality"),
+    }
+    return {
+        name: registry.Attachment(folder=run.folder / found["folder"], files=found["files"])
+        for name, found in left.items()
+        if found
+    }

@@ -1,0 +1,1 @@
+"""retrain: decide whether the model is trained again, and why."""

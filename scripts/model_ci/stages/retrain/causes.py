@@ -1,0 +1,76 @@
+"""What speaks for a retraining: what the stages before found, what has arrived, how old the model is, who asks."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from model_ci.stages.retrain.decision import Cause
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What the data holds that the champion has not been made with: rows, and seconds from its newest row to the newest."""
+
+    sha256: str
+    newest: Any
+    new_rows: int | None
+    new_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which causes count."""
+
+    on: frozenset[str]  # drift, quality, demand
+    every_s: float | None
+    new_rows: int | None
+    new_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What is known now; `champion` identifies it, `trained` is when the newest model was trained."""
+
+    champion: str | None
+    data: Data
+    trained: datetime | None
+    drift: Mapping[str, Any] | None
+    monitor: Mapping[str, Any] | None
+    demand: str | None
+
+
+def find(state: State, wanted: Wanted, now: datetime) -> list[Cause]:
+    """Find the causes, each with what it rests on."""
+    about = f"{state.champion or '-'}|{state.data.sha256}"
+    return [Cause(kind=kind, what=what, key=f"{kind}|{about}") for kind, what in _causes(state, wanted, now)]
+
+
+def _causes(state: State, wanted: Wanted, now: datetime) -> Iterator[tuple[str, str]]:
+    if state.champion is None:
+        yield "first", "there is no champion"
+    if wanted.every_s and (state.trained is None or now - state.trained >= timedelta(seconds=wanted.every_s)):
+        age = "never" if state.trained is None else f"last {(now - state.trained).days} days ago"
+        yield "schedule", f"a model was trained {age}"
+    if "drift" in wanted.on and state.drift and state.drift["state"] == "drift":
+        yield "drift", str(state.drift["why"])
+    if "quality" in wanted.on and state.monitor and (told := _of_quality(state.monitor)):
+        yield "quality", told
+    yield from _arrived(state.data, wanted)
+    if "demand" in wanted.on and state.demand:
+        yield "demand", state.demand
+
+
+def _of_quality(monitor: Mapping[str, Any]) -> str:
+    found = [f for f in monitor["findings"] if f["rule"] == "quality" and f["level"] == "failure"]
+    return "; ".join(f"{finding['where']}: {finding['what']}" for finding in found)
+
+
+def _arrived(data: Data, wanted: Wanted) -> Iterator[tuple[str, str]]:
+    enough = [
+        wanted.new_rows is not None and data.new_rows is not None and data.new_rows >= wanted.new_rows,
+        wanted.new_s is not None and data.new_s is not None and data.new_s >= wanted.new_s,
+    ]
+    if any(enough):
+        span = "" if data.new_s is None else f" of {data.new_s / 86400:.1f} days"
+        yield "data", f"{data.new_rows} rows{span} have arrived since the champion's"

@@ -1,0 +1,1 @@
+"""rollback: an environment serves again what it served before."""

@@ -1,0 +1,1 @@
+"""train: fit the model, from scratch or from the champion."""

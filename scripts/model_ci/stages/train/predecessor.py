@@ -1,0 +1,109 @@
+"""The champion as a start: its estimator, which rows it has learnt from, and how it fares on the others."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from model_ci import model, registry
+from model_ci.config import Config
+from model_ci.origin import training_rows
+from model_ci.run import Run
+from model_ci.stages.train import selection
+from model_ci.stages.train.selection import Signal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    from model_ci.data.table import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predecessor:
+    """The champion, loaded; `folder` is its model folder, and `learnt` says from which rows, None where nobody knows."""
+
+    version: str
+    run_id: str
+    folder: Path
+    predictor: model.Predictor
+    learnt: Mapping[str, Any] | None
+
+    def unseen(self, moments: "pd.Series[Any] | None") -> int | None:
+        """Return the first of the rows, which are in the order of time, that it has not learnt from; None if unknown."""
+        import pandas as pd
+
+        if self.learnt is None or moments is None or self.learnt.get("last") is None:
+            return None
+        held, newest = self.learnt.get("boundary"), self.learnt["last"]
+        timed = pd.api.types.is_datetime64_any_dtype(moments)
+        mark: Any = newest if held is None else held
+        mark = pd.Timestamp(mark) if timed else mark
+        return int(moments.searchsorted(mark, side="right" if held is None else "left"))
+
+
+def wanted(config: Config) -> bool:
+    """Whether training depends on the champion."""
+    window = config.data.window
+    return bool(config.values["train"]["mode"] != "scratch" or (window.kind == "dynamic" and window.signal == "loss"))
+
+
+@contextmanager
+def opened(config: Config, run: Run, data: "Table") -> Iterator[Predecessor | None]:
+    """Load the champion for as long as the block lasts; None where it is not wanted, or there is none."""
+    if not wanted(config):
+        yield None
+        return
+    with (
+        registry.open_registry(config, config.root, in_ci=run.in_ci) as store,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        champion = store.champion()
+        if champion is None:
+            yield None
+            return
+        folder = store.download(champion, Path(scratch) / "champion")
+        classes = [] if config.model.task == "regression" else sorted(set(data.train[data.target].tolist()))
+        yield Predecessor(
+            version=champion.number,
+            run_id=champion.run_id,
+            folder=folder,
+            predictor=model.Predictor.load(folder, model.hash_files(folder), classes, data.features),
+            learnt=training_rows.read(champion.tags),
+        )
+
+
+def signal(config: Config, data: "Table", champion: Predecessor | None) -> Signal | None:
+    """Return what tells of a change; None where the window is not dynamic."""
+    window = config.data.window
+    if window.kind != "dynamic":
+        return None
+    if window.signal == "features":
+        return selection.of_features(data.train, list(data.features))
+    if window.signal == "target":
+        return selection.of_target(config.data, data.train, None)
+    if champion is None:
+        return selection.of_target(config.data, data.train, "there is no champion whose loss could tell")
+    first = champion.unseen(data.train[str(config.data.time_column)])
+    if first is None:
+        return selection.of_target(config.data, data.train, "which rows the champion has learnt from is not known")
+    if first >= len(data.train):
+        return selection.of_target(config.data, data.train, "the champion has learnt from all these rows")
+    return Signal(kind="loss", values={"loss": _losses(config, champion, data.train.iloc[first:])}, first=first)
+
+
+def _losses(config: Config, champion: Predecessor, rows: "pd.DataFrame") -> "npt.NDArray[np.float64]":
+    """Return the loss of each row: of the logarithm, of a wrong label where there are no probabilities, or absolute."""
+    import numpy as np
+
+    said = champion.predictor.outputs(rows, config.data.target, config.model.task)
+    if config.model.task == "regression":
+        return np.asarray(np.abs(said.truth - said.labels))
+    if said.probabilities is None:
+        return np.asarray(said.truth != said.labels, dtype=np.float64)
+    known = said.truth < said.probabilities.shape[1]
+    chosen = said.probabilities[np.arange(len(rows)), np.where(known, said.truth, 0)] * known
+    return np.asarray(-np.log(np.clip(chosen, 1e-6, 1.0)))
