@@ -72,6 +72,28 @@ def test_rights_are_given_job_by_job() -> None:
         assert all(s["with"]["persist-credentials"] is False for s in steps(file) if "checkout" in s.get("uses", ""))
 
 
+def test_a_job_that_writes_is_never_cancelled_and_waits_for_its_turn() -> None:
+    for file in WORKFLOWS:
+        for name, job in load(file)["jobs"].items():
+            if "write" in job["permissions"].values() and "concurrency" in job:
+                assert job["concurrency"]["cancel-in-progress"] is False, (file.name, name)
+                assert job["concurrency"]["queue"] == "max", (file.name, name)
+
+
+@pytest.mark.parametrize("name", ["pull-request", "pipeline"])
+@pytest.mark.parametrize("differs", ["working-directory", "config", "stages", "set", "python-version"])
+def test_legs_of_a_matrix_do_not_wait_for_each_other(name: str, differs: str) -> None:
+    group = load(ROOT / ".github" / "workflows" / "pipeline.yml")["jobs"][name]["concurrency"]["group"]
+    assert f"${{{{ inputs.{differs} }}}}" in group
+
+
+def test_deliveries_wait_for_each_other_by_model_and_environment_alone() -> None:
+    jobs = load(ROOT / ".github" / "workflows" / "deliver.yml")["jobs"]
+    for environment, job in jobs.items():
+        used = set(re.findall(r"inputs\.([\w-]+)", job["concurrency"]["group"]))
+        assert used == {"working-directory", "config", environment}
+
+
 def test_a_pull_request_gets_no_right_and_no_secret_to_write() -> None:
     job = load(ROOT / ".github" / "workflows" / "pipeline.yml")["jobs"]["pull-request"]
     assert job["permissions"] == {"contents": "read"}
