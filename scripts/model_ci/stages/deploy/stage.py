@@ -12,6 +12,7 @@ from model_ci.release.change import Change, Wish
 from model_ci.release.smoke import Probe
 from model_ci.run import Result, Run
 from model_ci.targets import CHALLENGER, CHAMPION, Deployment, Variant, open_target, settings
+from model_ci.terms import Verdict
 
 MANIFEST: Final = "manifest.json"
 _WHOLE: Final = 100
@@ -108,7 +109,7 @@ def wish(config: Config, run: Run, variant: Variant, before: Deployment | None) 
         action=change.action(before, wanted),
         deployment=wanted,
         subject=subject,
-        passed=judged["verdict"] == "passed" if judged else None,
+        passed=judged["verdict"] == Verdict.PASSED if judged else None,
     )
 
 
