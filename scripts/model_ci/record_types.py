@@ -434,6 +434,7 @@ class BuildImageParity(TypedDict):
     labels_equal: bool
     exact: bool
     holds: bool
+    problem: NotRequired[str | None]
 
 
 class BuildImageSmoke(TypedDict):

@@ -15,6 +15,7 @@ from model_ci import __version__
 from model_ci.errors import ConfigError
 from model_ci.files import write_atomically
 from model_ci.schema import dotted_path, problems
+from model_ci.terms import Verdict
 
 if TYPE_CHECKING:
     from model_ci.record_types import (
@@ -45,7 +46,7 @@ class Result:
     """What a stage gives back: its section of the record, and its verdict where it judges."""
 
     section: Mapping[str, object]
-    verdict: str = "done"  # done, passed or failed
+    verdict: Verdict = Verdict.DONE  # done, passed or failed
 
 
 class Run:
@@ -70,7 +71,7 @@ class Run:
             "start": timestamp(now),
             **header,
             "stages": {},
-            "verdict": "not judged",
+            "verdict": Verdict.NOT_JUDGED,
         }
         run = cls(root / RUNS / run_id, cast("Record", record))
         run.folder.mkdir(parents=True)
@@ -217,12 +218,12 @@ def sections(record: "Record") -> "Mapping[str, Section]":
     return cast("Mapping[str, Section]", record["stages"])
 
 
-def _verdict(record: "Record") -> str:
+def _verdict(record: "Record") -> Verdict:
     """One no is a no; a yes to a model is only what an evaluation says."""
     verdicts = {section["verdict"] for section in sections(record).values()}
-    if "failed" in verdicts:
-        return "failed"
+    if Verdict.FAILED in verdicts:
+        return Verdict.FAILED
     if record["line"] == "model":
         evaluation = record["stages"].get("evaluate")
         verdicts = {evaluation["verdict"]} if evaluation else set()
-    return "passed" if "passed" in verdicts else "not judged"
+    return Verdict.PASSED if Verdict.PASSED in verdicts else Verdict.NOT_JUDGED

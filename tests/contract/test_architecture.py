@@ -26,7 +26,7 @@ FLOORS = [
     ["data", "profile", "explanation", "gates", "git", "ci", "entrypoint", "forge", "report", "targets", "image"],
     ["config"],
     ["schema"],
-    ["files", "errors", "record_types"],
+    ["files", "errors", "terms", "record_types"],
     ["types"],
     ["serving"],  # ships in the image, alone
 ]
