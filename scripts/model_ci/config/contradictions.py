@@ -1,13 +1,13 @@
 """What a schema cannot say: keys that need or exclude each other."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from model_ci.schema import Path_
 from model_ci.terms import TargetKind, WindowKind
+from model_ci.types import Settings
 
 
-def contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
+def contradictions(values: Settings) -> list[tuple[Path_, str]]:
     """Return where values contradict each other, and how."""
     data, window, holdout = values["data"], values["data"]["window"], values["data"]["holdout"]
     timed = data["time_column"] is not None
@@ -73,7 +73,7 @@ def contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
     return found
 
 
-def _unfit_window(window: Mapping[str, Any], *, timed: bool) -> Iterator[tuple[Path_, str]]:
+def _unfit_window(window: Settings, *, timed: bool) -> Iterator[tuple[Path_, str]]:
     """Yield what a window's sample cannot be."""
     sample = window["sample"]
     if sample["by"] == "decayed" and not sample["half_life"]:
@@ -86,7 +86,7 @@ def _unfit_window(window: Mapping[str, Any], *, timed: bool) -> Iterator[tuple[P
         yield ("sample",), "needs 'rows': how many are learnt from"
 
 
-def _unfit(environment: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
+def _unfit(environment: Settings) -> Iterator[tuple[Path_, str]]:
     """Yield what the environment's target cannot do."""
     target, replicas = environment["target"], environment["replicas"]
     own = environment.get(target, {})

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from model_ci.terms import StoreKind, WindowKind
+from model_ci.types import JSONObject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class Train:  # noqa: D101
     fall_back: bool
     warm_start: WarmStart
     online: Online
-    parameters: Mapping[str, Any]
+    parameters: JSONObject
     seed: int
     threads: int
     timeout_s: float | None

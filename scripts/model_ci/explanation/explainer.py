@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.explanation import answers, exact, sampled
 from model_ci.explanation.attributions import Attributions
@@ -10,7 +10,9 @@ from model_ci.explanation.lineage import UnknownLineageError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
+    from sklearn.base import BaseEstimator
+
+    from model_ci.types import Array, Label
 
 BACKGROUND_ROWS: Final = 200
 
@@ -20,13 +22,13 @@ class Terms:
     """What is explained, and how exactly; `classes` are in the order of the probabilities, and none for a number."""
 
     task: str
-    classes: Sequence[Any]
+    classes: "Sequence[Label]"
     seed: int
     tolerance: float
 
 
 def explain(
-    model: Any,
+    model: "BaseEstimator",
     rows: "pd.DataFrame",
     background: "pd.DataFrame",
     terms: Terms,
@@ -45,7 +47,7 @@ def explain(
     some = rows.iloc[: sampled.affordable_rows(rows.shape[1])]
     scale = answers.scale(model, terms.task, terms.classes, some)
 
-    def ask(asked: "pd.DataFrame") -> "NDArray[Any]":
+    def ask(asked: "pd.DataFrame") -> "Array":
         return answers.ask(model, terms.task, terms.classes, scale, asked)
 
     found = sampled.attribute(ask, some, background, terms.seed)

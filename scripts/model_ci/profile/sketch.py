@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from model_ci.types import Array
+
 MAX_BINS: Final = 4096  # of a number that is kept
 MAX_CATEGORIES: Final = 1000  # of a column that is kept
 _MAX_DISTINCT: Final = 50_000  # while counting
@@ -23,7 +25,7 @@ class Numbers:
     """A column of numbers: `counts` by bin of the grid, all bins, lowest first. It holds no value of any row but the extremes."""
 
     grid: Grid
-    counts: "NDArray[Any]"
+    counts: "Array"
     nulls: float = 0
     infinite: float = 0
     low: float | None = None
@@ -268,7 +270,7 @@ def as_floats(column: "pa.Array") -> "NDArray[np.float64]":
     return plain(column).astype(np.float64, copy=False)
 
 
-def plain(column: "pa.Array") -> "NDArray[Any]":
+def plain(column: "pa.Array") -> "Array":
     """Return the numbers of a column without nulls as they lie in memory; Arrow's own way would import pandas."""
     import numpy as np
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The data's bytes, how they are cut, the contract, and what is asked of the data."""
     agreed = config.root / config.check_data.contract
     return {

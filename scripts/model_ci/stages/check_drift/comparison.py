@@ -8,9 +8,8 @@ from model_ci.profile.sketch import Categories, Numbers, Sketch
 from model_ci.stages.check_drift import statistics
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.types import Array
 
-    Array = NDArray[Any]
 
 _CELLS: Final = 20  # of as many reference rows each, for the measures that need few cells
 _FEW: Final = 10  # distinct values, up to which numbers are compared one by one

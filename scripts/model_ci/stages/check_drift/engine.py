@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from model_ci.types import Array
+
 
 class Part(Protocol):
     """Some of the rows, to be read anywhere."""
@@ -122,7 +124,7 @@ def _add(found: Tally, batch: "pa.RecordBatch", work: Work) -> None:
         _window(found, key, rows, ticks[groups == key], work)
 
 
-def _window(found: Tally, key: int, batch: "pa.RecordBatch", ticks: "NDArray[Any] | None", work: Work) -> None:
+def _window(found: Tally, key: int, batch: "pa.RecordBatch", ticks: "Array | None", work: Work) -> None:
     import numpy as np
 
     if key not in found.windows:

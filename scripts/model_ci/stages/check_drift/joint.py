@@ -10,9 +10,9 @@ from model_ci.profile.sketch import as_floats, text
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from numpy.typing import NDArray
 
-    Array = NDArray[Any]
+    from model_ci.types import Array
+
 
 _FOLDS: Final = 5
 _CODES: Final = 200

@@ -18,7 +18,7 @@ FOLDER: Final = "drift"  # of the run
 _HERE: Final = "check-drift"
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The settings; what the rows are is read anew each time."""
     return {"check-drift section": config.values[_HERE]}
 

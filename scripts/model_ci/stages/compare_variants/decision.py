@@ -13,7 +13,7 @@ from model_ci.stages.compare_variants.sequence import half_width
 from model_ci.terms import Evidence
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.types import Array
 
 PROMOTE, ROLL_BACK, KEEP, END, INVALID = (
     "promote",
@@ -177,7 +177,7 @@ def _width(variance: float, units: float, one_sided: float, plan: Plan) -> float
     return float(half_width(variance, units, 2 * one_sided, plan.sharpest))
 
 
-def _known(exposures: Exposures, column: str) -> "tuple[NDArray[Any], NDArray[Any], NDArray[Any]]":
+def _known(exposures: Exposures, column: str) -> "tuple[Array, Array, Array]":
     rows = exposures.frame.drop_nulls(column)
     return rows["unit"].to_numpy(), rows["treated"].to_numpy(), rows[column].to_numpy()
 

@@ -21,7 +21,7 @@ _HERE = "compare-variants"
 _VERDICTS = {"promote": Verdict.PASSED, "keep running": Verdict.DONE}
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The settings; what the logs hold is read anew each time."""
     return {"compare-variants section": config.values[_HERE]}
 

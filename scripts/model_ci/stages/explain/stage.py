@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FOLDER: Final = "explain"  # of the run
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The model's files, the rows, the limits, and who is champion."""
     train = run.section("train")
     return {

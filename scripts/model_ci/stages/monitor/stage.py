@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _DAY_S = 86400
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The settings; what the sources say is asked anew each time."""
     return {"monitor section": config.values["monitor"]}
 
