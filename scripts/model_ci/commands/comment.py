@@ -74,7 +74,7 @@ def _after_workflow(github: GitHub, request: ci.Request, run: Mapping[str, Any])
 
 def _handed_over(archives: Iterable[tuple[str, bytes]]) -> "tuple[list[Record], list[str]]":
     """Return the newest record of each model, and what is wrong with the others."""
-    records: "list[Record]" = []
+    records: list[Record] = []
     problems: list[str] = []
     for i, (_, archive) in enumerate(archives, start=1):
         if i > _MOST_MODELS:

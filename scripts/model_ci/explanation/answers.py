@@ -1,7 +1,7 @@
 """What a model answers, as numbers that attributions can add up to."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_ci.errors import ConfigError
 
@@ -63,7 +63,7 @@ def ask(model: "BaseEstimator", task: str, classes: "Sequence[Label]", scale: st
     return np.column_stack([named == value for value in counted]).astype(float)
 
 
-def _columns(answers: Any) -> "Array":
+def _columns(answers: "Array") -> "Array":
     import numpy as np
 
     found = np.asarray(answers)

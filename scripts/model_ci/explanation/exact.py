@@ -59,12 +59,12 @@ def attribute(
     raise UnexplainedError(f"shap's attributions of {type(final).__name__} miss the model's output: {missed}")
 
 
-def _parts(model: "BaseEstimator") -> tuple[list[Any], Any]:
+def _parts(model: "BaseEstimator") -> "tuple[list[BaseEstimator], BaseEstimator]":
     """Part a model into what encodes and the estimator at its end; searches stand for what they found."""
     from sklearn.model_selection._search import BaseSearchCV
     from sklearn.pipeline import Pipeline
 
-    steps: list[Any] = []
+    steps: list[BaseEstimator] = []
     while isinstance(model, Pipeline | BaseSearchCV):
         if isinstance(model, Pipeline):
             steps += [step for _, step in model.steps[:-1] if step not in (None, "passthrough")]
@@ -74,7 +74,7 @@ def _parts(model: "BaseEstimator") -> tuple[list[Any], Any]:
     return steps, model
 
 
-def _encode(steps: Sequence[Any], rows: "pd.DataFrame") -> "tuple[Array, list[int]]":
+def _encode(steps: "Sequence[BaseEstimator]", rows: "pd.DataFrame") -> "tuple[Array, list[int]]":
     import numpy as np
 
     table: Any = rows
@@ -131,7 +131,7 @@ def _tree(final: "BaseEstimator", encoded: "Array") -> "tuple[Array, Array]":
         raise UnexplainedError(f"shap cannot explain {type(final).__name__}: {first_line(error)}") from None
 
 
-def _shaped(values: Any, base: Any) -> "tuple[Array, Array]":
+def _shaped(values: "Array", base: "Array") -> "tuple[Array, Array]":
     import numpy as np
 
     found = np.asarray(values, dtype=float)

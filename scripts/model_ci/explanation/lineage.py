@@ -1,7 +1,7 @@
 """From which input column each encoded column comes, read off the structure of fitted scikit-learn transformers."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ModelCIError
 
@@ -66,7 +66,7 @@ def _known(transformer: "BaseEstimator", name: str, sources: Sequence[int], widt
     raise UnknownLineageError(f"{name} may mix its columns")
 
 
-def _chain(steps: Sequence[Any], sources: Sequence[int], width: int | None) -> list[int]:
+def _chain(steps: "Sequence[BaseEstimator]", sources: Sequence[int], width: int | None) -> list[int]:
     widths = [getattr(step, "n_features_in_", None) for step in steps[1:]] + [width]
     for step, made in zip(steps, widths, strict=True):
         sources = trace(step, sources, made)

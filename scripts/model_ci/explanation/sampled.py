@@ -7,7 +7,7 @@ text and categories stay what they are.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.explanation.attributions import Attributions
@@ -83,5 +83,5 @@ def _pick(rows: "pd.DataFrame", stand_in: "pd.DataFrame", picked: "Array") -> "p
     import pandas as pd
 
     values = pd.concat([rows, stand_in], ignore_index=True).astype(rows.dtypes)
-    names: Sequence[Any] = list(rows.columns)
+    names = list(rows.columns)
     return pd.DataFrame({name: values[name].take(picked[:, i]).array for i, name in enumerate(names)})

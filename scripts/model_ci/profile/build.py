@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ConfigError
 from model_ci.profile.profile import Column, Counted, Profile, Stored, by_group, column, of_season
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from model_ci.types import Array, Label, Series
+    from model_ci.types import Array, JSONObject, Label, Series
 
 PREDICTION: Final = "(prediction)"
 ANSWERED_ROWS: Final = 10_000  # of the held-out rows, whose predictions are counted
@@ -27,15 +27,15 @@ class Asked:
     classes: "Sequence[Label]"
     time: str | None
     season: str | None
-    made: Mapping[str, Any]
+    made: "JSONObject"
 
 
-def probability(name: Any) -> str:
+def probability(name: object) -> str:
     """Return the name that a class's probability has in a profile."""
     return f"(probability of {name})"
 
 
-def build(rows: "pd.DataFrame", answers: "Mapping[str, Sequence[Any] | Array]", asked: Asked) -> Profile:
+def build(rows: "pd.DataFrame", answers: "Mapping[str, Sequence[object] | Array]", asked: Asked) -> Profile:
     """Count the rows, and what the model answered of rows that it did not learn from.
 
     Columns whose values are neither numbers, text, booleans nor times are left out.
@@ -60,7 +60,7 @@ def build(rows: "pd.DataFrame", answers: "Mapping[str, Sequence[Any] | Array]", 
     )
 
 
-def _answers(answers: "Mapping[str, Sequence[Any] | Array]", asked: Asked) -> tuple[list[Column], Stored]:
+def _answers(answers: "Mapping[str, Sequence[object] | Array]", asked: Asked) -> tuple[list[Column], Stored]:
     import pyarrow as pa
 
     columns, arrays = [], []
