@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo year unit test lint bench readme platforms constraints clean
+.PHONY: help setup demo year unit test lint bench readme records platforms constraints clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -57,6 +57,9 @@ bench: .venv/.complete ## Measure against a bare script and against libraries ca
 
 readme: .venv/.complete ## Fill the generated parts of the README and the docs
 	cog -r -P -I scripts README.md docs/options.md
+
+records: .venv/.complete ## Write the types of a run's record from its schema
+	python scripts/typed_records.py
 
 platforms: .venv/.complete ## Write actions/, gitlab/ and templates/ from platforms/
 	python -m platforms

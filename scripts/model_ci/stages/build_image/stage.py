@@ -34,12 +34,12 @@ _KEPT: Final = ("Containerfile", "requirements.txt", "srv/manifest.json")
 
 def inputs(config: Config, run: Run) -> Mapping[str, Any]:
     """The model's files, its version, the service's code, the base, and the settings."""
-    train, registered = run.section("train") or {}, run.section("register") or {}
+    train, registered = run.section("train"), run.section("register")
     return {
-        "model": train.get("model", {}).get("files"),
-        "data": train.get("data", {}).get("sha256"),
-        "run": (run.section("build-image") or {}).get("reused_from", run.id),
-        "version": [registered.get("version"), registered.get("champion")],
+        "model": train["model"]["files"] if train else None,
+        "data": train["data"]["sha256"] if train else None,
+        "run": run.producer("build-image"),
+        "version": [registered["version"], registered["champion"]] if registered else [None, None],
         "service code": _code(),
         "base": _base_state(config.build_image),
         "build-image section": config.values["build-image"],
@@ -214,7 +214,7 @@ def _tags(run: Run, settings: BuildImage) -> list[str]:
 
 def _version(run: Run) -> str | None:
     registered = run.section("register")
-    return str(registered["version"]) if registered else None
+    return registered["version"] if registered else None
 
 
 def _local(config: Config, run: Run) -> str:
