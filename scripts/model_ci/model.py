@@ -147,7 +147,7 @@ class Predictor:
         index = {value: i for i, value in enumerate(self.classes)}
         codes, distinct = pd.factorize(values)
         places = np.array([*(index.get(value, absent) for value in distinct.tolist()), absent])
-        return places[codes]  # type: ignore[no-any-return]
+        return places[codes]
 
     def _probabilities(self, frame: "pd.DataFrame", answers: "NDArray[Any]") -> "NDArray[Any] | None":
         """Take predict_proba where there is one, else an answer that is a probability itself."""

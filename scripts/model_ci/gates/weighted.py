@@ -92,9 +92,8 @@ def _area_by_rows(truth: "NDArray[Any]", scores: "NDArray[Any]") -> Weighted:
     import numpy as np
 
     # Both in the order of their scores, so that the running sums are read from first to last.
-    ups, downs = (
-        part[np.argsort(scores[part], kind="stable")] for part in map(np.flatnonzero, (truth == 1, truth != 1))
-    )
+    order = np.argsort(scores, kind="stable")
+    ups, downs = order[truth[order] == 1], order[truth[order] != 1]
     first, last = (np.searchsorted(scores[downs], scores[ups], side) for side in ("left", "right"))
     tied = bool((first != last).any())
 

@@ -166,6 +166,12 @@ class _Cells:
     counts: "Numbers"
     values: "Numbers | None" = None
 
+    def sums(self, answer: "Numbers") -> "Numbers":
+        """Sum the answers of each cell's rows."""
+        import numpy as np
+
+        return np.bincount(self.of_row, answer, len(self.counts)).astype(float)
+
     def numbers(self, sums: "Numbers", mean: float) -> "Numbers":
         """Return the number of each cell, given the sum of the answers in each."""
         if self.values is not None:
@@ -209,7 +215,7 @@ def _distance_from_chance(cells: _Cells, positive: "Numbers") -> float:
     negatives = len(positive) - positives
     if not positives or not negatives:
         return 0.5
-    sums = np.bincount(cells.of_row, positive, len(cells.counts))
+    sums = cells.sums(positive)
     distinct, group = np.unique(cells.numbers(sums, float(positive.mean())), return_inverse=True)
     counts = np.bincount(group, cells.counts, len(distinct))
     ranks = np.cumsum(counts) - (counts - 1) / 2
@@ -218,11 +224,9 @@ def _distance_from_chance(cells: _Cells, positive: "Numbers") -> float:
 
 
 def _squared_correlation(cells: _Cells, answer: "Numbers") -> float:
-    import numpy as np
-
     if not len(answer):
         return 0.0
-    sums = np.bincount(cells.of_row, answer, len(cells.counts))
+    sums = cells.sums(answer)
     mean = float(answer.mean())
     numbers = cells.numbers(sums, mean)
     centred = numbers - cells.counts @ numbers / len(answer)
