@@ -41,6 +41,7 @@ lint: setup ## Check the code, the shell scripts, the workflows, the templates a
 	zizmor --quiet --offline --strict-collection --persona=auditor .github actions example-project
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml example-project/.github/workflows/*.yml
 	check-jsonschema --builtin-schema vendor.github-actions actions/*/action.yml
+	check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml example-project/.gitlab-ci.yml
 	check-jsonschema --check-metaschema schemas/*.json
 	python -m tests.ci.lint_templates gitlab/*.gitlab-ci.yml templates/*.yml

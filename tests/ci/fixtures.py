@@ -14,7 +14,8 @@ from tests.ci.gitlab import GitLab
 from tests.ci.repository import IGNORED
 
 ROOT: Final = Path(__file__).parents[2]
-_SHIPPED: Final = (".github", "actions", "gitlab", "schemas", "scripts")
+_SHIPPED: Final = (".github", "actions", "gitlab", "templates", "schemas", "scripts")
+_OWN_WORKFLOWS: Final = ("ci.yml", "release.yml")  # they use actions that nothing stands in for
 _SHIPPED_FILES: Final = ("LICENSE", "README.md", "constraints.txt", "pyproject.toml")
 
 
@@ -26,6 +27,8 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, copy / name, ignore=IGNORED)
     for name in _SHIPPED_FILES:
         shutil.copy(ROOT / name, copy)
+    for name in _OWN_WORKFLOWS:
+        (copy / ".github" / "workflows" / name).unlink()
     return copy
 
 
