@@ -86,7 +86,7 @@ def junit(record: Record) -> str:
         if name == "evaluate":
             cases += [_gate(gate) for gate in section["gates"]]
         if section["verdict"] != "done":
-            failure = None if section["verdict"] == "passed" else section.get("why", f"{name} said no")
+            failure = None if section["verdict"] == "passed" else section.get("why", f"{name} failed")
             cases.append(_case("stage", name, failure))
     failures = sum("<failure" in case for case in cases)
     title = _attribute(record["model"]["name"])
