@@ -17,6 +17,7 @@ from model_ci.config import Config
 from model_ci.errors import ConfigError
 from model_ci.files import write_atomically
 from model_ci.schema import dotted_path, problems
+from model_ci.terms import Verdict
 
 RUNS: Final = Path(".model-ci") / "runs"
 RECORD: Final = "run.json"
@@ -27,7 +28,7 @@ class Result:
     """What a stage gives back: its section of the record, and its verdict where it judges."""
 
     section: Mapping[str, Any]
-    verdict: str = "done"  # done, passed or failed
+    verdict: Verdict = Verdict.DONE  # done, passed or failed
 
 
 class Run:
@@ -55,7 +56,7 @@ class Run:
                 "start": timestamp(now),
                 **header,
                 "stages": {},
-                "verdict": "not judged",
+                "verdict": Verdict.NOT_JUDGED,
             },
         )
 
@@ -103,7 +104,7 @@ class Run:
 
     def failed(self) -> list[str]:
         """Name the stages that failed."""
-        return [name for name, section in self.record["stages"].items() if section["verdict"] == "failed"]
+        return [name for name, section in self.record["stages"].items() if section["verdict"] == Verdict.FAILED]
 
     def take_over(self, stage: str, section: Mapping[str, Any], old: "Run", folders: Sequence[str]) -> None:
         """Take over a section of another run, in memory; `settle` brings the folders that belong to it."""
@@ -251,11 +252,11 @@ def timestamp(moment: datetime | None = None) -> str:
     return (moment or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="milliseconds")
 
 
-def _verdict(line: str, stages: Mapping[str, Any]) -> str:
+def _verdict(line: str, stages: Mapping[str, Any]) -> Verdict:
     """One failure fails the run; a model passes only by its evaluation."""
     verdicts = {section["verdict"] for section in stages.values()}
-    if "failed" in verdicts:
-        return "failed"
+    if Verdict.FAILED in verdicts:
+        return Verdict.FAILED
     if line == "model":
         verdicts = {stages.get("evaluate", {}).get("verdict")}
-    return "passed" if "passed" in verdicts else "not judged"
+    return Verdict.PASSED if Verdict.PASSED in verdicts else Verdict.NOT_JUDGED

@@ -44,7 +44,6 @@ def first_line(root: Path, *arguments: str) -> tuple[int, str]:
         (["run", "--dry-run"], 0),
         (["run", "--stages", "train,evaluate", "--set", "evaluate.gates=[{metric: roc_auc, min: 0.999}]"], 3),
         (["check-data", "--learn"], 0),
-        (["init"], 2),
     ],
 )
 def test_a_reader_that_goes_away_changes_nothing(project: Any, arguments: list[str], code: int) -> None:

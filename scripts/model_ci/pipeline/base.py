@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from model_ci.errors import ConfigError
 from model_ci.run import Run, command_for, named, runs_of
 from model_ci.stages import STAGES, Stage
+from model_ci.terms import Verdict
 
 if TYPE_CHECKING:
     from model_ci.pipeline.decision import Decider
@@ -122,7 +123,7 @@ def _current(decider: "Decider", run: Run, chain: Sequence[Stage]) -> list[tuple
         if section is None or (stage.name in judged and not decider.unchanged(stage, run)):
             break
         current.append((stage.name, str(section["start"])))
-        if section["verdict"] == "failed":
+        if section["verdict"] == Verdict.FAILED:
             break
     return current
 

@@ -18,6 +18,7 @@ from model_ci.pipeline.decision import Decider, Step
 from model_ci.pipeline.invocation import Invocation
 from model_ci.run import Run, exclusive, timestamp
 from model_ci.stages import Stage
+from model_ci.terms import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +29,13 @@ class Outcome:
     steps: Sequence[Step]
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Verdict:
         """Return failed when a stage failed or was refused, else passed when one judged, else done."""
         sections = (self.run.section(step.stage) for step in self.steps)
         verdicts = {section["verdict"] for section in sections if section}
-        if "failed" in verdicts or any(step.state == "refused" for step in self.steps):
-            return "failed"
-        return "passed" if "passed" in verdicts else "done"
+        if Verdict.FAILED in verdicts or any(step.state == "refused" for step in self.steps):
+            return Verdict.FAILED
+        return Verdict.PASSED if Verdict.PASSED in verdicts else Verdict.DONE
 
 
 @dataclass(kw_only=True)
@@ -65,7 +66,7 @@ def _from_scratch(config: Config, invocation: Invocation, outcome: Outcome) -> t
     if not (trained and judged and "evaluate" in ran and "train" in invocation.stages):
         return None
     method = trained["method"]
-    if judged["verdict"] != "failed" or method["used"] == "scratch" or not method["fall_back"]:
+    if judged["verdict"] != Verdict.FAILED or method["used"] == "scratch" or not method["fall_back"]:
         return None
     reason = f"fall back to training from scratch: the gates refused the {method['used']} model of run {outcome.run.id}"
     scratch = replace(config, train=replace(config.train, mode="scratch"))
