@@ -12,7 +12,6 @@ from model_ci.config import Config
 from model_ci.data import cut, rowhash, source, table
 from model_ci.data.finding import Finding
 from model_ci.data.scan import Scan
-from model_ci.errors import ConfigError
 from model_ci.gates.condition import RELATIVE
 from model_ci.gates.metrics import MEASURED, Metric
 from model_ci.gates.outputs import Outputs, Scores
@@ -59,8 +58,7 @@ def run(config: Config, run: Run) -> Findings:
     """Plant every case in the pipeline of a run that has trained; nothing is registered or recorded."""
     trained = run.require("train", wanted_by="selftest")
     data = table.load(config.data, seed=config.train.seed, root=config.root)
-    if trained["data"]["sha256"] != data.version.sha256:
-        raise ConfigError(f"selftest: the data changed since run {run.id} trained on it; run `model-ci run` first")
+    run.require_data("train", data.version.sha256, "selftest")
     wanted = judgement.metrics(config)
     bench = _Bench(config, data, wanted, judgement.ask(config, run, data), trained["model"]["classes"])
     cases = [*bench.cases(), *_contract_cases(config)]

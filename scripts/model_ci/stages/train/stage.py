@@ -48,7 +48,7 @@ def run(config: Config, run: Run) -> Result:
     from model_ci.data import table
 
     data = table.load(config.data, seed=config.train.seed, root=config.root)
-    _same_data(data, run)
+    run.require_data("check-data", data.version.sha256, "train")
     with predecessor.opened(config, run, data) as champion:
         chosen = selection.choose(
             config.data, data.train, predecessor.signal(config, data, champion), config.train.seed
@@ -102,14 +102,6 @@ def _code(config: Config) -> Any:
         # Nobody knows what a command reads: any change of the repository may change the model.
         return git.describe(root)
     return [(f.relative_to(root).as_posix(), source.sha256(f)) for f in files]
-
-
-def _same_data(data: "Table", run: Run) -> None:
-    checked = run.section("check-data")
-    if checked and checked["data"]["sha256"] != data.version.sha256:
-        raise ConfigError(
-            f"train: the data changed since check-data saw it in run {run.id}; run `model-ci check-data` again"
-        )
 
 
 def _by_entrypoint(
