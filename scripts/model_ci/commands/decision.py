@@ -39,7 +39,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     config = check_config.load(arguments)
     run = _run(config, arguments.run)
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     predictor = explain.load(run)
     rows = _asked(arguments, predictor, data, run)
     found = explain.attribute(config, predictor, rows, explainer.background(data.train, config.explain.seed))

@@ -36,6 +36,12 @@ class Holdout:  # noqa: D101
     by: str
     last: str | None
     share: float
+    group: str | None
+    path: str | None
+    key: Sequence[str] | None
+    seed: int
+    gap: str | None
+    stratify: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +121,7 @@ class Uncertainty:  # noqa: D101
     block_column: str | None
     block_duration: str | None
     inconclusive: str
+    reuse: str
 
 
 @dataclass(frozen=True, kw_only=True)

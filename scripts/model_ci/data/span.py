@@ -44,6 +44,10 @@ class Span:
         if not 0 < self.held < self.rows:
             side = "held out" if self.held else "for training"
             how = f"data.holdout.share {data.holdout.share}"
+            if data.holdout.by == "file":
+                how = f"data.holdout.path {data.holdout.path}"
+            if data.holdout.by == "group":
+                how += f", or name a data.holdout.group of more values than {data.holdout.group} has"
             raise ConfigError(f"{location}: all {self.rows} rows are {side}; give more rows, or change {how}")
 
     def as_record(self) -> dict[str, Any]:

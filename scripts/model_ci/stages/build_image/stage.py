@@ -107,7 +107,7 @@ def _bundle(config: Config, run: Run, folder: Path) -> "Bundle":
     from model_ci.stages.build_image import bundle
 
     trained = run.require("train", wanted_by="build-image")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     if trained["data"]["sha256"] != data.version.sha256:
         raise ConfigError(f"build-image: the data changed since run {run.id} trained on it; run `model-ci train` again")
     described = trained["model"]

@@ -39,7 +39,7 @@ def run(config: Config, run: Run) -> Result:
     from model_ci.data import table
 
     state = judgement.champion_state(config, run, "evaluate")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     trained = run.require("train", wanted_by="evaluate")
     if trained["data"]["sha256"] != data.version.sha256:
         raise ConfigError(f"evaluate: the data changed since run {run.id} trained on it; run `model-ci train` again")

@@ -49,7 +49,7 @@ def run(config: Config, run: Run) -> Result:
 
     state = judgement.champion_state(config, run, "explain")
     trained = run.require("train", wanted_by="explain")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     if trained["data"]["sha256"] != data.version.sha256:
         raise ConfigError(f"explain: the data changed since run {run.id} trained on it; run `model-ci train` again")
     _known(config, list(data.holdout.columns))

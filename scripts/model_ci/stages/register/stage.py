@@ -65,7 +65,7 @@ def _still_passes(
     seen = judged["champion"]["version"] if judged["champion"] else None
     if champion is None or champion.number == seen or champion.run_id == run.id:
         return bool(judged["verdict"] == "passed")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     rejudged.append(judgement.judge(config, run, data, judgement.ask(config, run, data), store, champion))
     return bool(rejudged[-1]["verdict"] == "passed")
 
@@ -105,6 +105,7 @@ def _attached(run: Run) -> "dict[str, Attachment]":
     left = {
         "explain": run.section("explain"),
         "profile": (run.section("train") or {}).get("profile"),
+        training_rows.FOLDER: (run.section("train") or {}).get("training_rows"),
         "quality": (run.section("evaluate") or {}).get("quality"),
     }
     return {
