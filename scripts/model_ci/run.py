@@ -15,6 +15,7 @@ from model_ci import __version__
 from model_ci.errors import ConfigError
 from model_ci.files import write_atomically
 from model_ci.schema import dotted_path, problems
+from model_ci.terms import Verdict
 
 RUNS: Final = Path(".model-ci") / "runs"
 RECORD: Final = "run.json"
@@ -25,7 +26,7 @@ class Result:
     """What a stage gives back: its section of the record, and its verdict where it judges."""
 
     section: Mapping[str, Any]
-    verdict: str = "done"  # done, passed or failed
+    verdict: Verdict = Verdict.DONE  # done, passed or failed
 
 
 class Run:
@@ -52,7 +53,7 @@ class Run:
                 "start": timestamp(now),
                 **header,
                 "stages": {},
-                "verdict": "not judged",
+                "verdict": Verdict.NOT_JUDGED,
             },
         )
         run.folder.mkdir(parents=True)
@@ -153,11 +154,11 @@ def timestamp(moment: datetime | None = None) -> str:
     return (moment or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="milliseconds")
 
 
-def _verdict(line: str, stages: Mapping[str, Any]) -> str:
+def _verdict(line: str, stages: Mapping[str, Any]) -> Verdict:
     """One no is a no; a yes to a model is only what an evaluation says."""
     said = {section["verdict"] for section in stages.values()}
-    if "failed" in said:
-        return "failed"
+    if Verdict.FAILED in said:
+        return Verdict.FAILED
     if line == "model":
         said = {stages.get("evaluate", {}).get("verdict")}
-    return "passed" if "passed" in said else "not judged"
+    return Verdict.PASSED if Verdict.PASSED in said else Verdict.NOT_JUDGED

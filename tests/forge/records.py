@@ -32,8 +32,7 @@ def gate(metric: str = "roc_auc", state: str = "passed", **changes: Any) -> dict
 
 def _complete(made: dict[str, Any]) -> dict[str, Any]:
     """Add what the schema requires and this test says nothing of: nothing, or none."""
-    evaluate = load_schema("run")["properties"]["stages"]["properties"]["evaluate"]
-    schema = evaluate["properties"]["gates"]["items"]
+    schema = load_schema("run")["$defs"]["gate"]
     empty = {key: [] if schema["properties"][key].get("type") == "array" else None for key in schema["required"]}
     return empty | made
 

@@ -19,6 +19,7 @@ from model_ci.run import Run, run_folders
 from model_ci.schema import Document
 from model_ci.stages import STAGES, whole
 from model_ci.stages.content import content
+from model_ci.terms import Verdict
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -138,7 +139,7 @@ def _exit_code(arguments: argparse.Namespace, outcome: pipeline.Outcome, context
     if problem := _unpushed(outcome.run):
         _annotate(context, "warning", problem)
         print(problem, file=sys.stderr)
-    if outcome.verdict == "failed":
+    if outcome.verdict == Verdict.FAILED:
         why = "; ".join(s.get("why") or f"{n} said no" for n, s in _failed(outcome.run))
         level = "error" if arguments.on_verdict == "fail" else "warning"
         _annotate(context, level, why)
@@ -151,7 +152,7 @@ def _exit_code(arguments: argparse.Namespace, outcome: pipeline.Outcome, context
 
 
 def _failed(run: Run) -> list[tuple[str, dict[str, str]]]:
-    return [(name, section) for name, section in run.record["stages"].items() if section["verdict"] == "failed"]
+    return [(name, section) for name, section in run.record["stages"].items() if section["verdict"] == Verdict.FAILED]
 
 
 def _overdue(run: Run) -> list[str]:

@@ -10,6 +10,7 @@ from model_ci.data.holdout import Sides, stratified
 from model_ci.data.scan import HELD_OUT, Scan
 from model_ci.data.times import Clock
 from model_ci.errors import ConfigError
+from model_ci.terms import HoldoutKind, WindowKind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,14 +101,14 @@ class Cut:
         """Return how the rows were chosen, as it stands in a run's record."""
         window, holdout = self.data.window, self.data.holdout
         shown = self.clock.shown if self.clock else str
-        chosen = holdout.by in ("random", "group")
+        chosen = holdout.by in (HoldoutKind.RANDOM, HoldoutKind.GROUP)
         return {
             "window": {"kind": window.kind, "last": window.last, "start": window.start},
             "until": self.data.until,
             "holdout": {
                 "by": holdout.by,
                 "last": holdout.last,
-                "share": None if holdout.last or holdout.by == "file" else holdout.share,
+                "share": None if holdout.last or holdout.by == HoldoutKind.FILE else holdout.share,
                 "group": holdout.group,
                 "path": holdout.path,
                 "key": list(holdout.key) if holdout.key else None,
@@ -128,7 +129,7 @@ def find(data: Data, scan: Scan, features: Sequence[str], frame: "pl.DataFrame |
     import numpy as np
 
     clock = None if data.time_column is None else Clock(data.time_column, scan.schema[data.time_column])
-    sides, by_time = Sides.of(data, features), data.holdout.by == "time"
+    sides, by_time = Sides.of(data, features), data.holdout.by == HoldoutKind.TIME
     surveyed = not by_time and (data.holdout.stratify or data.window.last is not None)
     if clock is None and not surveyed:
         return Cut(data=data, sides=sides, clock=None)
@@ -168,7 +169,7 @@ def find(data: Data, scan: Scan, features: Sequence[str], frame: "pl.DataFrame |
 
 def needs_times(data: Data) -> bool:
     """Whether rows are left out by their time, so that it is worth reading the times before the rest."""
-    whole = data.window.kind in ("all", "dynamic") and data.window.last is None
+    whole = data.window.kind in (WindowKind.ALL, WindowKind.DYNAMIC) and data.window.last is None
     return not whole or data.until is not None
 
 
@@ -218,7 +219,7 @@ def _low(rest: "Ticks", ticks: "Ticks", data: Data, clock: Clock, where: str) ->
     if not len(rest):
         why = "data.holdout.gap" if data.holdout.gap else "data.holdout"
         raise ConfigError(f"{where}: no row is left to learn from; change {why}, or give more rows")
-    if window.kind == "expanding":
+    if window.kind == WindowKind.EXPANDING:
         low = clock.at(str(window.start), "data.window.start")
         if rest[-1] < low:
             raise ConfigError(
@@ -226,7 +227,7 @@ def _low(rest: "Ticks", ticks: "Ticks", data: Data, clock: Clock, where: str) ->
                 f"{clock.shown(rest[-1])}, and the newest of all rows of {clock.shown(ticks.max())}"
             )
         return low, 0
-    if window.kind not in ("fixed", "dynamic") or window.last is None:
+    if window.kind not in (WindowKind.FIXED, WindowKind.DYNAMIC) or window.last is None:
         return None, 0
     if isinstance(window.last, int):
         first = max(len(rest) - window.last, 0)

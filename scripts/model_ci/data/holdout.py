@@ -8,6 +8,7 @@ from model_ci.config import Data
 from model_ci.data import identity, rowhash
 from model_ci.data.scan import HELD_OUT
 from model_ci.errors import ConfigError
+from model_ci.terms import HoldoutKind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,15 +39,15 @@ class Sides:
     def of(cls, data: Data, features: Sequence[str]) -> "Sides":
         """Find the columns that decide."""
         match data.holdout.by:
-            case "random":
+            case HoldoutKind.RANDOM:
                 return cls(data=data, names=identity.columns(data, features))
-            case "group":
+            case HoldoutKind.GROUP:
                 return cls(data=data, names=(str(data.holdout.group),))
         return cls(data=data, names=())
 
     def hashes(self, frame: "pl.DataFrame") -> "dict[str, RowHashes]":
         """Return the hashes of the values that decide, by column; raise ConfigError where a key or group is absent."""
-        if self.data.holdout.by == "group":
+        if self.data.holdout.by == HoldoutKind.GROUP:
             require_present(frame, self.names, "data.holdout.group")
         elif self.data.holdout.key:
             require_present(frame, self.names, "data.holdout.key")
@@ -56,7 +57,7 @@ class Sides:
         """Return what of some rows is needed to know their side, and to choose by class."""
         import polars as pl
 
-        if self.data.holdout.by == "file":
+        if self.data.holdout.by == HoldoutKind.FILE:
             return [frame[HELD_OUT]]
         columns = [pl.Series(_HASH, self._joined(self.hashes(frame)))]
         if self.data.holdout.stratify:
@@ -66,13 +67,13 @@ class Sides:
 
     def held(self, frame: "pl.DataFrame", columns: "dict[str, RowHashes]") -> "Mask":
         """Return for each row whether it is held out; `columns` is what `hashes` returned."""
-        if self.data.holdout.by == "file":
+        if self.data.holdout.by == HoldoutKind.FILE:
             return frame[HELD_OUT].to_numpy()
         return self._held(self._joined(columns))
 
     def held_of(self, survey: "pl.DataFrame") -> "Mask":
         """Return the same for rows that were surveyed."""
-        if self.data.holdout.by == "file":
+        if self.data.holdout.by == HoldoutKind.FILE:
             return survey[HELD_OUT].to_numpy()
         return self._held(survey[_HASH].to_numpy())
 

@@ -14,6 +14,7 @@ from model_ci.data.scan import Scan
 from model_ci.data.source import DataVersion
 from model_ci.data.span import Span
 from model_ci.errors import ConfigError
+from model_ci.terms import HoldoutKind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,7 +99,7 @@ def feature_names(data: Data, scan: Scan) -> list[str]:
 
 
 def _rows(data: Data, scan: Scan, features: Sequence[str]) -> tuple[Part, Cut]:
-    if data.holdout.by == "time" and cut.needs_times(data):
+    if data.holdout.by == HoldoutKind.TIME and cut.needs_times(data):
         chosen = cut.find(data, scan, features)
         frame = scan.collect(chosen.roughly(scan.lazy()))
     else:

@@ -11,6 +11,7 @@ from model_ci.pipeline.fingerprint import digests
 from model_ci.pipeline.order import Order, base_of, line_of, ordered, require_current, require_needs
 from model_ci.run import Run
 from model_ci.stages import Stage
+from model_ci.terms import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,4 +80,4 @@ def left_out(stage: Stage, context: Context, refused: str | None) -> Step | None
 def refusal(run: Run, stages: Sequence[Stage]) -> str | None:
     """Name a stage that said no in this run and is not judged again now."""
     now = {stage.name for stage in stages}
-    return next((n for n, s in run.record["stages"].items() if s["verdict"] == "failed" and n not in now), None)
+    return next((n for n, s in run.record["stages"].items() if s["verdict"] == Verdict.FAILED and n not in now), None)

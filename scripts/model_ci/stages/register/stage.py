@@ -9,6 +9,7 @@ from model_ci.config import Config
 from model_ci.errors import ConfigError
 from model_ci.origin import difference, training_rows
 from model_ci.run import Result, Run
+from model_ci.terms import Verdict
 
 if TYPE_CHECKING:
     from model_ci.registry import Attachment, Registry, Submission, Version
@@ -64,10 +65,10 @@ def _still_passes(
     judged = run.require("evaluate", wanted_by="register")
     seen = judged["champion"]["version"] if judged["champion"] else None
     if champion is None or champion.number == seen or champion.run_id == run.id:
-        return bool(judged["verdict"] == "passed")
+        return bool(judged["verdict"] == Verdict.PASSED)
     data = table.load(config.data, root=config.root)
     rejudged.append(judgement.judge(config, run, data, judgement.ask(config, run, data), store, champion))
-    return bool(rejudged[-1]["verdict"] == "passed")
+    return bool(rejudged[-1]["verdict"] == Verdict.PASSED)
 
 
 def _submission(config: Config, run: Run) -> "Submission":

@@ -14,6 +14,7 @@ from model_ci.origin.training_rows import TrainingRows
 from model_ci.run import Run
 from model_ci.stages.train import selection
 from model_ci.stages.train.selection import Signal
+from model_ci.terms import WindowKind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +55,9 @@ class Predecessor:
 def needed(config: Config) -> bool:
     """Whether training depends on the champion."""
     window = config.data.window
-    return bool(config.values["train"]["mode"] != "scratch" or (window.kind == "dynamic" and window.signal == "loss"))
+    return bool(
+        config.values["train"]["mode"] != "scratch" or (window.kind == WindowKind.DYNAMIC and window.signal == "loss")
+    )
 
 
 @contextmanager
@@ -112,7 +115,7 @@ def _unfit(name: str, rows: TrainingRows | None, data: "Table") -> str | None:
 def signal(config: Config, data: "Table", champion: Predecessor | None) -> Signal | None:
     """Return what tells of a change; None where the window is not dynamic."""
     window = config.data.window
-    if window.kind != "dynamic":
+    if window.kind != WindowKind.DYNAMIC:
         return None
     if window.signal == "features":
         return selection.of_features(data.train, list(data.features))
