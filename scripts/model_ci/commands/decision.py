@@ -39,7 +39,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     config = check_config.load(arguments)
     run = find(config, arguments.run, stage="train", wanted_by="explain")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     predictor = explain.load(run)
     rows = _asked(arguments, predictor, data, run)
     attributions = explain.attribute(config, predictor, rows, explainer.background(data.train, config.explain.seed))

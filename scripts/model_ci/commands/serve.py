@@ -38,7 +38,7 @@ def main(arguments: argparse.Namespace) -> int:
     from model_ci.stages.build_image import bundle
 
     config = check_config.load(arguments)
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     with tempfile.TemporaryDirectory(prefix="model-ci-serve-") as scratch:
         folder = Path(scratch)
         source = _champion(config, data, folder) if arguments.champion else _of_run(config, arguments.run)

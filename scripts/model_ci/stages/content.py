@@ -58,6 +58,7 @@ def _facts(record: Record) -> Table:
         rows += [["parameters", ", ".join(f"{k}={v}" for k, v in train["parameters"].items()) or "defaults"]]
         rows += [
             ["seed", str(train["seed"])],
+            *([["training", f"{train['method']['used']}: {train['method']['why']}"]] if train["method"]["why"] else []),
             ["model", f"{train['model']['flavor']}, {train['model']['size_mb']:.2f} MiB"],
         ]
     rows += [["trigger", record["trigger"]["reason"] or record["trigger"]["event"]]]

@@ -109,7 +109,7 @@ def _bundle(config: Config, run: Run, folder: Path) -> "Bundle":
     from model_ci.stages.build_image import bundle
 
     trained = run.require("train", wanted_by="build-image")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     run.require_data("train", data.version.sha256, "build-image")
     described = trained["model"]
     predictor = model.Predictor.load(

@@ -38,7 +38,7 @@ def run(config: Config, run: Run) -> Result:
     from model_ci.data import table
 
     state = judgement.champion_state(config, run, "evaluate")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     run.require("train", wanted_by="evaluate")
     run.require_data("train", data.version.sha256, "evaluate")
     challenger = judgement.ask(config, run, data)

@@ -49,7 +49,7 @@ def run(config: Config, run: Run) -> Result:
 
     state = judgement.champion_state(config, run, "explain")
     run.require("train", wanted_by="explain")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     run.require_data("train", data.version.sha256, "explain")
     _known(config, list(data.holdout.columns))
     rows, background = _rows(config, data)
