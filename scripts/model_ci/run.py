@@ -9,12 +9,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final, Literal, cast, overload
 
 from model_ci import __version__
 from model_ci.errors import ConfigError
 from model_ci.files import write_atomically
 from model_ci.schema import dotted_path, problems
+from model_ci.terms import Verdict
+
+if TYPE_CHECKING:
+    from model_ci.record_types import (
+        BuildImageSection,
+        Change,
+        CheckDataSection,
+        CheckDriftSection,
+        CompareVariantsSection,
+        EvaluateSection,
+        ExplainSection,
+        MonitorSection,
+        Record,
+        RecordSection,
+        RegisterSection,
+        RetrainSection,
+        ReusableSection,
+        Section,
+        Sections,
+        TrainSection,
+    )
 
 RUNS: Final = Path(".model-ci") / "runs"
 RECORD: Final = "run.json"
@@ -24,8 +45,8 @@ RECORD: Final = "run.json"
 class Result:
     """What a stage gives back: its section of the record, and its verdict where it judges."""
 
-    section: Mapping[str, Any]
-    verdict: str = "done"  # done, passed or failed
+    section: Mapping[str, object]
+    verdict: Verdict = Verdict.DONE  # done, passed or failed
 
 
 class Run:
@@ -35,26 +56,24 @@ class Run:
     a file in the folder counts only once the record names it.
     """
 
-    def __init__(self, folder: Path, record: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, record: "Record") -> None:
         self.folder = folder
         self.record = record
 
     @classmethod
-    def create(cls, root: Path, header: Mapping[str, Any]) -> "Run":
+    def create(cls, root: Path, header: Mapping[str, object]) -> "Run":
         """Make a new run folder below `root` and write its record's header."""
         now = datetime.now(UTC)
         run_id = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}Z-{secrets.token_hex(4)}"
-        run = cls(
-            root / RUNS / run_id,
-            {
-                "schema_version": 1,
-                "run_id": run_id,
-                "start": timestamp(now),
-                **header,
-                "stages": {},
-                "verdict": "not judged",
-            },
-        )
+        record = {
+            "schema_version": 1,
+            "run_id": run_id,
+            "start": timestamp(now),
+            **header,
+            "stages": {},
+            "verdict": Verdict.NOT_JUDGED,
+        }
+        run = cls(root / RUNS / run_id, cast("Record", record))
         run.folder.mkdir(parents=True)
         run.save()
         return run
@@ -75,18 +94,53 @@ class Run:
     @property
     def id(self) -> str:
         """The run's id: sorts by time, unique."""
-        return str(self.record["run_id"])
+        return self.record["run_id"]
 
     @property
     def in_ci(self) -> bool:
         """Whether a CI platform began the run."""
-        return bool(self.record["ci"]["provider"] != "local")
+        return self.record["ci"]["provider"] != "local"
 
-    def section(self, stage: str) -> dict[str, Any] | None:
+    # The type of a section follows from the name of its stage; a name that is not known here gives what all have.
+    @overload
+    def section(self, stage: Literal["check-data"]) -> "CheckDataSection | None": ...
+    @overload
+    def section(self, stage: Literal["train"]) -> "TrainSection | None": ...
+    @overload
+    def section(self, stage: Literal["evaluate"]) -> "EvaluateSection | None": ...
+    @overload
+    def section(self, stage: Literal["explain"]) -> "ExplainSection | None": ...
+    @overload
+    def section(self, stage: Literal["register"]) -> "RegisterSection | None": ...
+    @overload
+    def section(self, stage: Literal["build-image"]) -> "BuildImageSection | None": ...
+    @overload
+    def section(self, stage: Literal["compare-variants"]) -> "CompareVariantsSection | None": ...
+    @overload
+    def section(self, stage: Literal["check-drift"]) -> "CheckDriftSection | None": ...
+    @overload
+    def section(self, stage: Literal["monitor"]) -> "MonitorSection | None": ...
+    @overload
+    def section(self, stage: Literal["retrain"]) -> "RetrainSection | None": ...
+    @overload
+    def section(self, stage: Literal["record"]) -> "RecordSection | None": ...
+    @overload
+    def section(self, stage: Literal["deploy", "promote", "rollback"]) -> "Change | None": ...
+    @overload
+    def section(self, stage: str) -> "Section | None": ...
+    def section(self, stage: str) -> "Section | None":
         """Return what `stage` recorded, or None when it has not completed in this run."""
-        return self.record["stages"].get(stage)  # type: ignore[no-any-return]
+        return sections(self.record).get(stage)
 
-    def require(self, stage: str, wanted_by: str) -> dict[str, Any]:
+    @overload
+    def require(self, stage: Literal["train"], wanted_by: str) -> "TrainSection": ...
+    @overload
+    def require(self, stage: Literal["evaluate"], wanted_by: str) -> "EvaluateSection": ...
+    @overload
+    def require(self, stage: Literal["build-image"], wanted_by: str) -> "BuildImageSection": ...
+    @overload
+    def require(self, stage: str, wanted_by: str) -> "Section": ...
+    def require(self, stage: str, wanted_by: str) -> "Section":
         """Return the section of `stage`; raise ConfigError when it has not completed."""
         section = self.section(stage)
         if section is None:
@@ -95,13 +149,19 @@ class Run:
             )
         return section
 
-    def complete(self, stage: str, section: Mapping[str, Any]) -> None:
+    def producer(self, stage: str) -> str:
+        """Return the id of the run that produced the section of `stage`: this one, unless it was taken over."""
+        section = cast("ReusableSection | None", self.section(stage))
+        return section.get("reused_from", self.id) if section else self.id
+
+    def complete(self, stage: str, section: Mapping[str, object]) -> None:
         """Add a stage's section; the stage counts as done from here on, and the run's verdict with it."""
-        stages = self.record["stages"] | {stage: dict(section)}
-        ends = datetime.fromisoformat(section["end"])
-        seconds = (ends - datetime.fromisoformat(self.record["start"])).total_seconds()
-        end = {"end": section["end"], "duration_s": round(max(seconds, 0), 3)} if "reused_from" not in section else {}
-        self.record |= {"stages": stages, "verdict": _verdict(self.record["line"], stages), **end}
+        self.record["stages"] = cast("Sections", {**self.record["stages"], stage: dict(section)})
+        self.record["verdict"] = _verdict(self.record)
+        if "reused_from" not in section:
+            end = str(section["end"])
+            seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(self.record["start"])).total_seconds()
+            self.record |= {"end": end, "duration_s": round(max(seconds, 0), 3)}
         self.save()
 
     def save(self) -> None:
@@ -153,11 +213,17 @@ def timestamp(moment: datetime | None = None) -> str:
     return (moment or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="milliseconds")
 
 
-def _verdict(line: str, stages: Mapping[str, Any]) -> str:
+def sections(record: "Record") -> "Mapping[str, Section]":
+    """Return the sections of a record by stage, where every stage is treated alike."""
+    return cast("Mapping[str, Section]", record["stages"])
+
+
+def _verdict(record: "Record") -> Verdict:
     """One no is a no; a yes to a model is only what an evaluation says."""
-    said = {section["verdict"] for section in stages.values()}
-    if "failed" in said:
-        return "failed"
-    if line == "model":
-        said = {stages.get("evaluate", {}).get("verdict")}
-    return "passed" if "passed" in said else "not judged"
+    verdicts = {section["verdict"] for section in sections(record).values()}
+    if Verdict.FAILED in verdicts:
+        return Verdict.FAILED
+    if record["line"] == "model":
+        evaluation = record["stages"].get("evaluate")
+        verdicts = {evaluation["verdict"]} if evaluation else set()
+    return Verdict.PASSED if Verdict.PASSED in verdicts else Verdict.NOT_JUDGED

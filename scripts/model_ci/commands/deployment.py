@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from model_ci import ci, git
 from model_ci.config import Config
@@ -12,6 +12,10 @@ from model_ci.release import promotion, reversal
 from model_ci.run import Run, of_this_version, run_folders
 from model_ci.stages import STAGES
 from model_ci.stages.deploy import stage as deploy
+
+if TYPE_CHECKING:
+    from model_ci.record_types import Record
+
 
 PLANS: Final = {"deploy": deploy.plan, "promote": promotion.plan, "rollback": reversal.plan}
 # What each option sets.
@@ -87,5 +91,5 @@ def _run(config: Config, arguments: argparse.Namespace, line: str) -> Run:
                 return run
         raise ConfigError("deploy: there is no run with an image here; run `model-ci build-image` first")
     context = ci.context()
-    record = {"ci": context.as_record(), "code": git.describe(config.root), "trigger": {"reason": None}}
-    return Run(config.root, {"run_id": "-", "stages": {}, **record})
+    header = {"ci": context.as_record(), "code": git.describe(config.root), "trigger": {"reason": None}}
+    return Run(config.root, cast("Record", {"run_id": "-", "stages": {}, **header}))

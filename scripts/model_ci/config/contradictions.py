@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from model_ci.schema import Path_
+from model_ci.terms import TargetKind, WindowKind
 
 
 def contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
@@ -17,18 +18,22 @@ def contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
             found.append((path, message))
 
     here: Path_ = ("data", "window")
-    if window["kind"] == "fixed":
+    if window["kind"] == WindowKind.FIXED:
         need(window["last"] is not None, here, "kind fixed needs 'last': a number of rows or a duration such as 30d")
-    if window["kind"] == "expanding":
+    if window["kind"] == WindowKind.EXPANDING:
         need(window["start"], here, "kind expanding needs 'start': the first time that counts")
     need(
-        window["last"] is None or window["kind"] in ("fixed", "dynamic"),
+        window["last"] is None or window["kind"] in (WindowKind.FIXED, WindowKind.DYNAMIC),
         (*here, "last"),
         "is only for kind: fixed or dynamic",
     )
     found += [((*here, *path), message) for path, message in _unfit_window(window, timed=timed)]
-    need(window["start"] is None or window["kind"] == "expanding", (*here, "start"), "is only for kind: expanding")
-    by_time = window["kind"] != "all" or holdout["by"] == "time" or data["until"]
+    need(
+        window["start"] is None or window["kind"] == WindowKind.EXPANDING,
+        (*here, "start"),
+        "is only for kind: expanding",
+    )
+    by_time = window["kind"] != WindowKind.ALL or holdout["by"] == "time" or data["until"]
     need(timed or not by_time, ("data",), "'time_column' is missing; windows, holdouts and 'until' by time need it")
     need(holdout["last"] is None or holdout["by"] == "time", ("data", "holdout", "last"), "is only for by: time")
     taken = {data["target"]: "the target", data["time_column"]: "the time column"}
@@ -88,13 +93,13 @@ def _unfit(environment: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
     most = own.get("autoscaling", {}).get("max_replicas")
     if most is not None and most < replicas:
         yield (target, "autoscaling", "max_replicas"), f"is below replicas. Got {most} and {replicas}."
-    if target == "kubernetes":
+    if target == TargetKind.KUBERNETES:
         for routing, key in (("gateway", "gateway"), ("nginx", "host")):
             if own["routing"] == routing and not own[key]:
                 yield (target,), f"routing {routing} needs '{key}'"
         if own["node_port"] and own["service_type"] != "NodePort":
             yield (target, "node_port"), "is only for service_type: NodePort"
-    if target == "sagemaker":
+    if target == TargetKind.SAGEMAKER:
         if not own["role"]:
             yield (target,), "'role' is missing; name the role that SageMaker takes to run the image"
         if own["serverless"] and most is not None:

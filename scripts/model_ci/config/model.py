@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from model_ci.terms import StoreKind, WindowKind
+
 
 @dataclass(frozen=True, kw_only=True)
 class Model:  # noqa: D101 - the schema describes each section and key
@@ -21,7 +23,7 @@ class Sample:  # noqa: D101
 
 @dataclass(frozen=True, kw_only=True)
 class Window:  # noqa: D101
-    kind: str
+    kind: WindowKind
     last: int | str | None
     start: str | None
     signal: str
@@ -138,7 +140,7 @@ class Explain:  # noqa: D101
 
 @dataclass(frozen=True, kw_only=True)
 class Register:  # noqa: D101
-    store: str
+    store: StoreKind
     branch: str
     remote: str
     promote: str

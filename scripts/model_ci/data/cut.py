@@ -9,6 +9,7 @@ from model_ci.data import rowhash
 from model_ci.data.scan import Scan
 from model_ci.data.times import Clock
 from model_ci.errors import ConfigError
+from model_ci.terms import WindowKind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,7 +116,7 @@ def find(data: Data, scan: Scan, seed: int, frame: "pl.DataFrame | None" = None)
 
 def needs_times(data: Data) -> bool:
     """Whether rows are left out by their time, so that it is worth reading the times before the rest."""
-    whole = data.window.kind in ("all", "dynamic") and data.window.last is None
+    whole = data.window.kind in (WindowKind.ALL, WindowKind.DYNAMIC) and data.window.last is None
     return not whole or data.until is not None
 
 
@@ -155,10 +156,10 @@ def _low(ticks: "Ticks", data: Data, clock: Clock) -> tuple[Any, int, int]:
     import numpy as np
 
     window = data.window
-    if window.kind == "expanding":
+    if window.kind == WindowKind.EXPANDING:
         low: Any = clock.at(str(window.start), "data.window.start")
         return low, int(np.searchsorted(ticks, low)), 0
-    recent = window.kind in ("fixed", "dynamic") and window.last is not None
+    recent = window.kind in (WindowKind.FIXED, WindowKind.DYNAMIC) and window.last is not None
     if recent and isinstance(window.last, int):
         first = max(len(ticks) - window.last, 0)
         return ticks[first].item(), first, first - int(np.searchsorted(ticks, ticks[first]))

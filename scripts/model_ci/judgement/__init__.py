@@ -1,6 +1,6 @@
 """Challenger and champion on the same rows, judged by the gates."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from model_ci import registry
 from model_ci.config import Config
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["Side", "ask", "champion_state", "judge", "metrics", "monitored", "of_quality", "quality", "side", "weigh"]
 
 
-def champion_state(config: Config, run: Run, stage: str) -> str | None:
+def champion_state(config: Config, run: Run, stage: Literal["train", "evaluate", "explain"]) -> str | None:
     """Identify the champion, so that a new one makes what `stage` said stale, but not the one this run itself became."""
     state = registry.peek(config, config.root, in_ci=run.in_ci)
-    said, registered = run.section(stage), run.section("register")
-    if said and registered and state == registered["store_state"]:
-        return said["store_state"]  # type: ignore[no-any-return]
+    section, registered = run.section(stage), run.section("register")
+    if section and registered and state == registered["store_state"]:
+        return section["store_state"]
     return state
 
 

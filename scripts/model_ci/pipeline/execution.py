@@ -22,6 +22,7 @@ from model_ci.pipeline.order import Order, base_of, line_of, ordered, require_cu
 from model_ci.pipeline.step import Step, complete_section, decide, left_out, refusal
 from model_ci.run import Run, exclusive, timestamp
 from model_ci.stages import STAGES, Stage
+from model_ci.terms import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +33,13 @@ class Outcome:
     steps: Sequence[Step]
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Verdict:
         """Whether the ordered stages said no (failed), yes (passed), or nothing that can be judged (done)."""
         sections = (self.run.section(step.stage) for step in self.steps)
         said = {section["verdict"] for section in sections if section}
-        if "failed" in said or any(step.state == "refused" for step in self.steps):
-            return "failed"
-        return "passed" if "passed" in said else "done"
+        if Verdict.FAILED in said or any(step.state == "refused" for step in self.steps):
+            return Verdict.FAILED
+        return Verdict.PASSED if Verdict.PASSED in said else Verdict.DONE
 
 
 @dataclass(kw_only=True)
@@ -73,7 +74,7 @@ def _fallen_back(config: Config, order: Order, outcome: Outcome) -> tuple[Config
     if not (trained and judged and "evaluate" in ran and "train" in order.stages):
         return None
     method = trained["method"]
-    if judged["verdict"] != "failed" or method["used"] == "scratch" or not method["fall_back"]:
+    if judged["verdict"] != Verdict.FAILED or method["used"] == "scratch" or not method["fall_back"]:
         return None
     reason = f"fall back to training from scratch: the gates refused the {method['used']} model of run {outcome.run.id}"
     scratch = replace(config, train=replace(config.train, mode="scratch"))
@@ -103,7 +104,7 @@ class _Execution:
                 self.progress.skips(step)
             steps.append(step)
             section = self.run.section(stage.name)
-            refused = refused or (stage.name if section and section["verdict"] == "failed" else None)
+            refused = refused or (stage.name if section and section["verdict"] == Verdict.FAILED else None)
         return Outcome(run=self.run, steps=steps)
 
     def _stage(self, stage: Stage) -> Step:

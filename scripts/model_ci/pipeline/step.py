@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from model_ci.ci import Context
 from model_ci.config import Config
 from model_ci.pipeline import fingerprint
 from model_ci.pipeline.fingerprint import digests
 from model_ci.pipeline.order import Order, base_of, line_of, ordered, require_current, require_needs
-from model_ci.run import Run
+from model_ci.run import Run, sections
 from model_ci.stages import Stage
+from model_ci.terms import Verdict
+
+if TYPE_CHECKING:
+    from model_ci.record_types import Section
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +64,7 @@ def decide(stage: Stage, config: Config, run: Run | None, *, forced: bool) -> tu
     return Step(stage=stage.name, state="runs", why=why), inputs
 
 
-def complete_section(run: Run, stage: Stage) -> dict[str, Any] | None:
+def complete_section(run: Run, stage: Stage) -> "Section | None":
     """Return the stage's section, unless it tells of a problem outside: that is tried again, in the same run."""
     section = run.section(stage.name)
     return None if section is None or section.get("problem") else section
@@ -79,4 +83,4 @@ def left_out(stage: Stage, context: Context, refused: str | None) -> Step | None
 def refusal(run: Run, stages: Sequence[Stage]) -> str | None:
     """Name a stage that said no in this run and is not judged again now."""
     now = {stage.name for stage in stages}
-    return next((n for n, s in run.record["stages"].items() if s["verdict"] == "failed" and n not in now), None)
+    return next((n for n, s in sections(run.record).items() if s["verdict"] == Verdict.FAILED and n not in now), None)

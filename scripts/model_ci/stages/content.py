@@ -5,8 +5,9 @@ from typing import Final
 
 from model_ci.report.blocks import Block, Heading, Record, Table, number
 from model_ci.stages import STAGES
+from model_ci.terms import Verdict
 
-_WORDS: Final = {"passed": "passed", "failed": "refused", "not judged": "not judged yet"}
+_WORDS: Final = {Verdict.PASSED: "passed", Verdict.FAILED: "refused", Verdict.NOT_JUDGED: "not judged yet"}
 SILENT: Final = ("train",)  # what it did stands among the facts
 
 
@@ -28,9 +29,9 @@ def _in_a_word(record: Record) -> str:
         return _WORDS[record["verdict"]]
     said = [name for name, section in record["stages"].items() if section["verdict"] == record["verdict"]]
     match record["verdict"]:
-        case "failed":
+        case Verdict.FAILED:
             return f"{', '.join(said)} said no"
-        case "passed":
+        case Verdict.PASSED:
             return f"{', '.join(said)} passed"
     return "nothing was judged"
 

@@ -21,6 +21,7 @@ from model_ci.run import Run
 from model_ci.stages.check_data import contract
 from model_ci.stages.check_data.conformity import Conformity
 from model_ci.stages.check_data.contract import Column, Contract
+from model_ci.terms import State, Verdict
 
 if TYPE_CHECKING:
     import polars as pl
@@ -74,7 +75,9 @@ class _Bench:
     ) -> None:
         self.config, self.data, self.wanted, self.honest = config, data, wanted, honest
         self.measured = {name: value for name, value in honest.scores.values.items() if name in MEASURED}
-        self.refusing = {"failed"} | ({"inconclusive"} if config.evaluate.uncertainty.inconclusive == "fail" else set())
+        self.refusing = {State.FAILED} | (
+            {State.INCONCLUSIVE} if config.evaluate.uncertainty.inconclusive == "fail" else set()
+        )
         told = honest.outputs
         assert told is not None  # noqa: S101 - a model that cannot be asked was an error before
         self.planted = {
@@ -129,15 +132,15 @@ class _Bench:
         through = [
             _name(g)
             for g, a in zip(section["gates"], answers, strict=True)
-            if every and a == "lets it through" and g["state"] == "passed" and g["condition"] != "own"
+            if every and a == "lets it through" and g["state"] == State.PASSED and g["condition"] != "own"
         ]
-        unjudged = all(g["state"] == "no champion" for g in section["gates"])
-        holds = section["verdict"] == "failed" and bool(refusing or unjudged) and not through
+        unjudged = all(g["state"] == State.NO_CHAMPION for g in section["gates"])
+        holds = section["verdict"] == Verdict.FAILED and bool(refusing or unjudged) and not through
         if through:
             found = f"let through by {', '.join(through)}"
         elif holds:
             found = f"refused by {', '.join(dict.fromkeys(refusing))}" if refusing else f"refused: {section['why']}"
-        elif section["verdict"] == "passed":
+        elif section["verdict"] == Verdict.PASSED:
             found = "let through: no gate refuses it"
         else:
             found = "refused, but only for what your own model is refused for too; no gate sees the difference"
@@ -155,9 +158,9 @@ class _Bench:
     def _first(self) -> Case:
         gates: Gates = self.first["gates"]
         relative = [g for g in gates if g["condition"] in RELATIVE]
-        judged = [_name(g) for g in relative if g["state"] == "passed"]
-        passed = [g for g in gates if g["state"] == "passed"]
-        holds = not judged and (self.first["verdict"] == "failed" or bool(passed))
+        judged = [_name(g) for g in relative if g["state"] == State.PASSED]
+        passed = [g for g in gates if g["state"] == State.PASSED]
+        holds = not judged and (self.first["verdict"] == Verdict.FAILED or bool(passed))
         found = f"{self.first['verdict']} by {len(gates) - len(relative)} absolute conditions" if holds else (
             f"judged against a champion that is not there: {', '.join(judged)}"
         )  # fmt: skip
@@ -170,7 +173,7 @@ class _Bench:
         told = self.honest.outputs
         side = self._side(told.drawn(np.arange(len(few)))) if told else self.honest
         section = judgement.weigh(self.config, few, self.wanted, side, side)
-        holds = section["verdict"] == "failed"
+        holds = section["verdict"] == Verdict.FAILED
         return Case(name=name, expected="refused", found=f"{section['verdict']}: {section['why']}", holds=holds)
 
 

@@ -14,6 +14,7 @@ from model_ci.report.blocks import Block, Heading, Paragraph, Table, describe_ga
 from model_ci.report.markdown import render as markdown
 from model_ci.report.text import render as text
 from model_ci.run import Run, run_folders
+from model_ci.terms import Verdict
 
 _WIDTH: Final = 120
 _WORDS: Final = {True: "passed", False: "failed", None: "not tried"}
@@ -33,7 +34,7 @@ def main(arguments: argparse.Namespace) -> int:
     findings = selftest.run(config, run)
     blocks = _blocks(findings, config.model.name, run.id)
     print(text(blocks, color=sys.stdout.isatty() and not context.in_ci, width=_WIDTH))
-    outputs = {"verdict": "passed" if findings.passed else "failed", "run-id": run.id}
+    outputs = {"verdict": Verdict.PASSED if findings.passed else Verdict.FAILED, "run-id": run.id}
     ci.publish(context, config.root, outputs, markdown(blocks), {})
     for case in findings.cases:
         if case.holds is False and (line := ci.annotation(context, "error", "model-ci selftest", _problem(case))):
@@ -56,7 +57,7 @@ def _blocks(findings: Findings, model: str, run_id: str) -> list[Block]:
     wrong = [case for case in findings.cases if case.holds is False]
     verdict = "the gates refuse what is planted" if findings.passed else "the gates let something through"
     blocks: list[Block] = [
-        Heading(state="passed" if findings.passed else "failed", text=f"{model}: {verdict}"),
+        Heading(state=Verdict.PASSED if findings.passed else Verdict.FAILED, text=f"{model}: {verdict}"),
         Paragraph(
             text=f"The model and the data of run {run_id}, your gates, and cases whose answer is known. "
             "Nothing was registered or recorded."

@@ -20,6 +20,7 @@ from model_ci.image.repository import Login, Name, Repository
 from model_ci.run import Result, Run
 from model_ci.serving.probe import Probe
 from model_ci.stages.build_image import provenance, sbom, trial
+from model_ci.terms import State, Verdict
 
 if TYPE_CHECKING:
     from model_ci.stages.build_image.builder import Builder, Image
@@ -33,12 +34,12 @@ _KEPT: Final = ("Containerfile", "requirements.txt", "srv/manifest.json")
 
 def inputs(config: Config, run: Run) -> Mapping[str, Any]:
     """The model's files, its version, the service's code, the base, and the settings."""
-    train, registered = run.section("train") or {}, run.section("register") or {}
+    train, registered = run.section("train"), run.section("register")
     return {
-        "model": train.get("model", {}).get("files"),
-        "data": train.get("data", {}).get("sha256"),
-        "run": (run.section("build-image") or {}).get("reused_from", run.id),
-        "version": [registered.get("version"), registered.get("champion")],
+        "model": train["model"]["files"] if train else None,
+        "data": train["data"]["sha256"] if train else None,
+        "run": run.producer("build-image"),
+        "version": [registered["version"], registered["champion"]] if registered else [None, None],
         "service code": _code(),
         "base": _base_state(config.build_image),
         "build-image section": config.values["build-image"],
@@ -87,7 +88,7 @@ def run(config: Config, run: Run) -> Result:
         image = builder.build(scratch / "context", _local(config, run), *_cache(settings))
         tried = _try(config, run, builder, image, bundle)
         verdict, why = _verdict(settings, tried)
-        materials = sbom.write(builder, image, left) if settings.sbom and verdict == "passed" else None
+        materials = sbom.write(builder, image, left) if settings.sbom and verdict == Verdict.PASSED else None
         section = {
             "why": why, "builder": builder.name, "builder_version": builder.version(), "base": base.as_record(),
             "engine": {"name": bundle.manifest["engine"], "why": bundle.manifest["why"]},
@@ -157,20 +158,20 @@ def _try(config: Config, run: Run, builder: "Builder", image: "Image", bundle: "
     }
 
 
-def _verdict(settings: BuildImage, tried: Mapping[str, Any]) -> tuple[str, str]:
+def _verdict(settings: BuildImage, tried: Mapping[str, Any]) -> tuple[Verdict, str]:
     """Say yes only to what was tried and answers as the model does, within its limits."""
-    failed = [gate for gate in tried["gates"] if gate["state"] == "failed"]
+    failed = [gate for gate in tried["gates"] if gate["state"] == State.FAILED]
     compared = tried["parity"]
     if tried["smoke"] is None and settings.allow_untried and not failed:
-        return "passed", f"it could not be tried, which is allowed: {tried['trouble']}"
+        return Verdict.PASSED, f"it could not be tried, which is allowed: {tried['trouble']}"
     if tried["trouble"]:
-        return "failed", f"the image does not serve: {tried['trouble']}"
+        return Verdict.FAILED, f"the image does not serve: {tried['trouble']}"
     if not compared or not compared["holds"]:
         told = f": {compared['problem']}" if compared and compared.get("problem") else ""
-        return "failed", f"the image answers otherwise than the model{told}"
+        return Verdict.FAILED, f"the image answers otherwise than the model{told}"
     if failed:
-        return "failed", ", ".join(f"{g['gate']}: {g['value']} is above {g['limit']:g}" for g in failed)
-    return "passed", "it starts, answers as the model does, and keeps its limits"
+        return Verdict.FAILED, ", ".join(f"{g['gate']}: {g['value']} is above {g['limit']:g}" for g in failed)
+    return Verdict.PASSED, "it starts, answers as the model does, and keeps its limits"
 
 
 def _push(config: Config, run: Run, builder: "Builder", image: "Image", verdict: str) -> dict[str, Any]:
@@ -180,7 +181,7 @@ def _push(config: Config, run: Run, builder: "Builder", image: "Image", verdict:
         "repository": settings.repository, "tags": [], "digest": image.id, "reference": image.id, "pushed": False,
         "layers": [], "signature": None,
     }  # fmt: skip
-    if settings.repository is None or verdict != "passed":
+    if settings.repository is None or verdict != Verdict.PASSED:
         return local
     there = _repository(settings)
     tags = _tags(run, settings)
@@ -213,7 +214,7 @@ def _tags(run: Run, settings: BuildImage) -> list[str]:
 
 def _version(run: Run) -> str | None:
     registered = run.section("register")
-    return str(registered["version"]) if registered else None
+    return registered["version"] if registered else None
 
 
 def _local(config: Config, run: Run) -> str:

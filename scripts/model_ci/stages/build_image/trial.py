@@ -9,6 +9,7 @@ from typing import Any, Final
 from model_ci.errors import ServiceError
 from model_ci.serving.comparison import Answers, Comparison
 from model_ci.serving.probe import Probe
+from model_ci.terms import State
 
 _WARM: Final = 20
 _POLL_S: Final = 0.02
@@ -105,5 +106,7 @@ def judge(limits: Mapping[str, float | None], found: Mapping[str, float | None])
         limit, value = limits[name], found.get(measured)
         if limit is not None:
             passed = value is not None and math.isfinite(value) and value <= limit
-            judged.append({"gate": name, "limit": limit, "value": value, "state": "passed" if passed else "failed"})
+            judged.append(
+                {"gate": name, "limit": limit, "value": value, "state": State.PASSED if passed else State.FAILED}
+            )
     return judged

@@ -17,6 +17,7 @@ from model_ci.stages.check_data.answers import Answers
 from model_ci.stages.check_data.conformity import RULES, Conformity
 from model_ci.stages.check_data.contract import Learner
 from model_ci.stages.check_data.leakage import Overlap, Sample
+from model_ci.terms import Verdict
 
 if TYPE_CHECKING:
     import polars as pl
@@ -64,7 +65,7 @@ def run(config: Config, run: Run) -> Result:
         "findings": [finding.as_record() for finding in findings],
     }
     failed = any(finding.level == "failure" for finding in findings)
-    return Result(section=section, verdict="failed" if failed else "passed")
+    return Result(section=section, verdict=Verdict.FAILED if failed else Verdict.PASSED)
 
 
 def learn(config: Config) -> Path:

@@ -14,6 +14,7 @@ from model_ci.report.blocks import (
     number,
     sentence,
 )
+from model_ci.terms import State
 
 
 def blocks(section: Record) -> Iterator[Block]:
@@ -33,7 +34,7 @@ def blocks(section: Record) -> Iterator[Block]:
         bars=[_bar(gate, section["metrics"]) for gate in section["gates"]],
         essential=True,
     )
-    yield from (_slices(gate) for gate in section["gates"] if gate["slices"] and gate["state"] != "no champion")
+    yield from (_slices(gate) for gate in section["gates"] if gate["slices"] and gate["state"] != State.NO_CHAMPION)
     yield from _changed(section["changed"])
     gated = {gate["metric"] for gate in section["gates"]}
     others = {name: m for name, m in section["metrics"].items() if name not in gated}
@@ -58,7 +59,7 @@ def _made_of(value: Any) -> str:
 
 def _slices(gate: Record) -> Table:
     """Return every slice of a gate, the worst first; the small ones stand last and are no less shown."""
-    order = ("failed", "inconclusive", "passed", "no champion", "measured", "too small")
+    order = (State.FAILED, State.INCONCLUSIVE, State.PASSED, State.NO_CHAMPION, State.MEASURED, State.TOO_SMALL)
     slices = sorted(gate["slices"], key=lambda part: order.index(part["state"]))
     return Table(
         title=f"Slices of {describe_gate(gate)}",
@@ -84,7 +85,7 @@ def _compared(gates: Sequence[Record]) -> int:
 
 def _is_one_test(gate: Record) -> bool:
     """Tell whether a gate is judged itself, and not but the worst of its slices."""
-    return not gate["slices"] or any(part["state"] == "measured" for part in gate["slices"])
+    return not gate["slices"] or any(part["state"] == State.MEASURED for part in gate["slices"])
 
 
 def _how_sure(drawn: Record, compared: int) -> str:
@@ -132,9 +133,9 @@ def _bar(gate: Record, metrics: Record) -> Bar | None:
 
 
 def _result(gate: Record) -> str:
-    if gate["state"] == "failed" and gate["comparison"]:
+    if gate["state"] == State.FAILED and gate["comparison"]:
         return f"failed: {gate['comparison']}, {gate['reason']}"
-    if gate["state"] != "passed":
+    if gate["state"] != State.PASSED:
         return f"{gate['state']}: {gate['reason']}"
     return f"passed: {gate['comparison']}" if gate["comparison"] else "passed"
 

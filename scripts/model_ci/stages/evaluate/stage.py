@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 def inputs(config: Config, run: Run) -> Mapping[str, Any]:
     """The model's files, the held-out rows, the gates, and who is champion."""
-    train = run.section("train") or {}
+    train = run.section("train")
     return {
-        "model": train.get("model", {}).get("files"),
-        "data": train.get("data"),
+        "model": train["model"]["files"] if train else None,
+        "data": train["data"] if train else None,
         "evaluate section": config.values["evaluate"],
         "champion": judgement.champion_state(config, run, "evaluate"),
         "measured for monitor": _for_monitor(config),

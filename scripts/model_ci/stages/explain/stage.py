@@ -25,10 +25,10 @@ FOLDER: Final = "explain"  # of the run
 
 def inputs(config: Config, run: Run) -> Mapping[str, Any]:
     """The model's files, the rows, the limits, and who is champion."""
-    train = run.section("train") or {}
+    train = run.section("train")
     return {
-        "model": train.get("model", {}).get("files"),
-        "data": train.get("data"),
+        "model": train["model"]["files"] if train else None,
+        "data": train["data"] if train else None,
         "explain section": config.values["explain"],
         "champion": judgement.champion_state(config, run, "explain"),
     }

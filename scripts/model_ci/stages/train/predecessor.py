@@ -13,6 +13,7 @@ from model_ci.origin import training_rows
 from model_ci.run import Run
 from model_ci.stages.train import selection
 from model_ci.stages.train.selection import Signal
+from model_ci.terms import WindowKind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +49,9 @@ class Predecessor:
 def wanted(config: Config) -> bool:
     """Whether training depends on the champion."""
     window = config.data.window
-    return bool(config.values["train"]["mode"] != "scratch" or (window.kind == "dynamic" and window.signal == "loss"))
+    return bool(
+        config.values["train"]["mode"] != "scratch" or (window.kind == WindowKind.DYNAMIC and window.signal == "loss")
+    )
 
 
 @contextmanager
@@ -79,7 +82,7 @@ def opened(config: Config, run: Run, data: "Table") -> Iterator[Predecessor | No
 def signal(config: Config, data: "Table", champion: Predecessor | None) -> Signal | None:
     """Return what tells of a change; None where the window is not dynamic."""
     window = config.data.window
-    if window.kind != "dynamic":
+    if window.kind != WindowKind.DYNAMIC:
         return None
     if window.signal == "features":
         return selection.of_features(data.train, list(data.features))
