@@ -109,9 +109,8 @@ def _bundle(config: Config, run: Run, folder: Path) -> "Bundle":
     from model_ci.stages.build_image import bundle
 
     trained = run.require("train", wanted_by="build-image")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
-    if trained["data"]["sha256"] != data.version.sha256:
-        raise ConfigError(f"build-image: the data changed since run {run.id} trained on it; run `model-ci train` again")
+    data = table.load(config.data, root=config.root)
+    run.require_data("train", data.version.sha256, "build-image")
     described = trained["model"]
     predictor = model.Predictor.load(
         run.folder / described["folder"], described["files"], described["classes"], described["features"]

@@ -34,7 +34,7 @@ def drifted(config: Config, run: Run, reference: "CheckDriftReference", digest: 
 
 
 def _sections(config: Config, run: Run) -> "list[CheckDriftSection]":
-    found = {folder.name: _section(folder / RECORD) for folder in run_folders(config.root)}
+    found = {folder.name: _section(folder / RECORD, config.model.name) for folder in run_folders(config.root)}
     with tempfile.TemporaryDirectory(prefix="model-ci-history-") as scratch:
         branch = Branch(root=config.root, name=config.record.branch, remote=config.record.remote)
         try:
@@ -43,7 +43,7 @@ def _sections(config: Config, run: Run) -> "list[CheckDriftSection]":
             if run.in_ci:
                 raise
         for file in _recorded(Path(scratch)):
-            found.setdefault(file.parent.name, _section(file))
+            found.setdefault(file.parent.name, _section(file, config.model.name))
     return [section for name, section in sorted(found.items()) if section and name != run.id]
 
 
@@ -51,9 +51,12 @@ def _recorded(folder: Path) -> Iterator[Path]:
     yield from sorted((folder / "runs").glob(f"*/{RECORD}"))
 
 
-def _section(file: Path) -> "CheckDriftSection | None":
+def _section(file: Path, model: str) -> "CheckDriftSection | None":
     try:
-        section = json.loads(file.read_bytes())["stages"].get(_STAGE)
-    except (OSError, ValueError, KeyError, AttributeError):
+        record = json.loads(file.read_bytes())
+        if record["model"]["name"] != model:
+            return None
+        section = record["stages"].get(_STAGE)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
     return cast("CheckDriftSection", section) if isinstance(section, dict) else None

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from model_ci import judgement, model, registry
 from model_ci.config import Config
-from model_ci.errors import ConfigError
 from model_ci.gates import quality
 from model_ci.judgement import Side
 from model_ci.run import Result, Run
@@ -39,10 +38,9 @@ def run(config: Config, run: Run) -> Result:
     from model_ci.data import table
 
     state = judgement.champion_state(config, run, "evaluate")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
-    trained = run.require("train", wanted_by="evaluate")
-    if trained["data"]["sha256"] != data.version.sha256:
-        raise ConfigError(f"evaluate: the data changed since run {run.id} trained on it; run `model-ci train` again")
+    data = table.load(config.data, root=config.root)
+    run.require("train", wanted_by="evaluate")
+    run.require_data("train", data.version.sha256, "evaluate")
     challenger = judgement.ask(config, run, data)
     with registry.open_registry(config, config.root, in_ci=run.in_ci) as store:
         section = judgement.judge(config, run, data, challenger, store, store.champion())

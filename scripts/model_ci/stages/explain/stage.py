@@ -60,10 +60,9 @@ def run(config: Config, run: Run) -> Result:
     from model_ci.data import table
 
     state = judgement.champion_state(config, run, "explain")
-    trained = run.require("train", wanted_by="explain")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
-    if trained["data"]["sha256"] != data.version.sha256:
-        raise ConfigError(f"explain: the data changed since run {run.id} trained on it; run `model-ci train` again")
+    run.require("train", wanted_by="explain")
+    data = table.load(config.data, root=config.root)
+    run.require_data("train", data.version.sha256, "explain")
     _known(config, list(data.holdout.columns))
     rows, background = _rows(config, data)
     predictor = load(run)

@@ -67,7 +67,7 @@ def _still_passes(
     seen = judged["champion"]["version"] if judged["champion"] else None
     if champion is None or champion.number == seen or champion.run_id == run.id:
         return bool(judged["verdict"] == Verdict.PASSED)
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     rejudged.append(judgement.judge(config, run, data, judgement.ask(config, run, data), store, champion))
     return bool(rejudged[-1]["verdict"] == Verdict.PASSED)
 
@@ -108,6 +108,7 @@ def _attached(run: Run) -> "dict[str, Attachment]":
     artifacts: dict[str, ExplainSection | Artifact | None] = {
         "explain": explained,
         "profile": trained.get("profile") if trained else None,
+        training_rows.FOLDER: trained.get("training_rows") if trained else None,
         "quality": evaluated.get("quality") if evaluated else None,
     }
     return {
