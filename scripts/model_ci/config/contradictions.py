@@ -7,8 +7,8 @@ from model_ci.terms import TargetKind, WindowKind
 from model_ci.types import Settings
 
 
-def contradictions(values: Settings) -> list[tuple[Path_, str]]:
-    """Return where values contradict each other, and how."""
+def contradictions(values: Settings, given: Settings) -> list[tuple[Path_, str]]:
+    """Return where values contradict each other, and how; `given` holds what the file sets, without any default."""
     data, window, holdout = values["data"], values["data"]["window"], values["data"]["holdout"]
     timed = data["time_column"] is not None
     found: list[tuple[Path_, str]] = []
@@ -72,9 +72,19 @@ def contradictions(values: Settings) -> list[tuple[Path_, str]]:
             f"min {low} is above max {high}; nothing can pass",
         )
         for key in ("bins", "min_rows", "max_gap"):
-            need(key not in gate or gate.get("by"), ("evaluate", "gates", i, key), "is only for a gate with 'by'")
+            need(
+                key not in given["evaluate"]["gates"][i] or gate.get("by"),
+                ("evaluate", "gates", i, key),
+                "is only for a gate with 'by'",
+            )
         aged = gate["metric"] == "data_age_days"
         need(timed or not aged, ("evaluate", "gates", i), "data_age_days needs data.time_column")
+    missed = "missed" in given.get("retrain", {})
+    need(
+        not missed or values["retrain"]["interval"],
+        ("retrain", "missed"),
+        "needs 'interval': how often this check is meant to run",
+    )
     for name, environment in values["deploy"]["environments"].items():
         found += [(("deploy", "environments", name, *path), message) for path, message in _unfit(environment)]
     return found
