@@ -17,8 +17,11 @@ from model_ci.config import Config
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "scripts" / "model_ci"
 SCHEMA = json.loads((ROOT / "schemas" / "config.schema.json").read_text(encoding="utf-8"))
-# Unset means what fits the rest of the configuration: the other rules, or the kind of a time column.
-DEPENDS = {("stages/check_drift/judging.py", key) for key in ("numbers", "categories", "threshold")}
+# Unset is no setting there, or means what fits the rest of the configuration: the other rules.
+NO_DEFAULT = {
+    ("ci.py", "branch"), ("serving/openapi.py", "version"), ("targets/docker/balancer.py", "port"),
+    *(("stages/check_drift/judging.py", key) for key in ("numbers", "categories", "threshold")),
+}  # fmt: skip
 
 
 def parts_of_the_configuration(part: type = Config) -> Iterator[type]:
@@ -73,11 +76,11 @@ def test_no_key_that_is_unset_gets_its_value_in_python() -> None:
             if not isinstance(node, ast.BoolOp) or not isinstance(node.op, ast.Or):
                 continue
             key = node.values[0].attr if isinstance(node.values[0], ast.Attribute) else ""
-            if key in known and is_a_value(node.values[-1]) and (name, key) not in DEPENDS:
+            if key in known and is_a_value(node.values[-1]) and (name, key) not in NO_DEFAULT:
                 chosen.append(f"{name}:{node.lineno}: {ast.unparse(node)}")
     assert chosen == []
 
 
 def test_no_description_repeats_a_default() -> None:
-    pattern = re.compile(r"unless given|\bdefaults? (is|to)\b|\(default|Without it: [\d`]|If unset, [\d`]")
+    pattern = re.compile(r"unless given|\bdefaults? (is|to)\b|\(default|(Without it:|If unset,) [\d`]\w*`?\.")
     assert [text for text in descriptions() if pattern.search(text)] == []
