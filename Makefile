@@ -51,7 +51,8 @@ bench: .venv/.complete ## Measure against a bare script and against libraries ca
 	python benchmarks/serving.py
 	python benchmarks/image.py
 
-readme: .venv/.complete ## Fill the generated parts of the README and the docs
+readme: .venv/.complete ## Fill the generated parts of the README, the docs and the schemas
+	python scripts/conditions_schema.py
 	cog -r -P -I scripts README.md docs/options.md
 
 constraints: .venv/.complete ## Pin what pyproject.toml asks for, for all platforms, by hash

@@ -113,7 +113,7 @@ def _compare(
 ) -> gate.Comparisons:
     """Resample the metrics that a gate compares on all rows."""
     plain = [g for g in config.evaluate.gates if not g.by]
-    compared = {g.metric for g in plain if any(getattr(g, c) is not None for c in gate.RELATIVE)}
+    compared = {g.metric for g in plain if g.compares}
     named = {name: metric for name, metric in wanted.items() if name in compared}
     confidence = config.evaluate.uncertainty.confidence
     if champion.quality:
