@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo year test lint bench readme constraints clean
+.PHONY: help setup demo year test lint bench readme platforms constraints clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -40,7 +40,8 @@ lint: setup ## Check the code, the shell scripts, the workflows, the templates a
 	check-jsonschema --builtin-schema vendor.github-actions actions/*/action.yml
 	check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml example-project/.gitlab-ci.yml
 	check-jsonschema --check-metaschema schemas/*.json
-	python -m tests.ci.lint_templates gitlab/*.gitlab-ci.yml
+	python -m tests.ci.lint_templates gitlab/*.gitlab-ci.yml templates/*.yml
+	python -m platforms --check
 	cog --check -P -I scripts README.md docs/options.md
 
 bench: .venv/.complete ## Measure against a bare script and against libraries called by hand, side by side
@@ -54,6 +55,9 @@ bench: .venv/.complete ## Measure against a bare script and against libraries ca
 readme: .venv/.complete ## Fill the generated parts of the README, the docs and the schemas
 	python scripts/conditions_schema.py
 	cog -r -P -I scripts README.md docs/options.md
+
+platforms: .venv/.complete ## Write actions/, gitlab/ and templates/ from platforms/
+	python -m platforms
 
 constraints: .venv/.complete ## Pin what pyproject.toml asks for, for all platforms, by hash
 	uv pip compile pyproject.toml --quiet --universal --extra all --extra s3 --extra dask --extra drift-report --group dev --generate-hashes \

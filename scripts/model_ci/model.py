@@ -63,7 +63,8 @@ def describe(folder: Path) -> dict[str, Any]:
     """Return flavour, format and signature as the MLmodel file states them."""
     import yaml
 
-    stated = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    stated = yaml.load((folder / "MLmodel").read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - both are safe
     flavors = stated.get("flavors", {})
     return {
         "flavor": next((f for f in flavors if f != "python_function"), "python_function"),
@@ -120,13 +121,12 @@ class Predictor:
                 labels=np.asarray(answers, dtype=float).ravel(),
                 probabilities=None,
             )
-        index = {value: i for i, value in enumerate(self.classes)}
-        truth = np.array([index.get(value, len(index)) for value in frame[target]])
+        truth = self._places(frame[target], absent=len(self.classes))
         probabilities = self._probabilities(frame, answers)
         if probabilities is not None and answers.dtype.kind == "f":
             labels = probabilities.argmax(axis=1)
         else:
-            labels = np.array([index.get(value, -1) for value in answers.ravel().tolist()])
+            labels = self._places(answers.ravel(), absent=-1)
         return Outputs(truth=truth, labels=labels, probabilities=probabilities)
 
     def predict(self, frame: "pd.DataFrame") -> "NDArray[Any]":
@@ -138,6 +138,16 @@ class Predictor:
             raise ConfigError(f"data: the model needs the columns {', '.join(missing)}, which the data no longer has")
         with warnings.catch_warnings(action="ignore"):
             return np.asarray(self.model.predict(frame[list(self.columns)]))
+
+    def _places(self, values: "NDArray[Any] | pd.Series[Any]", absent: int) -> "NDArray[Any]":
+        """Return the place of each value among the classes; `absent` for one that is no class."""
+        import numpy as np
+        import pandas as pd
+
+        index = {value: i for i, value in enumerate(self.classes)}
+        codes, distinct = pd.factorize(values)
+        places = np.array([*(index.get(value, absent) for value in distinct.tolist()), absent])
+        return places[codes]
 
     def _probabilities(self, frame: "pd.DataFrame", answers: "NDArray[Any]") -> "NDArray[Any] | None":
         """Take predict_proba where there is one, else an answer that is a probability itself."""

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from model_ci.data import header, times
+from model_ci.data import header, kept, times
 from model_ci.data.layout import Layout, inspect, kind, unite
 from model_ci.data.source import Source
 from model_ci.data.times import Writing
@@ -36,7 +37,7 @@ class Scan:
         if time_column in self.schema:
             self._recognize(time_column)
 
-    @property
+    @cached_property
     def kinds(self) -> dict[str, str]:
         """The columns, their types in the words of a contract."""
         return {name: kind(dtype) for name, dtype in self.schema.items()}
@@ -113,7 +114,9 @@ def _frames(layout: Layout, form: str) -> "Iterator[pl.DataFrame]":
     import polars as pl
 
     if form == "csv":
-        yield from layout.lazy().collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
+        frame = kept.get(layout.file, layout.stamp)
+        lazily = layout.lazy().collect_batches(chunk_size=BATCH_ROWS, maintain_order=True) if frame is None else ()
+        yield from lazily if frame is None else frame.iter_slices(BATCH_ROWS)
         return
     import pyarrow.parquet as pq
 

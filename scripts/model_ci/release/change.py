@@ -17,8 +17,8 @@ from model_ci.image import tags
 from model_ci.release import ledger, policy, smoke
 from model_ci.release.ledger import Entry
 from model_ci.release.policy import Rule
-from model_ci.release.smoke import Probe
 from model_ci.run import Result, Run
+from model_ci.serving.probe import Probe
 from model_ci.targets import CHAMPION, Deployment, RolloutError, Target, Variant, open_target, settings
 from model_ci.terms import Verdict
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from model_ci.serving import engine
+from model_ci.serving.comparison import Answers
 from model_ci.serving.manifest import Manifest
 from model_ci.serving.metrics import Metrics
 from model_ci.serving.predictions import Predictions
+from model_ci.serving.probe import Probe
 from model_ci.serving.refusal import Refusal, StartError
 from model_ci.serving.settings import Settings
 from model_ci.serving.signature import Rows, Signature
@@ -94,17 +96,19 @@ class Service:
 
 def warm_up(loaded: engine.Engine, manifest: Manifest, signature: Signature) -> Rows:
     """Predict the manifest's probe rows and return them; raise StartError when the answers are not the manifest's."""
-    inputs = manifest["probe"]["inputs"]
-    given = dict(zip(inputs["columns"], zip(*inputs["data"], strict=True), strict=True))
     try:
-        rows = signature.rows(given, len(inputs["data"]))
-        found = engine.ask(loaded, rows)
+        probe = Probe.read(manifest.values)
+        given = dict(zip(probe.columns, zip(*probe.rows, strict=True), strict=True))
+        rows = signature.rows(given, len(probe.rows))
+        problem = probe.compare(Answers.of(engine.ask(loaded, rows))).problem
+    except ValueError as error:
+        raise StartError(f"{manifest.root}: the manifest {error}; build the image again") from None
     except Refusal as refusal:
         raise StartError(f"{manifest.root}: the model refuses its probe rows: {refusal.message}") from None
-    told = differences(found, manifest["probe"])
-    if told:
+    if problem:
         raise StartError(
-            f"{manifest.root}: the model does not answer its probe rows as it did when the image was built: {told}"
+            f"{manifest.root}: the model does not answer its probe rows as it did when the image was built: {problem}; "
+            "build the image again"
         )
     return rows
 
@@ -124,29 +128,6 @@ def same_together(loaded: engine.Engine, rows: Rows, signature: Signature) -> bo
         return all(loaded.predict(row).same(other) for row, other in zip(some.singles(), together, strict=True))
     except Exception:  # noqa: BLE001 - what the model refuses may cost the others their answer
         return False
-
-
-def differences(found: Predictions, probe: Mapping[str, Any]) -> str | None:
-    """Tell how answers miss those that a manifest holds; None where they are the same within its tolerance."""
-    labels, tolerance = found.listed, float(probe["tolerance"])
-    wrong = [row for row, (a, b) in enumerate(zip(labels, probe["outputs"], strict=True)) if not _same(a, b, tolerance)]
-    if wrong:
-        row = wrong[0]
-        return f"{len(wrong)} of {len(labels)} differ, the first in row {row}: {labels[row]!r} and not {probe['outputs'][row]!r}"
-    expected = probe["probabilities"]
-    if (expected is None) != (found.probabilities is None):
-        return "probabilities are there on one side only"
-    if expected is None or found.probabilities is None:
-        return None
-    pairs = zip(found.probabilities.ravel().tolist(), [p for row in expected for p in row], strict=True)
-    miss = max(abs(a - b) for a, b in pairs)
-    return None if miss <= tolerance else f"the probabilities differ by up to {miss:.3g}, more than {tolerance:g}"
-
-
-def _same(ours: Any, theirs: Any, tolerance: float) -> bool:
-    if isinstance(ours, float) and isinstance(theirs, (int, float)):
-        return abs(ours - theirs) <= tolerance * max(1.0, abs(theirs))
-    return bool(ours == theirs)
 
 
 def age_s() -> float:

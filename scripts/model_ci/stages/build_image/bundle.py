@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from model_ci.errors import ConfigError
 from model_ci.files import write_atomically
 from model_ci.serving import engine
+from model_ci.serving.comparison import Answers
 from model_ci.serving.manifest import EXPLAIN, FOLDER, ONNX, ONNX_FILE, SKLEARN, VERSION, digest
 from model_ci.serving.refusal import Refusal
 from model_ci.serving.signature import TYPES, Column, Rows, Signature
@@ -87,13 +88,13 @@ def create(  # noqa: PLR0913 - the last three have defaults
     _copy(source, into / FOLDER)
     signature = Signature(_columns(stated, rows[list(source.columns)]))
     real = _rows(rows[list(source.columns)].head(PARITY_ROWS), signature)
-    reference = SklearnEngine(source.estimator, signature)
     with threadpool_limits(1):  # a row is too little to share, and sums come out the same
+        reference = _reference(source, signature, real)
         onnx, why = None, "engine: sklearn is asked for"
         if wanted != SKLEARN:
-            onnx, why = _onnx(source, signature, reference, real, into, tolerance)
-        given = _given(source, signature, reference, real)
-        probe = _probe(reference, real, signature, _SAME if onnx is None else tolerance)
+            onnx, why = _onnx(source, signature, reference, into, tolerance)
+        given = _given(source, signature, reference)
+        probe = _probe(reference, signature, _SAME if onnx is None else tolerance)
     if onnx is None and wanted == ONNX:
         raise ConfigError(f"build-image.engine: onnx cannot be had: {why}; write engine: auto or sklearn")
     name = SKLEARN if onnx is None else ONNX
@@ -211,8 +212,16 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _onnx(  # noqa: PLR0913, PLR0917 - all that the comparison is made of
-    source: Source, signature: Signature, reference: SklearnEngine, rows: Rows, into: Path, tolerance: float
+def _reference(source: Source, signature: Signature, rows: Rows) -> parity.Reference:
+    asked = SklearnEngine(source.estimator, signature)
+    answers = Answers.of(engine.ask(asked, rows))
+    return parity.Reference(
+        rows=rows, answers=answers, engine=asked, columns=signature.columns, classes=bool(source.classes)
+    )
+
+
+def _onnx(
+    source: Source, signature: Signature, reference: parity.Reference, into: Path, tolerance: float
 ) -> tuple[dict[str, Any] | None, str]:
     """Convert and compare; write the graph only when it agrees. Return the record and why."""
     from model_ci.serving.onnx_engine import OnnxEngine
@@ -221,37 +230,25 @@ def _onnx(  # noqa: PLR0913, PLR0917 - all that the comparison is made of
     try:
         graph = onnx.convert(source.estimator, signature.columns)
         loaded = OnnxEngine(graph, signature, [_plain(c) for c in source.classes], 1)
-        found = parity.compare(loaded, reference, rows, signature, tolerance)
+        found = reference.compare(loaded, tolerance)
     except UnconvertibleError as error:
         return None, str(error)
-    except Refusal as refusal:
-        return None, f"the rows of the data are refused: {refusal.message}"
     except Exception as error:  # noqa: BLE001 - a graph that ONNX Runtime does not take
         return None, f"ONNX Runtime cannot run it: {' '.join(str(error).split())[:200]}"
-    if not found.holds:
-        return None, _told(found)
+    if found.problem:
+        return None, f"on {found.rows} rows the graph answers otherwise than the model: {found.problem}"
     (into / ONNX_FILE).write_bytes(graph)
     return {"parity": found.as_record()}, "it converts, and answers alike"
 
 
-def _given(source: Source, signature: Signature, reference: SklearnEngine, rows: Rows) -> str:
+def _given(source: Source, signature: Signature, reference: parity.Reference) -> str:
     """Tell whether the pipeline may be asked with arrays: they cost less, where the answers are the same."""
     try:
         unrolled = SklearnEngine(source.estimator, signature, ARRAY)
-        same = parity.compare(unrolled, reference, rows, signature, _SAME).holds
+        same = reference.compare(unrolled, _SAME).holds
     except Exception:  # noqa: BLE001 - whatever it needs its table for
         same = False
     return ARRAY if same else TABLE
-
-
-def _told(found: parity.Parity) -> str:
-    if not found.labels_equal:
-        return f"on {found.rows} rows the graph names other labels than the model"
-    if not found.refused_alike:
-        return "the graph answers rows that the model refuses, or the other way round"
-    return (
-        f"on {found.rows} rows the graph differs by up to {found.max_abs_difference:.3g}, more than {found.tolerance:g}"
-    )
 
 
 def _background(explain: Explain, signature: Signature, into: Path) -> dict[str, Any]:
@@ -271,15 +268,17 @@ def _how(stated: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _probe(reference: SklearnEngine, rows: Rows, signature: Signature, tolerance: float) -> dict[str, Any]:
-    """Return rows with what the model itself says of them."""
-    count = min(PROBE_ROWS, rows.count)
-    some = Rows(count=count, values=[values[:count] for values in rows.values])
-    said = engine.ask(reference, some)
+def _probe(reference: parity.Reference, signature: Signature, tolerance: float) -> dict[str, Any]:
+    """Return rows with the answers of the model itself."""
+    first = slice(PROBE_ROWS)
+    answers = reference.answers.part(first)
     return {
-        "inputs": {"columns": signature.names, "data": [list(row) for row in zip(*some.values, strict=True)]},
-        "outputs": said.listed,
-        "probabilities": None if said.probabilities is None else said.probabilities.tolist(),
+        "inputs": {
+            "columns": signature.names,
+            "data": [list(row) for row in zip(*(values[first] for values in reference.rows.values), strict=True)],
+        },
+        "outputs": answers.labels,
+        "probabilities": answers.probabilities,
         "tolerance": tolerance,
     }
 

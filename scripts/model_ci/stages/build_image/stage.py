@@ -18,6 +18,7 @@ from model_ci.errors import ConfigError, ServiceError
 from model_ci.image import repository, signature
 from model_ci.image.repository import Login, Name, Repository
 from model_ci.run import Result, Run
+from model_ci.serving.probe import Probe
 from model_ci.stages.build_image import provenance, sbom, trial
 from model_ci.terms import State, Verdict
 
@@ -135,24 +136,22 @@ def _bundle(config: Config, run: Run, folder: Path) -> "Bundle":
 
 def _try(config: Config, run: Run, builder: "Builder", image: "Image", bundle: "Bundle") -> dict[str, Any]:
     """Start the image and ask it; what goes wrong is told, and fails."""
-    settings, probe = config.build_image, bundle.manifest["probe"]
-    columns, rows = probe["inputs"]["columns"], probe["inputs"]["data"]
+    settings, probe = config.build_image, Probe.read(bundle.manifest)
     compared, smoke, problem = None, None, None
     try:
         begin = time.monotonic()
         with builder.trial(image, run.id, {"MODEL_CI_VARIANT": "trial"}) as there:
-            smoke = {"isolation": there.isolation, "read_only": there.read_only, "rows": len(rows)}
+            smoke = {"isolation": there.isolation, "read_only": there.read_only, "rows": len(probe.rows)}
             service = trial.Service(there.host, there.port)
             service.wait(begin, settings.timeout_s, there.alive)
-            answer = service.predict(columns, rows)
+            compared = trial.compare(service, probe)
             smoke["cold_start_s"] = round(time.monotonic() - begin, 3)
-            compared = trial.compare(answer, probe, labels=config.model.task != "regression")
-            smoke |= trial.latencies(service, columns, rows, settings.requests)
+            smoke |= trial.latencies(service, probe, settings.requests)
     except ServiceError as error:
         problem = f"{error}; {builder.last_words() or 'it printed nothing'}"
     found: dict[str, Any] = {"size_mb": image.size_mb, **(smoke or {})}
     return {
-        "parity": compared.as_record() if compared else None,
+        "parity": trial.as_record(compared) if compared else None,
         "smoke": smoke,
         "trouble": problem,
         "gates": trial.judge(_limits(settings), found),
@@ -168,7 +167,8 @@ def _verdict(settings: BuildImage, tried: Mapping[str, Any]) -> tuple[Verdict, s
     if tried["trouble"]:
         return Verdict.FAILED, f"the image does not serve: {tried['trouble']}"
     if not compared or not compared["holds"]:
-        return Verdict.FAILED, "the image answers otherwise than the model"
+        told = f": {compared['problem']}" if compared and compared.get("problem") else ""
+        return Verdict.FAILED, f"the image answers otherwise than the model{told}"
     if failed:
         return Verdict.FAILED, ", ".join(f"{g['gate']}: {g['value']} is above {g['limit']:g}" for g in failed)
     return Verdict.PASSED, "it starts, answers as the model does, and keeps its limits"

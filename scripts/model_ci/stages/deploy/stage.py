@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from model_ci.config import Config
 from model_ci.errors import ConfigError, ModelCIError
-from model_ci.release import change
+from model_ci.release import change, smoke
 from model_ci.release.change import Change, Wish
-from model_ci.release.smoke import Probe
 from model_ci.run import Result, Run
+from model_ci.serving.probe import Probe
 from model_ci.targets import CHALLENGER, CHAMPION, Deployment, Variant, open_target, settings
 from model_ci.terms import Verdict
 
@@ -97,7 +97,7 @@ def probe(run: Run) -> Probe:
         raise ConfigError(f"{file}: cannot be read: {error}; run `model-ci build-image` again") from None
     if hashlib.sha256(content).hexdigest() != image["files"].get(MANIFEST):
         raise ConfigError(f"{file}: is not the one that was recorded; run `model-ci build-image` again")
-    return Probe.read(content, str(file))
+    return smoke.read(content, str(file))
 
 
 def wish(config: Config, run: Run, variant: Variant, before: Deployment | None) -> Wish:
