@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from model_ci import judgement
 from model_ci.config import Config
+from model_ci.config.conditions import compares, tolerates
 from model_ci.data import cut, rowhash, source, table
 from model_ci.data.finding import Finding
 from model_ci.data.scan import Scan
-from model_ci.gates.condition import RELATIVE
 from model_ci.gates.metrics import MEASURED, Metric
 from model_ci.gates.outputs import Outputs, Scores
 from model_ci.judgement import Side
@@ -145,7 +145,7 @@ class _Bench:
         return Case(name=name, expected="refused", found=found, holds=holds)
 
     def _itself(self) -> Case:
-        compared = [g for g in self.against_itself["gates"] if g["condition"] in ("max_drop", "max_rise")]
+        compared = [g for g in self.against_itself["gates"] if tolerates(g["condition"])]
         worse = [_name(g) for g in compared if g["state"] in self.refusing and g["difference"] is not None]
         expected, name = "not called worse", "the champion against itself"
         if not compared:
@@ -155,7 +155,7 @@ class _Bench:
 
     def _first(self) -> Case:
         gates: Gates = self.first["gates"]
-        relative = [g for g in gates if g["condition"] in RELATIVE]
+        relative = [g for g in gates if compares(g["condition"])]
         judged = [_name(g) for g in relative if g["state"] == State.PASSED]
         passed = [g for g in gates if g["state"] == State.PASSED]
         holds = not judged and (self.first["verdict"] == Verdict.FAILED or bool(passed))

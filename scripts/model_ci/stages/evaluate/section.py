@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from model_ci.config.conditions import CONDITIONS
 from model_ci.report.blocks import (
     Bar,
     Block,
@@ -137,20 +138,20 @@ def _gate(gate: Record) -> list[str]:
 
 def _bar(gate: Record, metrics: Record) -> Bar | None:
     """Return what is compared with the limit: the value itself, or the difference to the champion."""
-    condition, limit = gate["condition"], gate["limit"]
-    difference = condition in ("max_drop", "max_rise", "min_gain")
-    value = gate["difference" if difference else "challenger"]
-    if value is None or limit is None:
+    condition, limit = CONDITIONS.get(gate["condition"]), gate["limit"]
+    if condition is None or limit is None:
         return None
-    falls = condition == "max_drop" or (
-        condition == "min_gain" and metrics.get(gate["metric"], {}).get("greater_is_better") is False
-    )
+    value = gate["difference" if condition.compares else "challenger"]
+    if value is None:
+        return None
+    lower_is_better = metrics.get(gate["metric"], {}).get("greater_is_better") is False
+    sign = condition.direction(lower_is_better=lower_is_better)
     return Bar(
         value=value,
         bounds=gate["interval"],
-        limit=-limit if falls else limit,
-        above=condition in ("min", "max_drop") or (condition == "min_gain" and not falls),
-        difference=difference,
+        limit=sign * condition.needed(limit, gate["champion"]) if condition.compares else limit,
+        above=sign > 0,
+        difference=condition.compares,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from model_ci import judgement
 from model_ci.config import Config, Monitor
+from model_ci.config.conditions import CONDITIONS
 from model_ci.data import times
 from model_ci.data.finding import Finding
 from model_ci.errors import ConfigError
@@ -105,8 +106,10 @@ def _wrong_quality(wanted: Monitor) -> Iterator[str]:
     if judged.breaches > judged.windows:
         yield f"monitor.quality.breaches: {judged.breaches} of {judged.windows} windows can never fail; set it lower"
     for i, gate in enumerate(judged.gates):
-        if gate.min_gain is not None:
-            yield f"monitor.quality.gates[{i}].min_gain: a model does not gain on itself; use max_drop or max_rise"
+        for condition in gate.conditions:
+            if condition.gain:
+                others = " or ".join(c.name for c in CONDITIONS.values() if c.tolerates and not c.share)
+                yield f"monitor.quality.gates[{i}].{condition.name}: a model does not gain on itself; use {others}"
         if gate.metric in MEASURED:
             yield f"monitor.quality.gates[{i}]: {gate.metric} is not of rows; set it in monitor.limits"
 
@@ -143,7 +146,7 @@ def _windows(wanted: Monitor, end: datetime) -> tuple[list[Window], list[Finding
 
 def _reference(config: Config, run: Run) -> tuple[Reference | None, list[Finding]]:
     """Find what gates against the champion are held to, where there are any."""
-    if all(g.max_drop is None and g.max_rise is None for g in config.monitor.quality.gates):
+    if not any(gate.compares for gate in config.monitor.quality.gates):
         return None, []
     found = reference.find(config, run)
     if isinstance(found, str):
