@@ -40,11 +40,11 @@ def main(arguments: argparse.Namespace) -> int:
     config = check_config.load(arguments)
     run = _run(config, arguments.run)
     data = table.load(config.data, seed=config.train.seed, root=config.root)
-    predictor = explain.load(run)
-    rows = _asked(arguments, predictor, data, run)
-    found = explain.attribute(config, predictor, rows, explainer.background(data.train, config.explain.seed))
-    for i in range(found.rows):
-        print(_told(found, predictor, config, rows, i))
+    with explain.opened(config, run) as predictor:
+        rows = _asked(arguments, predictor, data, run)
+        found = explain.attribute(config, predictor, rows, explainer.background(data.train, config.explain.seed))
+        for i in range(found.rows):
+            print(_told(found, predictor, config, rows, i))
     if not found.holds(config.explain.tolerance):
         print(f"The attributions miss the model's output by up to {found.error:.3g}: do not rely on them.")
     if found.rows < len(rows):
@@ -165,7 +165,8 @@ def _meaning(found: "Attributions", predictor: "Predictor", config: Config, outp
     if config.model.task == "regression":
         return f"the output is {total:.4f}"
     classes = list(predictor.classes)
-    of = classes[-1 if config.model.task == "binary" else output] if classes else output + 1
+    place = explain.explained_class(config, predictor)
+    of = classes[output if place is None else place] if classes else output + 1
     words = f"the {found.scale} of {of} is {total:.4f}"
     if found.scale == "log-odds" and config.model.task == "binary":
         return f"{words}, a probability of {_chance(total):.4f}"

@@ -9,6 +9,7 @@ from typing import Any
 class Model:  # noqa: D101 - the schema describes each section and key
     name: str
     task: str
+    positive: str | float | bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

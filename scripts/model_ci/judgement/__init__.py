@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from model_ci import registry
+from model_ci import model, registry
 from model_ci.config import Config
 from model_ci.judgement.monitored import monitored
 from model_ci.judgement.named import metrics
@@ -34,7 +34,13 @@ def judge(  # noqa: PLR0913, PLR0917 - both models, and what they are judged by
     wanted = metrics(config)
     against = ask_champion(config, champion, store, data, wanted) if champion else None
     section = weigh(config, data.holdout, wanted, challenger, against)
+    if challenger.dependence:
+        why = f"the answers depend on which rows are asked together: {challenger.dependence}; {section['why']}"
+        section |= {"verdict": "failed", "why": why}
+    known = run.require("train", wanted_by="evaluate")["model"]["classes"]
     return section | {
+        "positive": model.positive(config, known),
+        "dependence": challenger.dependence,
         "champion": {"version": champion.number, "run_id": champion.run_id} if champion else None,
         "changed": difference.changed(difference.of(run), champion) if champion else None,
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ConfigError
 from model_ci.files import write_atomically
+from model_ci.model.probe import spread
 from model_ci.serving import engine
 from model_ci.serving.manifest import EXPLAIN, FOLDER, ONNX, ONNX_FILE, SKLEARN, VERSION, digest
 from model_ci.serving.refusal import Refusal
@@ -47,6 +48,7 @@ class Source:
     task: str
     run_id: str
     version: str | None = None
+    positive: Any = None  # the declared positive class of a binary task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +88,17 @@ def create(  # noqa: PLR0913 - the last three have defaults
     stated = _stated(source.folder)
     _copy(source, into / FOLDER)
     signature = Signature(_columns(stated, rows[list(source.columns)]))
-    real = _rows(rows[list(source.columns)].head(PARITY_ROWS), signature)
+    every = -(-len(rows) // PARITY_ROWS) or 1  # over the whole holdout, not its first days
+    real = _rows(rows[list(source.columns)].iloc[::every], signature)
     reference = SklearnEngine(source.estimator, signature)
     with threadpool_limits(1):  # a row is too little to share, and sums come out the same
         onnx, why = None, "engine: sklearn is asked for"
         if wanted != SKLEARN:
             onnx, why = _onnx(source, signature, reference, real, into, tolerance)
         given = _given(source, signature, reference, real)
-        probe = _probe(reference, real, signature, _SAME if onnx is None else tolerance)
+        probe = _probe(
+            reference, real, signature, _SAME if onnx is None else tolerance, classifies=bool(source.classes)
+        )
     if onnx is None and wanted == ONNX:
         raise ConfigError(f"build-image.engine: onnx cannot be had: {why}; write engine: auto or sklearn")
     name = SKLEARN if onnx is None else ONNX
@@ -101,7 +106,7 @@ def create(  # noqa: PLR0913 - the last three have defaults
     files = _hashes(into)
     manifest: dict[str, Any] = {
         "schema_version": VERSION, "name": source.name, "version": source.version, "run_id": source.run_id,
-        "task": source.task, "classes": [_plain(c) for c in source.classes], "features": signature.names,
+        "task": source.task, "classes": [_plain(c) for c in source.classes], "positive": source.positive, "features": signature.names,
         "signature": [{"name": c.name, "type": c.type, "required": c.required} for c in signature.columns],
         "engine": name, "why": why, "onnx": onnx, "sklearn": {**_how(stated), "given": given}, "explain": explained,
         "probe": probe, "files": files, "digest": digest(files),
@@ -271,10 +276,12 @@ def _how(stated: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _probe(reference: SklearnEngine, rows: Rows, signature: Signature, tolerance: float) -> dict[str, Any]:
-    """Return rows with what the model itself says of them."""
-    count = min(PROBE_ROWS, rows.count)
-    some = Rows(count=count, values=[values[:count] for values in rows.values])
+def _probe(
+    reference: SklearnEngine, rows: Rows, signature: Signature, tolerance: float, *, classifies: bool
+) -> dict[str, Any]:
+    """Return rows with the model's own answers, spread over the rows and over the classes that it predicts."""
+    chosen = spread(engine.ask(reference, rows).listed if classifies else [None] * rows.count, PROBE_ROWS)
+    some = Rows(count=len(chosen), values=[[values[row] for row in chosen] for values in rows.values])
     said = engine.ask(reference, some)
     return {
         "inputs": {"columns": signature.names, "data": [list(row) for row in zip(*some.values, strict=True)]},

@@ -23,6 +23,8 @@ def blocks(section: Record) -> Iterator[Block]:
         "There is no champion yet: judged by the absolute gates only."
     )  # fmt: skip
     why = f"{sentence(section['why'])} {against} Judged on {number(section['rows'])} held-out rows."
+    if section.get("positive") is not None:
+        why += f" The positive class is {section['positive']}."
     yield Paragraph(text=why, essential=True)
     if drawn := section["comparison"]:
         yield Paragraph(text=_how_sure(drawn, _compared(section["gates"])))

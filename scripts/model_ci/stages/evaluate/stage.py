@@ -22,6 +22,7 @@ def inputs(config: Config, run: Run) -> Mapping[str, Any]:
         "model": train.get("model", {}).get("files"),
         "data": train.get("data"),
         "evaluate section": config.values["evaluate"],
+        "positive": config.model.positive,
         "champion": judgement.champion_state(config, run, "evaluate"),
         "measured for monitor": _for_monitor(config),
         **_today(config),
@@ -30,6 +31,7 @@ def inputs(config: Config, run: Run) -> Mapping[str, Any]:
 
 def check(config: Config) -> None:
     """Find metrics that do not exist and gates that contradict themselves."""
+    model.process.start()
     judgement.metrics(config)
     judgement.metrics(judgement.monitored(config), "monitor.quality")
 
