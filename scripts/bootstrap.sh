@@ -52,7 +52,7 @@ find_uv() {
   if [ ! -x "$link/bin/uv" ]; then
     built=$(mktemp -d "$link.XXXXXX")
     printf '%s\n' "$pin" >"$built/pin.txt"
-    python3 -m venv "$built" || fail "python3 cannot make a virtual environment; install python3-venv, or put uv on PATH"
+    python3 -I -m venv "$built" || fail "python3 cannot make a virtual environment; install python3-venv, or put uv on PATH"
     "$built/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$built/pin.txt" >&2
     publish "$built" "$link"
   fi

@@ -157,17 +157,17 @@ def problems(value: Any, schema_name: str) -> Iterator[tuple[Path_, str]]:
     for error in sorted(
         Draft202012Validator(schema).iter_errors(value), key=lambda e: [str(p) for p in e.absolute_path]
     ):
-        for path, message in _sentences(error):
+        for path, message in _sentences(error, schema):
             if (path, message) not in seen:
                 seen.add((path, message))
                 yield path, message
 
 
-def _sentences(error: Any) -> Iterator[tuple[Path_, str]]:
+def _sentences(error: Any, root: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
     path: Path_ = tuple(error.absolute_path)
     match error.validator:
-        case "additionalProperties":
-            allowed = list(error.schema["properties"])
+        case "additionalProperties" | "unevaluatedProperties":
+            allowed = list(_properties(error.schema, root))
             for key in error.instance:
                 if key not in allowed:
                     yield (*path, key), f"unknown key; {_suggest(key, allowed)}"
@@ -191,6 +191,12 @@ def _sentences(error: Any) -> Iterator[tuple[Path_, str]]:
             yield path, f"needs {how} {', '.join(keys)}. Got {' and '.join(got) or 'none of them'}."
         case _:
             yield path, f"must be {_expected(error)}. Got {error.instance!r}."
+
+
+def _properties(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    """Return the properties of a schema, those of what it refers to first."""
+    inherited = _properties(root["$defs"][schema["$ref"].rpartition("/")[2]], root) if "$ref" in schema else {}
+    return {**inherited, **schema.get("properties", {})}
 
 
 def _expected(error: Any) -> str:

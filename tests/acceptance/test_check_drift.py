@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import write_rows
 
 from model_ci.report import html
+from model_ci.stages.content import content
 
 Command = Callable[..., Any]
 
@@ -62,7 +63,7 @@ def test_a_column_that_moves_drifts(watched: Any, command: Command) -> None:
     assert column(watched, "size")["score"] == pytest.approx(1, abs=0.2)
     assert column(watched, "kind")["categories"]["new"] == ["d"]
     assert column(watched, "kind")["categories"]["vanished"] == ["c"]
-    page = html(watched.record())
+    page = html(content(watched.record()))
     assert page.count('<svg class="distribution no"') == 2
     assert "gone: c" in answer.out
 

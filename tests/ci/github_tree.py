@@ -21,7 +21,7 @@ def prepare(tree: Path, copy: Path, repository: str, ref: str) -> set[str]:
     shutil.copytree(tree, copy, symlinks=True, ignore=IGNORED, dirs_exist_ok=True)
     used: set[str] = set()
     for file in {*copy.glob(".github/workflows/*.yml"), *copy.rglob("action.yml")}:
-        file.write_text(_resolve_self(file.read_text(), repository, ref))
+        file.write_text(_without_queue(_resolve_self(file.read_text(), repository, ref)))
         used |= _references(file.read_text())
         if file.name == "action.yml":
             _close_leaks(file)
@@ -33,6 +33,11 @@ def _resolve_self(text: str, repository: str, ref: str) -> str:
     return _USES.sub(
         lambda m: f"{m['before']}{repository}/{m['target'][2:]}@{ref}" if m["target"].startswith("$/") else m[0], text
     )
+
+
+def _without_queue(text: str) -> str:
+    """Leave out `queue: max` of a concurrency group: act does not know it, and runs no groups."""
+    return re.sub(r"^ +queue: max\n", "", text, flags=re.MULTILINE)
 
 
 def _references(text: str) -> set[str]:

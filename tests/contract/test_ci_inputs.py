@@ -1,10 +1,12 @@
-"""GitHub and GitLab offer the same stages, by the same inputs, with the same words."""
+"""The generated files offer what the package has: every stage, the same inputs and command on every platform, its outputs."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from platforms.description import Description
 from tests.ci.yaml12 import load, load_all
 
 from model_ci import __version__
@@ -12,7 +14,7 @@ from model_ci.stages import STAGES
 
 ROOT = Path(__file__).parents[2]
 GITLAB_ONLY = {"job-name", "stage", "after", "image", "toolkit"}
-WORKFLOW_ONLY = {"runs-on", "container", "timeout-minutes", "lfs"}
+GITHUB_ONLY = {"token", "webhook", "heartbeat"}  # masked variables on GitLab
 NAMES = [*STAGES, "run"]
 COMMANDS = ["comment", "notify", "selftest"]  # what is neither a stage nor runs any
 OUTPUTS = {name: set(stage.outputs) for name, stage in STAGES.items()}
@@ -23,9 +25,10 @@ def action(name: str) -> dict[str, Any]:
     return load(ROOT / "actions" / name / "action.yml")  # type: ignore[no-any-return]
 
 
-def template(name: str) -> tuple[dict[str, Any], dict[str, Any], str]:
+def template(name: str, component: bool = False) -> tuple[dict[str, Any], dict[str, Any], str]:
     """Return the inputs, the job, and the text of its file."""
-    file = ROOT / "gitlab" / f"{'pipeline' if name == 'run' else name}.gitlab-ci.yml"
+    stem = "pipeline" if name == "run" else name
+    file = ROOT / "templates" / f"{stem}.yml" if component else ROOT / "gitlab" / f"{stem}.gitlab-ci.yml"
     header, body = load_all(file)
     assert list(body) == ["$[[ inputs.job-name ]]"]
     return header["spec"]["inputs"], body["$[[ inputs.job-name ]]"], file.read_text()
@@ -35,67 +38,62 @@ def described(inputs: dict[str, Any], without: set[str]) -> dict[str, tuple[str,
     return {n: (i["description"], i["default"]) for n, i in inputs.items() if n not in without}
 
 
-def test_every_stage_has_an_action_and_a_template() -> None:
-    assert {p.parent.name for p in ROOT.glob("actions/*/action.yml")} == {*NAMES, *COMMANDS}
-    assert {p.name.removesuffix(".gitlab-ci.yml") for p in ROOT.glob("gitlab/*")} == {
-        *STAGES,
-        *COMMANDS,
-        "pipeline",
-        "scheduled",
+def called(command: str) -> list[str]:
+    """Return the arguments of model-ci."""
+    words = command.replace("\\\n", " ").split()
+    return words[words.index("model-ci") + 1 :] if "model-ci" in words else words[words.index('"$MODEL_CI"') + 1 :]
+
+
+def test_every_stage_and_command_has_its_files() -> None:
+    names = {*NAMES, *COMMANDS}
+    templates = {*names - {"run"}, "pipeline", "scheduled"}
+    assert {p.parent.name for p in ROOT.glob("actions/*/action.yml")} == names
+    assert {p.name.removesuffix(".gitlab-ci.yml") for p in ROOT.glob("gitlab/*")} == templates
+    assert {p.stem for p in ROOT.glob("templates/*")} == templates
+    assert len(templates) <= 30  # components of one project in GitLab's catalog
+
+
+@pytest.mark.parametrize("name", [*NAMES, *COMMANDS])
+def test_all_platforms_have_the_same_inputs_and_call_the_same_command(name: str) -> None:
+    github, (gitlab, job, text) = action(name), template(name)
+    component, its_job, its_text = template(name, component=True)
+    assert described(github["inputs"], GITHUB_ONLY) == described(gitlab, GITLAB_ONLY)
+    assert described(component, {"toolkit-project"}) == described(gitlab, {"toolkit"})
+    assert ("stages" in gitlab) == (name == "run")
+    command = called(github["runs"]["steps"][1]["run"])
+    assert command[0] == name
+    assert command == called(job["script"][-1]) == called(its_job["script"][-1])
+    steps = yaml.safe_dump(github["runs"])
+    assert [n for n in github["inputs"] if "${{ inputs." + n + " }}" not in steps] == []
+    assert [n for n in gitlab if f"$[[ inputs.{n} ]]" not in text] == []
+    assert [n for n in component if f"$[[ inputs.{n} ]]" not in its_text] == []
+
+
+@pytest.mark.parametrize("name", ["pipeline", "comment", "deliver", "scheduled"])
+def test_a_reusable_workflow_has_the_described_inputs(name: str) -> None:
+    workflow = load(ROOT / ".github" / "workflows" / f"{name}.yml")["on"]["workflow_call"]["inputs"]
+    ours = {i.name: (i.text, i.default) for i in Description().pipeline_inputs(name, "workflow")}
+    assert {n: (i["description"], i.get("default", "")) for n, i in workflow.items()} == ours
+    types = {
+        i.name: "string" if i.type == "choice" else i.type for i in Description().pipeline_inputs(name, "workflow")
     }
+    assert {n: i["type"] for n, i in workflow.items()} == types
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_both_platforms_describe_the_same_inputs(name: str) -> None:
-    inputs, _, _ = template(name)
-    assert described(action(name)["inputs"], set()) == described(inputs, GITLAB_ONLY)
-    assert set(inputs) >= GITLAB_ONLY - {"after"}
-    assert ("stages" in inputs) == (name == "run")
-
-
-def test_the_reusable_workflow_describes_the_same_inputs() -> None:
-    workflow = load(ROOT / ".github" / "workflows" / "pipeline.yml")["on"]["workflow_call"]["inputs"]
-    theirs = described(action("run")["inputs"], {"run"})
-    assert described(workflow, WORKFLOW_ONLY) == theirs
-    assert set(workflow) >= WORKFLOW_ONLY
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_is_the_same_on_both_platforms(name: str) -> None:
-    inputs, job, text = template(name)
-    assert described(action(name)["inputs"], {"token", "webhook", "heartbeat"}) == described(inputs, GITLAB_ONLY)
-    assert text.startswith(f"# {action(name)['description']}\n")
-    ours = action(name)["runs"]["steps"][1]["run"].replace("\\\n", " ").split()
-    theirs = job["script"][-1].split()
-    assert theirs[theirs.index("model-ci") + 1 :] == ours[1:]
-    assert inputs["toolkit"]["default"] == f"model-ci=={__version__}"
-    assert job["script"][0] == template("run")[1]["script"][0]
-    steps = yaml.safe_dump(action(name)["runs"])
-    assert [n for n in action(name)["inputs"] if "${{ inputs." + n + " }}" not in steps] == []
-    assert [n for n in inputs if f"$[[ inputs.{n} ]]" not in text] == []
+@pytest.mark.parametrize("name", ["pipeline", "scheduled"])
+def test_the_jobs_of_a_reusable_workflow_have_the_rights_of_their_actions(name: str) -> None:
+    rights = Description().platforms["github"]["rights"]
+    for job in load(ROOT / ".github" / "workflows" / f"{name}.yml")["jobs"].values():
+        actions = [s["uses"].removeprefix("$/actions/") for s in job["steps"] if s.get("uses", "").startswith("$/")]
+        needed = {rights[right] for a in actions for right in Description().command(a, "github").rights}
+        given = {f"{scope}: {right}" for scope, right in job["permissions"].items() if right == "write"}
+        assert given == needed or "pull_request" in job["if"].partition("!")[0]
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_is_described_by_its_own_words(name: str) -> None:
     assert action(name)["description"] == STAGES[name].does
-    assert template(name)[2].startswith(f"# {STAGES[name].does}\n")
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_both_platforms_call_the_same_command(name: str) -> None:
-    ours = action(name)["runs"]["steps"][1]["run"].replace("\\\n", " ").split()
-    _, job, _ = template(name)
-    theirs = job["script"][-1].split()
-    assert ours[0] == '"$MODEL_CI"'
-    assert theirs[theirs.index("model-ci") + 1 :] == ours[1:]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_input_is_used(name: str) -> None:
-    steps = yaml.safe_dump(action(name)["runs"])
-    assert [n for n in action(name)["inputs"] if "${{ inputs." + n + " }}" not in steps] == []
-    inputs, _, text = template(name)
-    assert [n for n in inputs if f"$[[ inputs.{n} ]]" not in text] == []
+    assert f"\n# {STAGES[name].does}\n" in template(name)[2]
 
 
 def test_every_input_of_the_reusable_workflow_reaches_both_jobs() -> None:
@@ -140,8 +138,6 @@ def test_both_platforms_install_the_extras_of_the_stage(name: str) -> None:
 
 
 def project() -> dict[str, Any]:
-    import tomllib
-
     return tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 

@@ -15,7 +15,8 @@ from model_ci.stages import STAGES
 
 ROOT = Path(__file__).parents[2]
 ACTIONS = sorted(ROOT.glob("actions/*/action.yml"))
-TEMPLATES = sorted(set(ROOT.glob("gitlab/*.gitlab-ci.yml")) - {ROOT / "gitlab" / "scheduled.gitlab-ci.yml"})
+TEMPLATES = sorted(f for f in ROOT.glob("gitlab/*.gitlab-ci.yml") if not f.name.startswith("scheduled"))
+COMPONENTS = sorted(f for f in ROOT.glob("templates/*.yml") if f.stem != "scheduled")
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
 HOSTILE = [
     "a b",
@@ -48,7 +49,7 @@ def test_no_expression_in_a_command(file: Path) -> None:
     assert [s["run"] for s in steps(file) if "${{" in s.get("run", "")] == []
 
 
-@pytest.mark.parametrize("file", TEMPLATES, ids=by_name)
+@pytest.mark.parametrize("file", [*TEMPLATES, *COMPONENTS], ids=by_name)
 def test_no_interpolation_in_a_script(file: Path) -> None:
     (job,) = load_all(file)[1].values()
     assert [line for line in job["script"] if "$[[" in line] == []
@@ -69,6 +70,28 @@ def test_rights_are_given_job_by_job() -> None:
         assert workflow["permissions"] == {}
         assert all("permissions" in job for job in workflow["jobs"].values())
         assert all(s["with"]["persist-credentials"] is False for s in steps(file) if "checkout" in s.get("uses", ""))
+
+
+def test_a_job_that_writes_is_never_cancelled_and_waits_for_its_turn() -> None:
+    for file in WORKFLOWS:
+        for name, job in load(file)["jobs"].items():
+            if "write" in job["permissions"].values() and "concurrency" in job:
+                assert job["concurrency"]["cancel-in-progress"] is False, (file.name, name)
+                assert job["concurrency"]["queue"] == "max", (file.name, name)
+
+
+@pytest.mark.parametrize("name", ["pull-request", "pipeline"])
+@pytest.mark.parametrize("differs", ["working-directory", "config", "stages", "set", "python-version"])
+def test_legs_of_a_matrix_do_not_wait_for_each_other(name: str, differs: str) -> None:
+    group = load(ROOT / ".github" / "workflows" / "pipeline.yml")["jobs"][name]["concurrency"]["group"]
+    assert f"${{{{ inputs.{differs} }}}}" in group
+
+
+def test_deliveries_wait_for_each_other_by_model_and_environment_alone() -> None:
+    jobs = load(ROOT / ".github" / "workflows" / "deliver.yml")["jobs"]
+    for environment, job in jobs.items():
+        used = set(re.findall(r"inputs\.([\w-]+)", job["concurrency"]["group"]))
+        assert used == {"working-directory", "config", environment}
 
 
 def test_a_pull_request_gets_no_right_and_no_secret_to_write() -> None:
@@ -156,6 +179,35 @@ def test_a_template_passes_hostile_values_on_unchanged(file: Path, value: str, t
     assert arguments[arguments.index("model-ci") + 1 :] == expected(name, value)
     assert arguments[arguments.index("--from") + 1] == value
     assert not list(tmp_path.rglob("x"))
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize("file", COMPONENTS, ids=by_name)
+def test_a_component_passes_hostile_values_on_unchanged(file: Path, value: str, tmp_path: Path) -> None:
+    header, body = load_all(file)
+    inputs = dict.fromkeys(header["spec"]["inputs"], value) | {"working-directory": "a b"}
+    (job,) = interpolate(body, inputs).values()
+    (tmp_path / "a b").mkdir()
+    install_git_that_fetches_a_stub(tmp_path)
+    env = {key: v["value"] for key, v in job["variables"].items() if key.startswith("INPUT_")}
+    env |= {"CI_SERVER_URL": "https://gitlab.example.com", "MODEL_CI_COMMIT": "5" * 40, "TMPDIR": str(tmp_path)}
+    execute(["bash", "-eo", "pipefail", "-c", "\n".join(job["script"])], tmp_path, env)
+    name = "run" if file.stem == "pipeline" else file.stem
+    arguments = recorded(tmp_path)
+    assert arguments[arguments.index(name) :] == expected(name, value)
+    fetched = arguments.index("fetch")
+    assert arguments[fetched + 1 : fetched + 6] == [
+        "--quiet", "--depth", "1", f"https://gitlab.example.com/{value}.git", "5" * 40,
+    ]  # fmt: skip
+    assert not list(tmp_path.rglob("x"))
+
+
+def install_git_that_fetches_a_stub(folder: Path) -> None:
+    """Put a git on PATH that writes its arguments down, and whose checkout holds a bootstrap that finds a stub."""
+    tool = install_stub(folder, "model-ci")
+    git = install_stub(folder, "git")
+    bootstrap = f'mkdir -p "$2/scripts" && echo "echo {tool}" >"$2/scripts/bootstrap.sh"'
+    git.write_text(f'{STUB}\n[ "$3" != checkout ] || {{ {bootstrap}; }}\n')
 
 
 @pytest.mark.parametrize("job", ["github", "register", "record", "pipeline"])

@@ -32,8 +32,7 @@ def gate(metric: str = "roc_auc", state: str = "passed", **changes: Any) -> dict
 
 def _complete(made: dict[str, Any]) -> dict[str, Any]:
     """Add what the schema requires and this test says nothing of: nothing, or none."""
-    evaluate = load_schema("run")["properties"]["stages"]["properties"]["evaluate"]
-    schema = evaluate["properties"]["gates"]["items"]
+    schema = load_schema("run")["$defs"]["gate"]
     empty = {key: [] if schema["properties"][key].get("type") == "array" else None for key in schema["required"]}
     return empty | made
 
@@ -63,7 +62,7 @@ def record(name: str = "flight-delays", gates: list[dict[str, Any]] | None = Non
         "environment": {"python": "3.12.3", "platform": "Linux", "packages_sha256": "4" * 64},
         "config": {"file": "model-ci.yaml", "values": {}}, "verdict": verdict,
         "stages": {
-            "check-data": {**COMMON, "verdict": "passed", "data": DATA, "checks": ["columns"], "findings": []},
+            "check-data": {**COMMON, "verdict": "passed", "data": DATA, "checks": [{"name": "columns", "passed": True, "detail": "5 columns"}], "findings": []},
             "train": {**COMMON, "verdict": "done", "data": DATA, "how": "model_code:build", "parameters": {"depth": 4},
                       "hyperparameters": {}, "seed": 0, "threads": 1, "model": MODEL, "method": METHOD, "store_state": None},
             "evaluate": {

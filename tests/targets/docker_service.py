@@ -16,7 +16,10 @@ from model_ci import config as configuration
 from model_ci.config import Config
 from model_ci.targets import CHALLENGER, CHAMPION, Deployment, Target, Trial, Variant, open_target
 
-MANIFEST = {"probe": {"inputs": {"columns": ["x"], "data": [[1.0], [2.0]]}, "outputs": [1, 1], "tolerance": 0}}
+MANIFEST = {
+    "probe": {"inputs": {"columns": ["x"], "data": [[1.0], [2.0]]}, "outputs": [1, 1], "tolerance": 0},
+    "classes": [0, 1],
+}
 SERVICE = Path(__file__).with_name("service.py")
 
 

@@ -16,6 +16,8 @@ from sklearn.svm import SVC
 from tests.serving.models import table, target
 from threadpoolctl import threadpool_limits
 
+from model_ci.serving import engine
+from model_ci.serving.comparison import Answers
 from model_ci.serving.onnx_engine import OnnxEngine
 from model_ci.serving.signature import Column, Rows, Signature
 from model_ci.serving.sklearn_engine import ARRAY, SklearnEngine
@@ -56,18 +58,22 @@ def boosting(kind: str, **more: Any) -> Any:
     return make_pipeline(columns, model(**BOOST, categorical_features=[0, 1], **more))
 
 
+def reference(estimator: Any, asked: Rows, known: Signature) -> parity.Reference:
+    itself = SklearnEngine(estimator, known)
+    answers = Answers.of(engine.ask(itself, asked))
+    return parity.Reference(
+        rows=asked, answers=answers, engine=itself, columns=known.columns, classes=hasattr(estimator, "classes_")
+    )
+
+
 def compared(estimator: Any, rows: pd.DataFrame, kind: str) -> tuple[parity.Parity, parity.Parity]:
     """Return the parity of the graph, and that of the arrays."""
     known = signature(rows)
-    reference = SklearnEngine(estimator, known)
     classes = [] if kind == "number" else estimator.classes_.tolist()
     graph = OnnxEngine(onnx.convert(estimator, known.columns), known, classes, 1)
     arrays = SklearnEngine(estimator, known, ARRAY)
-    asked = as_rows(table(200, seed=1)[list(rows.columns)])
-    return (
-        parity.compare(graph, reference, asked, known, 1e-12),
-        parity.compare(arrays, reference, asked, known, 1e-12),
-    )
+    model = reference(estimator, as_rows(table(200, seed=1)[list(rows.columns)]), known)
+    return model.compare(graph, 1e-12), model.compare(arrays, 1e-12)
 
 
 @pytest.mark.parametrize("kind", ["bool", "int", "three", "number"])
@@ -113,7 +119,7 @@ def test_a_linear_model_behind_encoders_agrees_on_what_it_refuses_too() -> None:
     known = signature(rows)
     graph = OnnxEngine(onnx.convert(estimator, known.columns), known, [0, 1], 1)
     asked = as_rows(table(200, seed=1)[list(rows.columns)].dropna())
-    found = parity.compare(graph, SklearnEngine(estimator, known), asked, known, 1e-6)
+    found = reference(estimator, asked, known).compare(graph, 1e-6)
     assert found.labels_equal
     assert found.max_abs_difference < 1e-6
 
@@ -127,7 +133,7 @@ def test_a_graph_that_answers_what_the_model_refuses_is_no_parity() -> None:
         def predict(self, rows: Rows) -> Any:
             return super().predict(Rows(count=rows.count, values=[[v or 0.0 for v in c] for c in rows.values]))
 
-    found = parity.compare(Lenient(estimator, known), SklearnEngine(estimator, known), as_rows(rows), known, 1e-6)
+    found = reference(estimator, as_rows(rows), known).compare(Lenient(estimator, known), 1e-6)
     assert not found.refused_alike
     assert not found.holds
 
@@ -136,7 +142,7 @@ def test_another_model_is_no_parity() -> None:
     rows = table()[["size", "count"]]
     one, other = (HistGradientBoostingClassifier(max_iter=n).fit(rows, labels(table(), "int")) for n in (1, 20))
     known = signature(rows)
-    found = parity.compare(SklearnEngine(one, known), SklearnEngine(other, known), as_rows(rows), known, 1e-6)
+    found = reference(other, as_rows(rows), known).compare(SklearnEngine(one, known), 1e-6)
     assert not found.holds
 
 
@@ -169,7 +175,5 @@ def test_arrays_are_taken_only_where_they_answer_alike(estimator: Any) -> None:
     final = SVC() if isinstance(estimator, SimpleImputer) else estimator
     steps = [estimator, final] if final is not estimator else [final]
     fitted = make_pipeline(*steps).fit(rows, labels(table(), "int"))
-    found = parity.compare(
-        SklearnEngine(fitted, known, ARRAY), SklearnEngine(fitted, known), as_rows(rows), known, 1e-12
-    )
+    found = reference(fitted, as_rows(rows), known).compare(SklearnEngine(fitted, known, ARRAY), 1e-12)
     assert found.holds

@@ -17,13 +17,16 @@ from model_ci import ci
 from model_ci import config as configuration
 from model_ci.errors import ConfigError
 from model_ci.release import history, ledger, policy, smoke
+from model_ci.serving.comparison import Answers
+from model_ci.serving.probe import Probe
 from model_ci.targets import CHALLENGER, CHAMPION, Answer, Deployment, RolloutError, Variant
 
 ONE = Variant(name=CHAMPION, image="i1", digest="sha256:1", version="1", run_id="r", weight=100, replicas=1)
 TWO, THREE = replace(ONE, digest="sha256:2", version="2"), replace(ONE, digest="sha256:3", version="3")
-PROBE = smoke.Probe(
-    columns=["x"], rows=[[i] for i in range(10)], outputs=[i / 10 for i in range(10)], probabilities=None, tolerance=0
-)
+PROBE = Probe(
+    columns=["x"], rows=[[i] for i in range(10)], expected=Answers(labels=[i / 10 for i in range(10)], probabilities=None),
+    tolerance=0, classes=False,
+)  # fmt: skip
 SETTINGS = configuration.Smoke(tolerance=1e-6, requests=6, max_latency_ms=None, timeout_s=5)
 
 
@@ -133,13 +136,13 @@ def test_what_answers_as_known_passes_and_is_measured() -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda known: [k + 2e-6 for k in known], "off by more than 1e-06"),
-        (lambda known: [float("nan") for k in known], "predicts nan"),
-        (lambda known: [None for k in known], "predicts None where 0.0 is known"),
-        (lambda known: [str(k) for k in known], "predicts '0.0'"),
-        (lambda known: [False for k in known], "predicts False"),
-        (lambda known: known[1:], "gave 7 predictions for 8 rows"),
-        (lambda known: None, "which are no predictions"),
+        (lambda known: [k + 2e-6 for k in known], "more than 1e-06"),
+        (lambda known: [float("nan") for k in known], "row 0: nan instead of 0.0"),
+        (lambda known: [None for k in known], "None is null and not a number"),
+        (lambda known: [str(k) for k in known], "'0.0' is text and not a number"),
+        (lambda known: [False for k in known], "False is a boolean and not a number"),
+        (lambda known: known[1:], "7 predictions for 8 rows"),
+        (lambda known: None, "not lists of predictions"),
     ],
 )
 def test_what_answers_otherwise_does_not(change: Callable[[list[Any]], Any], why: str) -> None:
@@ -164,19 +167,19 @@ def test_too_slow_fails() -> None:
 
 
 def test_probabilities_count_too() -> None:
-    probe = replace(PROBE, rows=[[0]], outputs=[0.0], probabilities=[[0.2, 0.8]])
+    probe = replace(PROBE, rows=[[0]], expected=Answers(labels=[0.0], probabilities=[[0.2, 0.8]]))
 
     def ask(path: str, body: bytes | None) -> Answer:
         return Answer(status=200, body=b'{"predictions": [0.0], "probabilities": [[0.3, 0.7]]}', seconds=0.01)
 
-    with pytest.raises(RolloutError, match=r"predicts 0\.3 where 0.2 is known"):
+    with pytest.raises(RolloutError, match=r"probability 1 of row 0: 0\.7 instead of 0\.8"):
         smoke.through(ask, ONE, probe, SETTINGS)
 
 
 @pytest.mark.parametrize("manifest", [b"", b"{}", b'{"probe": {"inputs": {"columns": [], "data": []}, "outputs": []}}'])
 def test_a_manifest_without_rows_is_an_error(manifest: bytes) -> None:
     with pytest.raises(ConfigError, match="probe rows"):
-        smoke.Probe.read(manifest, "manifest.json")
+        smoke.read(manifest, "manifest.json")
 
 
 def serving(*variants: Variant) -> Deployment:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from model_ci.pipeline import Progress, Step
+from model_ci.terms import Verdict
 
 
 @contextmanager
@@ -23,7 +24,7 @@ def show_progress(*, looked_at: bool) -> Iterator[Progress]:
 
         def ends(stage: str, verdict: str, seconds: float) -> None:
             status.update("")
-            style = {"failed": "red", "passed": "green"}.get(verdict, "default")
+            style = "red" if verdict == Verdict.FAILED else "green" if verdict == Verdict.PASSED else "default"
             console.print(f"{stage:<12} [{style}]{verdict}[/] {seconds:.1f} s", markup=True)
 
         def skips(step: Step) -> None:

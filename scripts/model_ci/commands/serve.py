@@ -13,7 +13,7 @@ from model_ci import ci, model, registry
 from model_ci.commands import check_config
 from model_ci.config import Config
 from model_ci.errors import ConfigError
-from model_ci.run import Run, run_folders
+from model_ci.run import find
 
 if TYPE_CHECKING:
     from model_ci.data.table import Table
@@ -41,7 +41,7 @@ def main(arguments: argparse.Namespace) -> int:
     from model_ci.stages.build_image import bundle
 
     config = check_config.load(arguments)
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     with tempfile.TemporaryDirectory(prefix="model-ci-serve-") as scratch:
         folder = Path(scratch)
         chosen = _champion(config, folder) if arguments.champion else _of_run(config, arguments.run)
@@ -93,21 +93,16 @@ def _source(config: Config, chosen: _Chosen) -> "Iterator[Source]":
 
 
 def _of_run(config: Config, run_id: str) -> _Chosen:
-    run = _run(config.root, run_id)
+    run = find(config, run_id, stage="train", wanted_by="serve")
+    if failed := run.failed():
+        print(
+            f"serve: run {run.id} was refused: {', '.join(failed)} failed; --champion serves what passed",
+            file=sys.stderr,
+        )
     trained = run.require("train", wanted_by="serve")["model"]
     folder = run.folder / trained["folder"]
     model.check(folder, trained["files"])
     return _Chosen(folder=folder, files=trained["files"], run_id=run.id)
-
-
-def _run(root: Path, run_id: str) -> Run:
-    """Open the named run, or the newest that has trained."""
-    for folder in reversed(run_folders(root)):
-        if run_id in ("", folder.name) and (run := Run.open(folder)).section("train"):
-            return run
-    if run_id:
-        raise ConfigError(f"--run {run_id}: no such run with a train in {root}; leave --run out for the newest")
-    raise ConfigError("serve: there is no run with a train; run `model-ci run` first, or serve the --champion")
 
 
 def _champion(config: Config, scratch: Path) -> _Chosen:

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
@@ -95,6 +96,8 @@ def _typed(kind: Any, value: Any) -> Any:
     if is_dataclass(kind) and isinstance(kind, type):
         hints = get_type_hints(kind)
         return kind(**{name: _typed(hints[name], v) for name, v in value.items()})
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return kind(value)
     if isinstance(value, list):
         inner = getattr(kind, "__args__", (None,))[0]
         return tuple(_typed(inner, item) for item in value)

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from model_ci.terms import HoldoutKind, StoreKind, WindowKind
+
 
 @dataclass(frozen=True, kw_only=True)
 class Model:  # noqa: D101 - the schema describes each section and key
@@ -22,7 +24,7 @@ class Sample:  # noqa: D101
 
 @dataclass(frozen=True, kw_only=True)
 class Window:  # noqa: D101
-    kind: str
+    kind: WindowKind
     last: int | str | None
     start: str | None
     signal: str
@@ -34,9 +36,15 @@ class Window:  # noqa: D101
 
 @dataclass(frozen=True, kw_only=True)
 class Holdout:  # noqa: D101
-    by: str
+    by: HoldoutKind
     last: str | None
     share: float
+    group: str | None
+    path: str | None
+    key: Sequence[str] | None
+    seed: int
+    gap: str | None
+    stratify: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +124,7 @@ class Uncertainty:  # noqa: D101
     block_column: str | None
     block_duration: str | None
     inconclusive: str
+    reuse: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +148,7 @@ class Explain:  # noqa: D101
 
 @dataclass(frozen=True, kw_only=True)
 class Register:  # noqa: D101
-    store: str
+    store: StoreKind
     branch: str
     remote: str
     promote: str

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from model_ci.config.model import Gate
+from model_ci.terms import Trigger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +129,7 @@ class Monitor:  # noqa: D101
 
 @dataclass(frozen=True, kw_only=True)
 class Retrain:  # noqa: D101
-    on: Sequence[str]
+    on: Sequence[Trigger]
     every: str | None
     new_rows: int | None
     new_span: str | None

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from model_ci.terms import TargetKind
+
 
 @dataclass(frozen=True, kw_only=True)
 class Login:  # noqa: D101 - the schema describes each section and key
@@ -131,7 +133,7 @@ class SageMaker:  # noqa: D101
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:  # noqa: D101
-    target: str
+    target: TargetKind
     replicas: int
     timeout_s: float
     source: str | None

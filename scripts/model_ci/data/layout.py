@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from model_ci.data import header
+from model_ci.data import header, kept
 from model_ci.data.hashes import Stamp, stamp
 from model_ci.data.source import Source
 from model_ci.errors import ConfigError
@@ -30,6 +30,7 @@ class Layout:
 
     file: Path
     name: str
+    stamp: Stamp
     raw: "Mapping[str, pl.DataType]"
     types: "Types"
 
@@ -38,7 +39,8 @@ class Layout:
         import polars as pl
 
         if self.file.suffix.lower() == ".csv":
-            return pl.scan_csv(self.file, schema=dict(self.raw), glob=False)
+            frame = kept.get(self.file, self.stamp)
+            return pl.scan_csv(self.file, schema=dict(self.raw), glob=False) if frame is None else frame.lazy()
         return pl.scan_parquet(self.file, glob=False)
 
     def conformed(self, schema: "Mapping[str, pl.DataType]") -> "list[pl.Expr]":
@@ -88,7 +90,7 @@ def kind(dtype: "pl.DataType") -> str:
 
 
 @lru_cache(maxsize=4096)
-def _inspect_parquet(file: Path, name: str, _: Stamp) -> Layout:
+def _inspect_parquet(file: Path, name: str, found: Stamp) -> Layout:
     import polars as pl
 
     try:
@@ -99,22 +101,42 @@ def _inspect_parquet(file: Path, name: str, _: Stamp) -> Layout:
     if not raw:
         raise ConfigError(f"{name}: has no columns; write it again with rows")
     types = {column: _plain_type(dtype) for column, dtype in raw.items() if not _PANDAS_INDEX.fullmatch(column)}
-    return Layout(file=file, name=name, raw=raw, types=types)
+    return Layout(file=file, name=name, stamp=found, raw=raw, types=types)
 
 
 @lru_cache(maxsize=4096)
-def _inspect_csv(file: Path, name: str, _: Stamp) -> Layout:
+def _inspect_csv(file: Path, name: str, found: Stamp) -> Layout:
     import polars as pl
 
     columns = header.read(file, name)
     try:
-        # The whole file is read for its types: what only the first lines show fails later, in the middle of the work.
-        raw = dict(pl.scan_csv(file, infer_schema_length=None, glob=False).collect_schema())
-        texts = Layout(file=file, name=name, raw=raw, types={})
+        raw = _csv_types(file, found)
+        texts = Layout(file=file, name=name, stamp=found, raw=raw, types={})
         types = {column: _plain_type(dtype) for column, dtype in raw.items()} | _disguised_numbers(texts)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ConfigError(header.explain(file, name, len(columns), str(error).partition("\n")[0])) from None
-    return Layout(file=file, name=name, raw=raw, types=types)
+    return Layout(file=file, name=name, stamp=found, raw=raw, types=types)
+
+
+def _csv_types(file: Path, found: Stamp) -> "dict[str, pl.DataType]":
+    """Find the types that hold every value of a file, and keep the rows of one that is small.
+
+    What the first rows show holds for the whole file once every row was read with it. Otherwise the whole file is asked.
+    """
+    import polars as pl
+
+    if found[0] <= kept.MOST_BYTES:
+        head = dict(pl.scan_csv(file, infer_schema_length=_SAMPLE_ROWS, glob=False).collect_schema())
+        try:
+            frame = pl.read_csv(file, schema=head, glob=False)
+        except pl.exceptions.PolarsError:
+            frame = pl.read_csv(file, infer_schema_length=None, glob=False)
+        # A column without a value in the first rows counts as text there.
+        if any(dtype == pl.String and not frame[:_SAMPLE_ROWS, name].count() for name, dtype in frame.schema.items()):
+            frame = pl.read_csv(file, infer_schema_length=None, glob=False)
+        kept.put(file, found, frame)
+        return dict(frame.schema)
+    return dict(pl.scan_csv(file, infer_schema_length=None, glob=False).collect_schema())
 
 
 def _disguised_numbers(layout: Layout) -> "Types":

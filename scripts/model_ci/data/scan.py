@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from model_ci.data import header, times
+from model_ci.data import header, kept, times
 from model_ci.data.layout import Layout, inspect, kind, unite
 from model_ci.data.source import Source
 from model_ci.data.times import Writing
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 BATCH_ROWS: Final = 50_000
+HELD_OUT: Final = "model-ci: held out"  # marks the rows of data.holdout.path; no column of `schema`
 _BUFFER_BYTES: Final = 1 << 20
 _SAMPLE_ROWS: Final = 1_000
 
@@ -36,7 +38,7 @@ class Scan:
         if time_column in self.schema:
             self._recognize(time_column)
 
-    @property
+    @cached_property
     def kinds(self) -> dict[str, str]:
         """The columns, their types in the words of a contract."""
         return {name: kind(dtype) for name, dtype in self.schema.items()}
@@ -65,7 +67,10 @@ class Scan:
         lazy = lazy.select(layout.conformed(self._read_schema))
         if self.source.format == "csv":
             lazy = lazy.filter(~pl.all_horizontal(pl.all().is_null()))  # blank lines
-        return lazy.with_columns(writing.parse(pl.col(name)) for name, writing in self._written.items())
+        lazy = lazy.with_columns(writing.parse(pl.col(name)) for name, writing in self._written.items())
+        if self.source.held_out:
+            lazy = lazy.with_columns(pl.lit(layout.file in self.source.held_out).alias(HELD_OUT))
+        return lazy
 
     def _recognize(self, column: str) -> None:
         """Find how the text of the time column is written, and that all of it is written so."""
@@ -113,7 +118,9 @@ def _frames(layout: Layout, form: str) -> "Iterator[pl.DataFrame]":
     import polars as pl
 
     if form == "csv":
-        yield from layout.lazy().collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
+        frame = kept.get(layout.file, layout.stamp)
+        lazily = layout.lazy().collect_batches(chunk_size=BATCH_ROWS, maintain_order=True) if frame is None else ()
+        yield from lazily if frame is None else frame.iter_slices(BATCH_ROWS)
         return
     import pyarrow.parquet as pq
 

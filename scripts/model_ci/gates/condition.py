@@ -9,6 +9,7 @@ from model_ci.config import Gate
 from model_ci.gates.comparison import Difference, rows_needed
 from model_ci.gates.metrics import MEASURED
 from model_ci.gates.outputs import Scores
+from model_ci.terms import Comparison, State
 
 ABSOLUTE: Final = ("min", "max")
 RELATIVE: Final = ("max_drop", "max_rise", "min_gain")
@@ -41,10 +42,10 @@ class Outcome:
     champion: float | None = None
     difference: float | None = None
     interval: tuple[float, float] | None = None
-    comparison: str | None = None
+    comparison: Comparison | None = None
     rows_needed: int | None = None
     chance: float | None = None
-    state: str = "failed"
+    state: State = State.FAILED
     reason: str = "was not judged"
     by: str | None = None
     slice: str | None = None
@@ -91,7 +92,11 @@ def judged(outcome: Outcome, challenger: Scores, champion: Scores | None, compar
     if outcome.condition not in RELATIVE:
         return _absolute(outcome)
     if champion is None:
-        return replace(outcome, state="no champion", reason="there is no champion to compare with")
+        return replace(outcome, state=State.NO_CHAMPION, reason="there is no champion to compare with")
+    if outcome.difference is None and champion.incomparable:
+        return replace(
+            outcome, state=State.INCONCLUSIVE, comparison=Comparison.INCONCLUSIVE, reason=champion.incomparable
+        )
     if outcome.difference is None:
         return replace(
             outcome, reason=f"the champion {_missing(champion, metric)}; what cannot be compared does not pass"
@@ -107,8 +112,8 @@ def by_chance(outcome: Outcome, tested: int) -> Outcome:
     """Take back a failure that is no more than what chance shows in one of so many tests."""
     among = f" in one of {tested} comparisons" if tested > 1 else ""
     reason = f"{outcome.reason}, but chance alone shows this too often{among} to be sure"
-    comparison = outcome.comparison and "inconclusive"
-    return replace(outcome, state="inconclusive", comparison=comparison, reason=reason)
+    comparison = outcome.comparison and Comparison.INCONCLUSIVE
+    return replace(outcome, state=State.INCONCLUSIVE, comparison=comparison, reason=reason)
 
 
 def _absolute(outcome: Outcome) -> Outcome:
@@ -134,9 +139,11 @@ def _by_interval(outcome: Outcome, compared: Comparisons) -> Outcome:
     chance = difference.chance_above(needed - ROUNDING, outcome.sign)
     outcome = replace(outcome, interval=bounds, chance=chance, reason=_seen(outcome))
     if low >= needed - ROUNDING:
-        return replace(outcome, state="passed", comparison="better" if low > 0 else "within tolerance")
+        return replace(
+            outcome, state=State.PASSED, comparison=Comparison.BETTER if low > 0 else Comparison.WITHIN_TOLERANCE
+        )
     if high < needed - ROUNDING:
-        return replace(outcome, state="failed", comparison="worse")
+        return replace(outcome, state=State.FAILED, comparison=Comparison.WORSE)
     return _unsure(outcome, compared.rows, gain, (low, high))
 
 
@@ -150,11 +157,13 @@ def _too_few(resamples: int, confidence: float, wanted: int) -> str:
 def _unsure(outcome: Outcome, rows: int | None, gain: float, bounds: tuple[float, float]) -> Outcome:
     if rows is None:  # more of one's own rows would not make the other side's any surer
         reason = f"{outcome.reason}, but not surely"
-        return replace(outcome, state="inconclusive", comparison="inconclusive", reason=reason)
+        return replace(outcome, state=State.INCONCLUSIVE, comparison=Comparison.INCONCLUSIVE, reason=reason)
     settle = rows_needed(rows, gain, bounds, _needed(outcome))
     how = f"about {settle:,} rows would tell" if settle else "no number of rows would tell"
     reason = f"{outcome.reason}, but {rows:,} rows are too few to be sure: {how}"
-    return replace(outcome, state="inconclusive", comparison="inconclusive", rows_needed=settle, reason=reason)
+    return replace(
+        outcome, state=State.INCONCLUSIVE, comparison=Comparison.INCONCLUSIVE, rows_needed=settle, reason=reason
+    )
 
 
 def _needed(outcome: Outcome) -> float:
@@ -168,8 +177,8 @@ def _seen(outcome: Outcome) -> str:
     return f"{words} the champion, {outcome.limit:g} {'needed' if outcome.condition == 'min_gain' else 'allowed'}"
 
 
-def _state(holds: bool) -> str:
-    return "passed" if holds else "failed"
+def _state(holds: bool) -> State:
+    return State.PASSED if holds else State.FAILED
 
 
 def _value(scores: Scores, metric: str) -> float | None:

@@ -7,6 +7,7 @@ from model_ci.gates.comparison import holm
 from model_ci.gates.condition import ABSOLUTE, RELATIVE, Comparisons, Outcome, by_chance, judged, opened
 from model_ci.gates.outputs import Scores
 from model_ci.gates.sliced import fold
+from model_ci.terms import State, Verdict
 
 __all__ = ["ABSOLUTE", "RELATIVE", "Comparisons", "Outcome", "judge", "verdict"]
 
@@ -37,24 +38,24 @@ def judge(  # noqa: PLR0913 - the gates, and each thing they are judged on
     return _keep_level(outcomes, compared.confidence if compared else confidence)
 
 
-def verdict(outcomes: Sequence[Outcome], *, inconclusive: str = "fail") -> tuple[str, str]:
+def verdict(outcomes: Sequence[Outcome], *, inconclusive: str = "fail") -> tuple[Verdict, str]:
     """Return passed or failed, and why in a sentence.
 
     Fails closed: one failed condition fails, and so does the absence of any that passed. `inconclusive` says what
     follows from a comparison that the rows are too few for.
     """
-    failed = [o for o in outcomes if o.state == "failed"]
-    unsure = [o for o in outcomes if o.state == "inconclusive"]
-    passed = [o for o in outcomes if o.state == "passed"]
+    failed = [o for o in outcomes if o.state == State.FAILED]
+    unsure = [o for o in outcomes if o.state == State.INCONCLUSIVE]
+    passed = [o for o in outcomes if o.state == State.PASSED]
     total = len(failed) + len(unsure) + len(passed)
     if failed:
-        return "failed", f"{len(failed)} of {total} conditions failed: {_names(failed)}"
+        return Verdict.FAILED, f"{len(failed)} of {total} conditions failed: {_names(failed)}"
     if unsure and inconclusive == "fail":
-        return "failed", f"{len(unsure)} of {total} conditions are inconclusive: {_names(unsure)}"
+        return Verdict.FAILED, f"{len(unsure)} of {total} conditions are inconclusive: {_names(unsure)}"
     if not passed:
-        return "failed", "no condition could be judged; add a min or max to a gate, so that a first model can be"
+        return Verdict.FAILED, "no condition could be judged; add a min or max to a gate, so that a first model can be"
     but = f"; {_names(unsure)} inconclusive, which is allowed" if unsure else ""
-    return "passed", f"{len(passed)} of {total} conditions passed{but}"
+    return Verdict.PASSED, f"{len(passed)} of {total} conditions passed{but}"
 
 
 def _keep_level(outcomes: Sequence[Outcome], confidence: float) -> list[Outcome]:
@@ -65,7 +66,7 @@ def _keep_level(outcomes: Sequence[Outcome], confidence: float) -> list[Outcome]
     """
     tests = [t for o in outcomes for t in (o, *o.slices) if t.chance is not None and not _folded(t)]
     rejected = holm([float(t.chance or 0) for t in tests], 1 - confidence)
-    chance = {id(t) for t, sure in zip(tests, rejected, strict=True) if t.state == "failed" and not sure}
+    chance = {id(t) for t, sure in zip(tests, rejected, strict=True) if t.state == State.FAILED and not sure}
 
     def settled(outcome: Outcome) -> Outcome:
         if _folded(outcome):
@@ -77,7 +78,7 @@ def _keep_level(outcomes: Sequence[Outcome], confidence: float) -> list[Outcome]
 
 def _folded(outcome: Outcome) -> bool:
     """Tell whether the outcome is but that of its worst slice."""
-    return bool(outcome.slices) and all(s.state != "measured" for s in outcome.slices)
+    return bool(outcome.slices) and all(s.state != State.MEASURED for s in outcome.slices)
 
 
 def _names(outcomes: Sequence[Outcome]) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from model_ci.errors import ConfigError
 from model_ci.gates.calibration import CALIBRATION
 from model_ci.gates.outputs import Outputs, Scores
-from model_ci.gates.weighted import Weighted, by_counts, by_rows, one_by_one, r2, roc_auc, row_losses
+from model_ci.gates.weighted import Weighted, average_precision, by_counts, by_rows, one_by_one, r2, roc_auc, row_losses
 
 if TYPE_CHECKING:
     pass
@@ -162,6 +162,8 @@ def _scikit_learn(name: str, scorer_name: str, task: str) -> Metric:
             return r2(outputs.truth, outputs.labels)
         if name == "roc_auc" and task == "binary":
             return roc_auc(outputs.truth, _scores(outputs, task))
+        if name == "average_precision" and task == "binary":
+            return average_precision(outputs.truth, _scores(outputs, task))
         if by_label and task != "regression" and "sample_weight" in parameters:
             return by_counts(outputs, partial(score, **keywords))
         return one_by_one(call, outputs)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from model_ci.gates.condition import Outcome
+from model_ci.terms import State
 
 
 def judge(name: str, said: Any) -> Outcome:
@@ -16,7 +17,9 @@ def judge(name: str, said: Any) -> Outcome:
     if not isinstance(holds, (bool, np.bool_)) or not isinstance(reason, (str, type(None))):
         return refused(name, f"returned {said!r:.80}; return True or False, or that and the reason")
     words = reason or ("holds" if holds else "does not hold")
-    return Outcome(metric=name, condition="own", limit=None, state="passed" if holds else "failed", reason=words)
+    return Outcome(
+        metric=name, condition="own", limit=None, state=State.PASSED if holds else State.FAILED, reason=words
+    )
 
 
 def refused(name: str, reason: str) -> Outcome:

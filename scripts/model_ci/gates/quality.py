@@ -13,7 +13,7 @@ from model_ci.gates.comparison import Resampling
 from model_ci.gates.fairness import FAIRNESS
 from model_ci.gates.metrics import Metric
 from model_ci.gates.outputs import Outputs, Scores
-from model_ci.gates.reading import Reading, read, whole
+from model_ci.gates.reading import Reading, read, read_all, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,8 +116,8 @@ def measure(  # noqa: PLR0913, PLR0917 - what is asked for, and all that it is m
 def _readings(
     metrics: Mapping[str, Metric], gates: Sequence[Gate], rows: "pd.DataFrame", outputs: Outputs, plan: Resampling
 ) -> Iterator[tuple[Reading, str | None, list[tuple[str | None, int]]]]:
-    for metric in metrics.values():
-        yield read(metric, outputs, [whole(len(rows))], plan), None, [(None, len(rows))]
+    for reading in read_all([*metrics.values()], outputs, [whole(len(rows))], plan):
+        yield reading, None, [(None, len(rows))]
     for gate in gates:
         if not gate.by or not set(gate.columns) <= set(rows.columns):
             continue

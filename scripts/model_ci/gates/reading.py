@@ -54,14 +54,32 @@ def read(
     metric: Metric, outputs: Outputs | None, parts: Sequence[Slice], plan: Resampling, *, resampled: bool = True
 ) -> Reading:
     """Read a metric of a model, None when it cannot be asked; every part sees its rows of the same resamples."""
+    (reading,) = read_all([metric], outputs, parts, plan, resampled=resampled)
+    return reading
+
+
+def read_all(
+    metrics: Sequence[Metric],
+    outputs: Outputs | None,
+    parts: Sequence[Slice],
+    plan: Resampling,
+    *,
+    resampled: bool = True,
+) -> list[Reading]:
+    """Read several metrics of a model, on resamples that are drawn once for all of them."""
     said = [None if outputs is None else outputs.drawn(part.rows) for part in parts]
     rows = len(outputs.truth) if outputs and resampled else 0
-    return Reading(
-        metric=metric.name,
-        scores=[_measured(metric, found) for found in said],
-        drawn=_drawn([_ready(metric, found) for found in said] if rows else [], parts, plan, rows),
-        units=[plan.units(part.rows) for part in parts],
-    )
+    functions = [_ready(metric, given) for metric in metrics for given in said] if rows else []
+    drawn = _drawn(functions, [*parts] * len(metrics), plan, rows)
+    return [
+        Reading(
+            metric=metric.name,
+            scores=[_measured(metric, given) for given in said],
+            drawn=drawn[:, i * len(parts) : (i + 1) * len(parts)],
+            units=[plan.units(part.rows) for part in parts],
+        )
+        for i, metric in enumerate(metrics)
+    ]
 
 
 def _resampled(value: float | None, drawn: "NDArray[Any]", units: int) -> Difference | None:

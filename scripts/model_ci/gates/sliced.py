@@ -12,19 +12,21 @@ from model_ci.gates.condition import ABSOLUTE, RELATIVE, ROUNDING, Comparisons, 
 from model_ci.gates.fairness import Rate
 from model_ci.gates.gap import widest
 from model_ci.gates.metrics import Metric
-from model_ci.gates.outputs import Outputs
+from model_ci.gates.outputs import Outputs, Scores
 from model_ci.gates.quality import Quality
 from model_ci.gates.reading import Reading, read
 from model_ci.gates.slices import Slice
+from model_ci.terms import State
 
-_WORST_FIRST: Final = ("failed", "inconclusive", "passed", "no champion")
+_WORST_FIRST: Final = (State.FAILED, State.INCONCLUSIVE, State.PASSED, State.NO_CHAMPION)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sides:
     """The outputs of both models on the same rows, None where one cannot be asked, and how sure to be.
 
-    Of the champion it may be what was measured of it on other rows. `first` tells that there is no champion at all.
+    Of the champion it may be what was measured of it on other rows. `first` tells that there is no champion at all,
+    `incomparable` why it is not compared with.
     """
 
     challenger: Outputs | None
@@ -32,6 +34,7 @@ class Sides:
     first: bool
     plan: Resampling
     confidence: float
+    incomparable: str | None = None
 
 
 def judge(
@@ -64,13 +67,13 @@ def judge(
 
 def fold(whole: Outcome, slices: Sequence[Outcome]) -> Outcome:
     """Return a condition as that of its worst slice: one slice that fails it fails it."""
-    judged = [s for s in slices if s.state != "too small"]
+    judged = [s for s in slices if s.state != State.TOO_SMALL]
     small = len(slices) - len(judged)
     if not judged:
         reason = (
             f"all {small} slices are too small to judge; lower the gate's min_rows, or name columns with fewer values"
         )
-        return replace(whole, slices=tuple(slices), state="failed", reason=reason)
+        return replace(whole, slices=tuple(slices), state=State.FAILED, reason=reason)
     worst = min(judged, key=lambda s: (_WORST_FIRST.index(s.state), _margin(s)))
     alike = sum(s.state == worst.state for s in judged)
     count = f"{alike} of {len(judged)} slices {worst.state}" + (f", {small} too small" if small else "")
@@ -80,7 +83,7 @@ def fold(whole: Outcome, slices: Sequence[Outcome]) -> Outcome:
 def _too_small(gate: Gate, part: Slice) -> Outcome:
     reason = f"{len(part.rows)} rows, {gate.min_rows} are needed"
     return Outcome(
-        metric=gate.metric, condition="min_rows", limit=gate.min_rows, state="too small", reason=reason,
+        metric=gate.metric, condition="min_rows", limit=gate.min_rows, state=State.TOO_SMALL, reason=reason,
         slice=part.name, rows=len(part.rows),
     )  # fmt: skip
 
@@ -116,6 +119,9 @@ def _compared(  # noqa: PLR0913, PLR0917
 ) -> Outcome:
     if theirs is None:
         return condition.judged(start, mine.scores[i], None, None)
+    if sides.incomparable:
+        nothing = Scores(values={}, reasons={}, incomparable=sides.incomparable)
+        return condition.judged(start, mine.scores[i], nothing, None)
     difference = mine.less(theirs, i)
     compared = Comparisons(
         differences={mine.metric: difference} if difference else {},
@@ -129,7 +135,9 @@ def _bounded(outcome: Outcome, reading: Reading, i: int, confidence: float) -> O
     """Add the bounds of the slice's own value, and the chance that its true value keeps the limit."""
     value = reading.alone(i)
     if value is None:
-        return replace(outcome, state="failed", reason="too few resamples have a value; what is not sure does not pass")
+        return replace(
+            outcome, state=State.FAILED, reason="too few resamples have a value; what is not sure does not pass"
+        )
     sign = 1 if outcome.condition == "min" else -1
     chance = value.chance_above(sign * float(outcome.limit or 0) - ROUNDING, sign)
     return replace(outcome, interval=value.interval(confidence), chance=chance)
@@ -154,7 +162,12 @@ def _gap(
 def _shown(start: Outcome, part: Slice, value: float | None, rate: str = "") -> Outcome:
     name = f"{part.name}: {rate}" if rate else part.name
     return replace(
-        start, slice=name, rows=len(part.rows), challenger=value, state="measured", reason="compared with the others"
+        start,
+        slice=name,
+        rows=len(part.rows),
+        challenger=value,
+        state=State.MEASURED,
+        reason="compared with the others",
     )
 
 
@@ -174,7 +187,7 @@ def _of_rates(start: Outcome, rates: Sequence[Rate], parts: Sequence[Slice], con
         return replace(start, reason="too few resamples have a value; what is not sure does not pass")
     chances = [g.chance for g in gaps if g.chance is not None]
     chance = min(1.0, len(rates) * min(chances))
-    return replace(start, state="passed" if holds else "failed", reason=between, chance=chance)
+    return replace(start, state=State.PASSED if holds else State.FAILED, reason=between, chance=chance)
 
 
 def _fair(starts: Sequence[Outcome], parts: Sequence[Slice], sides: Sides) -> list[Outcome]:

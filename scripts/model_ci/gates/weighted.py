@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Weighted = Callable[["NDArray[Any]"], "NDArray[Any]"]
 
 
+_FEW_SCORES: Final = 8  # rows to a score, so that it is quicker to count by score than by row
+
+
 def by_rows(losses: "NDArray[Any]", root: bool = False) -> Weighted:
     """Return the weighted mean of one loss a row, or its square root."""
     import numpy as np
@@ -60,26 +63,71 @@ def by_counts(outputs: "Outputs", score: Callable[..., float]) -> Weighted:
 def roc_auc(truth: "NDArray[Any]", scores: "NDArray[Any]") -> Weighted:
     """Return the area under the ROC curve: the share of pairs in the right order, ties counted half.
 
-    Mann and Whitney 1947; the scores are sorted once, whatever the number of resamples: what lies below a positive row is
-    then a running sum of the negative rows' weights, read at the place that the row has among them.
+    Mann and Whitney 1947. The scores are sorted once, whatever the number of resamples.
     """
     import numpy as np
 
-    ups, downs = np.flatnonzero(truth == 1), np.flatnonzero(truth != 1)
-    downs = downs[np.argsort(scores[downs], kind="stable")]
+    distinct = np.unique(scores)
+    few = len(distinct) * _FEW_SCORES <= len(scores)
+    return _area_by_scores(truth, np.searchsorted(distinct, scores)) if few else _area_by_rows(truth, scores)
+
+
+def _area_by_scores(truth: "NDArray[Any]", place: "NDArray[Any]") -> Weighted:
+    """Count the positive and negative rows of each score: `place` numbers the score of each row."""
+    import numpy as np
+
+    cells = 2 * place + (truth == 1)
+
+    def area(weights: "NDArray[Any]") -> float:
+        counts = np.bincount(cells, weights, 2 * (int(place.max()) + 1))
+        negative, positive = counts[0::2], counts[1::2]
+        pairs = positive.sum() * negative.sum()
+        return float(positive @ (np.cumsum(negative) - negative / 2) / pairs) if pairs else float("nan")
+
+    return lambda weights: np.array([area(each) for each in weights])
+
+
+def _area_by_rows(truth: "NDArray[Any]", scores: "NDArray[Any]") -> Weighted:
+    """Sum the weights of the negative rows below each positive one: a running sum, read at the place that the row has."""
+    import numpy as np
+
+    # Both in the order of their scores, so that the running sums are read from first to last.
+    order = np.argsort(scores, kind="stable")
+    ups, downs = order[truth[order] == 1], order[truth[order] != 1]
     first, last = (np.searchsorted(scores[downs], scores[ups], side) for side in ("left", "right"))
     tied = bool((first != last).any())
 
     def values(weights: "NDArray[Any]") -> "NDArray[Any]":
+        weights = weights.astype(np.float32)  # counts: exact, and twice as many of them stay in the cache
         sums = np.zeros((len(weights), len(downs) + 1))
-        np.cumsum(weights[:, downs], axis=1, out=sums[:, 1:])
-        positive = weights[:, ups]
+        np.cumsum(weights[:, downs], axis=1, dtype=float, out=sums[:, 1:])
+        positive = weights[:, ups].astype(float)
         below = (sums[:, first] + sums[:, last]) / 2 if tied else sums[:, first]
         pairs = positive.sum(axis=1) * sums[:, -1]
         with np.errstate(invalid="ignore"):  # a resample of one class only has no area
             return np.einsum("ij,ij->i", positive, below) / pairs  # type: ignore[no-any-return]
 
     return values
+
+
+def average_precision(truth: "NDArray[Any]", scores: "NDArray[Any]") -> Weighted:
+    """Return the average precision: the precision at each score, weighted by the share of the positive rows there.
+
+    The scores are sorted once, whatever the number of resamples. Rows of one score count together.
+    """
+    import numpy as np
+
+    order = np.argsort(-scores, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of each score, in the order of the rows
+    positive = truth[order] == 1
+
+    def value(weights: "NDArray[Any]") -> float:
+        drawn = weights.astype(np.float32)[order].astype(float)
+        hits, rows = np.cumsum(drawn * positive)[last], np.cumsum(drawn)[last]
+        with np.errstate(invalid="ignore"):  # a resample without a positive row has no precision
+            return float(np.diff(hits, prepend=0) @ (hits / np.maximum(rows, 1)) / hits[-1])
+
+    return lambda weights: np.array([value(each) for each in weights])
 
 
 def one_by_one(ask: Callable[["Outputs"], float], outputs: "Outputs") -> Weighted:

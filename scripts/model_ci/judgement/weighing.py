@@ -17,6 +17,7 @@ from model_ci.gates.reading import read, whole
 from model_ci.judgement.blocks import blocks
 from model_ci.judgement.named import greater_is_better
 from model_ci.judgement.sides import Side
+from model_ci.terms import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +53,8 @@ def weigh(
     verdict, why = gate.verdict(outcomes, inconclusive=sure.inconclusive)
     if not enough:
         needed = config.evaluate.min_rows
-        verdict, why = "failed", f"too little data to judge on: the holdout has {len(rows)} rows, {needed} are needed"
+        verdict = Verdict.FAILED
+        why = f"too little data to judge on: the holdout has {len(rows)} rows, {needed} are needed"
     return {
         "verdict": verdict,
         "why": why,
@@ -73,6 +75,7 @@ def _sliced(  # noqa: PLR0913, PLR0917 - what is judged, and all that it is judg
         first=champion is None,
         plan=plan,
         confidence=config.evaluate.uncertainty.confidence,
+        incomparable=champion.scores.incomparable if champion else None,
     )
     by_slices = [g for g in config.evaluate.gates if g.by]
     return {

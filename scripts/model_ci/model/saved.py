@@ -85,7 +85,8 @@ def stated(folder: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        read = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        read = yaml.load((folder / "MLmodel").read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - both are safe
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{folder / 'MLmodel'}: cannot be read: {first_line(error)}; train again") from None
     return dict(read)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ConfigError
-from model_ci.profile.profile import Column, Counted, Profile, by_group, column, of_season
+from model_ci.profile.profile import Column, Counted, Profile, Stored, by_group, column, of_season
 from model_ci.profile.sketch import as_floats, family
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ def build(rows: "pd.DataFrame", answers: "Mapping[str, Sequence[Any] | NDArray[A
         if found is not None:
             columns.append(found)
             arrays.append(array)
-    counted, answered = _counted(columns, arrays), _answers(answers, asked)
+    counted, answered = _stored(columns, arrays), _answers(answers, asked)
     ticks, span = _times(rows, asked)
     return Profile(
         columns=[*columns, *answered[0]],
-        counted=Counted(rows=len(rows), sketches={**counted.sketches, **answered[1].sketches}),
+        counted=Counted(rows=len(rows), sketches=Stored({**counted.records, **answered[1].records})),
         span=span,
         season=asked.season,
         seasons=_seasons(columns, arrays, ticks, asked.season),
@@ -59,7 +59,7 @@ def build(rows: "pd.DataFrame", answers: "Mapping[str, Sequence[Any] | NDArray[A
     )
 
 
-def _answers(answers: "Mapping[str, Sequence[Any] | NDArray[Any]]", asked: Asked) -> tuple[list[Column], Counted]:
+def _answers(answers: "Mapping[str, Sequence[Any] | NDArray[Any]]", asked: Asked) -> tuple[list[Column], Stored]:
     import pyarrow as pa
 
     columns, arrays = [], []
@@ -70,14 +70,11 @@ def _answers(answers: "Mapping[str, Sequence[Any] | NDArray[Any]]", asked: Asked
         if found is not None:
             columns.append(found)
             arrays.append(array)
-    return columns, _counted(columns, arrays)
+    return columns, _stored(columns, arrays)
 
 
-def _counted(columns: Sequence[Column], arrays: "Sequence[pa.Array]") -> Counted:
-    found = Counted.of(columns)
-    if columns:
-        found.add(_batch(columns, arrays))
-    return found
+def _stored(columns: Sequence[Column], arrays: "Sequence[pa.Array]") -> Stored:
+    return Stored.of(zip(columns, arrays, strict=True))
 
 
 def _batch(columns: Sequence[Column], arrays: "Sequence[pa.Array]") -> "pa.RecordBatch":
@@ -105,11 +102,8 @@ def _seasons(
         return {}
     if ticks is None:
         raise ConfigError("check-drift.seasonal: the training rows have no times; set data.time_column")
-    found: dict[int, Counted] = {}
-    for name, batch in by_group(_batch(columns, arrays), of_season(ticks.astype("int64"), season)):
-        found[name] = Counted.of(columns)
-        found[name].add(batch)
-    return found
+    groups = by_group(_batch(columns, arrays), of_season(ticks.astype("int64"), season))
+    return {name: Counted(rows=batch.num_rows, sketches=_stored(columns, batch.columns)) for name, batch in groups}
 
 
 def _array(values: "pd.Series[Any]") -> "pa.Array":

@@ -48,12 +48,38 @@ class Column:
         return Labels() if self.role in LABELS else Categories()
 
 
+class Stored(Mapping[str, Sketch]):
+    """Sketches as they are written, unpacked when they are asked for: one takes up 650 kB while it counts, and few at rest."""
+
+    def __init__(self, records: Mapping[str, Mapping[str, Any]]) -> None:
+        self.records = records
+
+    @classmethod
+    def of(cls, columns: "Iterable[tuple[Column, pa.Array]]") -> "Stored":
+        """Count whole columns, one at a time."""
+        records = {}
+        for column, values in columns:
+            counted = column.empty()
+            counted.add(values)
+            records[column.name] = _small(counted)
+        return cls(records)
+
+    def __getitem__(self, name: str) -> Sketch:
+        return sketch.from_record(self.records[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
 @dataclass(kw_only=True)
 class Counted:
     """What was counted of some rows: a sketch a column."""
 
     rows: int
-    sketches: dict[str, Sketch]
+    sketches: Mapping[str, Sketch]
 
     @classmethod
     def of(cls, columns: Iterable[Column]) -> "Counted":
@@ -162,21 +188,18 @@ class Profile:
 
     @classmethod
     def _read(cls, record: Mapping[str, Any]) -> "Profile":
-        sketches = {c["name"]: sketch.from_record(c) for c in record["columns"]}
         columns = [
-            Column(name=c["name"], role=c["role"], family=c["family"], grid=getattr(sketches[c["name"]], "grid", None))
+            Column(name=c["name"], role=c["role"], family=c["family"], grid=Grid(**c["grid"]) if "grid" in c else None)
             for c in record["columns"]
         ]
         seasons = {
-            int(season): Counted(
-                rows=part["rows"], sketches={n: sketch.from_record(c) for n, c in part["columns"].items()}
-            )
+            int(season): Counted(rows=part["rows"], sketches=Stored(part["columns"]))
             for season, part in record["seasons"].items()
         }
         first, last = record["span"]
         return cls(
             columns=columns,
-            counted=Counted(rows=record["rows"], sketches=sketches),
+            counted=Counted(rows=record["rows"], sketches=Stored({c["name"]: c for c in record["columns"]})),
             span=(first, last),
             season=record["season"],
             seasons=seasons,

@@ -68,7 +68,7 @@ class Numbers:
             if not len(values):
                 return
             low, high = float(values.min()), float(values.max())
-        self.counts += self.grid.count(values)
+        self.grid.count(values, self.counts)
         self._reach(low, high)
 
     def merge(self, other: "Numbers") -> "Numbers":

@@ -32,6 +32,7 @@ from model_ci.registry.version import (
     Submission,
     Version,
 )
+from model_ci.terms import StoreKind
 
 __all__ = ["Attachment", "Registered", "Registry", "Submission", "Version", "open_registry", "peek", "ui_command"]
 
@@ -46,12 +47,12 @@ def open_registry(config: Config, root: Path, *, in_ci: bool) -> Iterator["Regis
         store.close()
 
 
-def _store(config: Config, root: Path, kind: str) -> Store:
+def _store(config: Config, root: Path, kind: StoreKind) -> Store:
     name, section = config.model.name, config.register
     match kind:
-        case "server":
+        case StoreKind.SERVER:
             return ServerStore(name)
-        case "branch":
+        case StoreKind.BRANCH:
             branch = Branch(root=root, name=section.branch, remote=section.remote)
             return BranchStore(branch, name, section.max_file_mb)
     return FileStore(root / FOLDER)

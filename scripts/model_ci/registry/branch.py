@@ -18,6 +18,7 @@ from model_ci.registry.champion import champions_in
 from model_ci.registry.file import LOCATION, LOCK, FileStore
 from model_ci.registry.location import artifacts_uri, relocate
 from model_ci.registry.store import Access, T
+from model_ci.terms import StoreKind
 
 NOWHERE: Final = "file:///model-ci-store/artifacts"
 _TRIES: Final = 60
@@ -27,7 +28,7 @@ _CHAMPION: Final = "Champion of "
 class BranchStore:
     """A branch with mlflow.db and artifacts/."""
 
-    kind = "branch"
+    kind = StoreKind.BRANCH
 
     def __init__(self, branch: Branch, model: str, max_file_mb: float) -> None:
         self.where = f"registry branch '{branch.name}'"

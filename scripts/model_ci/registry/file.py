@@ -17,6 +17,7 @@ from model_ci.files import write_atomically
 from model_ci.registry.client import connect, dispose
 from model_ci.registry.location import artifacts_uri, relocate
 from model_ci.registry.store import Access, T, local_uri
+from model_ci.terms import StoreKind
 
 DATABASE: Final = "mlflow.db"
 LOCATION: Final = "location"
@@ -27,7 +28,7 @@ _PARTIAL: Final = ".partial.db"
 class FileStore:
     """A folder with mlflow.db and artifacts/."""
 
-    kind = "file"
+    kind = StoreKind.FILE
 
     def __init__(self, folder: Path) -> None:
         self.where = f"registry {folder}"

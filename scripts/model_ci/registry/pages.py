@@ -12,6 +12,7 @@ from model_ci.registry.client import ENVIRONMENT, without_secrets
 from model_ci.registry.file import FileStore
 from model_ci.registry.location import artifacts_uri
 from model_ci.registry.store import FOLDER, TRACKING_URI, kind_of, local_uri
+from model_ci.terms import StoreKind
 
 
 def ui_command(
@@ -22,10 +23,10 @@ def ui_command(
     A server has its pages already, so for it the command says where.
     """
     match kind_of(config, in_ci=in_ci):
-        case "server":
+        case StoreKind.SERVER:
             uri = without_secrets(os.environ[TRACKING_URI])
             return [sys.executable, "-c", "import sys; print(sys.argv[1])", f"MLflow's pages are at {uri}"], {}
-        case "branch":
+        case StoreKind.BRANCH:
             branch = Branch(root=root, name=config.register.branch, remote=config.register.remote)
             store = FileStore(folder)
             branch.fetch(folder)

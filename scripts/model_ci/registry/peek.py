@@ -17,6 +17,7 @@ from model_ci.registry.registration import holder
 from model_ci.registry.server import ServerStore
 from model_ci.registry.store import FOLDER, TRACKING_URI, kind_of
 from model_ci.registry.version import CHAMPION, RUN_TAG
+from model_ci.terms import StoreKind
 
 if TYPE_CHECKING:
     import ssl
@@ -29,9 +30,9 @@ def peek(config: Config, root: Path, *, in_ci: bool) -> str | None:
     """Identify the present champion, None when there is none; without MLflow where that is possible."""
     name = config.model.name
     match kind_of(config, in_ci=in_ci):
-        case "file":
+        case StoreKind.FILE:
             return champions_in(root / FOLDER / DATABASE).get(name)
-        case "branch":
+        case StoreKind.BRANCH:
             branch = Branch(root=root, name=config.register.branch, remote=config.register.remote)
             return _on_branch(branch, root / FOLDER / _TIP).get(name)
     return _on_server(name)

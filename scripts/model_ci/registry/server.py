@@ -8,12 +8,13 @@ from model_ci.registry.client import connect, translated, without_secrets
 from model_ci.registry.lease import LEASE_S, Lease
 from model_ci.registry.patience import PAUSES_S, patiently
 from model_ci.registry.store import TRACKING_URI, Access, T
+from model_ci.terms import StoreKind
 
 
 class ServerStore:
     """The server of MLFLOW_TRACKING_URI; asked again when it is away."""
 
-    kind = "server"
+    kind = StoreKind.SERVER
 
     def __init__(self, model: str) -> None:
         self._uri = os.environ[TRACKING_URI]

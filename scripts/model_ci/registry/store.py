@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from model_ci.config import Config
 from model_ci.errors import ConfigError
+from model_ci.terms import StoreKind
 
 T = TypeVar("T")
 FOLDER: Final = Path(".model-ci") / "store"
@@ -26,7 +27,7 @@ class Access:
 class Store(Protocol):
     """A place where MLflow keeps runs and models."""
 
-    kind: str
+    kind: StoreKind
     where: str
 
     def read(self, work: Callable[[Access], T]) -> T | None:
@@ -42,16 +43,16 @@ class Store(Protocol):
         """Let go of connections and temporary folders."""
 
 
-def kind_of(config: Config, *, in_ci: bool) -> str:
+def kind_of(config: Config, *, in_ci: bool) -> StoreKind:
     """Return server, file or branch."""
     wanted = config.register.store
-    if wanted == "server" and not os.environ.get(TRACKING_URI):
+    if wanted == StoreKind.SERVER and not os.environ.get(TRACKING_URI):
         raise ConfigError(
             f"{config.file}: register.store: is server, but the environment has no {TRACKING_URI}; set it to the server's address"
         )
-    if wanted != "auto":
+    if wanted != StoreKind.AUTO:
         return wanted
-    return "server" if os.environ.get(TRACKING_URI) else "branch" if in_ci else "file"
+    return StoreKind.SERVER if os.environ.get(TRACKING_URI) else StoreKind.BRANCH if in_ci else StoreKind.FILE
 
 
 def local_uri(database: Path) -> str:

@@ -17,9 +17,10 @@ from model_ci.image import tags
 from model_ci.release import ledger, policy, smoke
 from model_ci.release.ledger import Entry
 from model_ci.release.policy import Rule
-from model_ci.release.smoke import Probe
 from model_ci.run import Result, Run
+from model_ci.serving.probe import Probe
 from model_ci.targets import CHAMPION, Deployment, RolloutError, Target, Variant, open_target, settings
+from model_ci.terms import Verdict
 
 _SETTLED: Final = {
     "aliases": "the registry's aliases",
@@ -186,7 +187,7 @@ class Change:
 def result(section: dict[str, Any]) -> Result:
     """Turn what came of a change into a stage's result."""
     failed = section.pop("failed")
-    return Result(section=section, verdict="failed" if failed else "passed")
+    return Result(section=section, verdict=Verdict.FAILED if failed else Verdict.PASSED)
 
 
 def names(wish: Wish) -> list[str]:

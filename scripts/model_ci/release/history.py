@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from model_ci import registry
 from model_ci.config import Config
 from model_ci.errors import ConfigError
+from model_ci.release import smoke
 from model_ci.release.ledger import Entry
-from model_ci.release.smoke import Probe
 from model_ci.run import RUNS, Run
+from model_ci.serving.probe import Probe
 from model_ci.targets import CHAMPION, Deployment, Reads, Target, Variant
 
 
@@ -42,10 +43,10 @@ def probes(config: Config, target: Target, variant: Variant, *, required: bool) 
     """
     file = config.root / RUNS / (variant.run_id or "-") / "image" / "manifest.json"
     if file.is_file():
-        return {variant.digest: Probe.read(file.read_bytes(), str(file))}
+        return {variant.digest: smoke.read(file.read_bytes(), str(file))}
     found = target.manifest(variant) if isinstance(target, Reads) else None
     if found:
-        return {variant.digest: Probe.read(found, variant.image)}
+        return {variant.digest: smoke.read(found, variant.image)}
     if required:
         raise ConfigError(f"promote: no rows to try {_named(variant)} with; fetch the folder of run {variant.run_id}")
     return {}

@@ -9,6 +9,7 @@ from model_ci.release import change, history, ledger
 from model_ci.release.change import Change, Wish
 from model_ci.run import Result, Run
 from model_ci.targets import CHALLENGER, CHAMPION, Deployment, Variant, open_target, settings
+from model_ci.terms import Verdict
 
 
 def make(config: Config, run: Run) -> Result:
@@ -65,6 +66,6 @@ def wish(config: Config, run: Run, variant: Variant) -> Wish:
         action="promote",
         deployment=Deployment(environment=config.promote.to, variants=(subject,)),
         subject=subject,
-        passed=verdict == "passed" if verdict else None,
+        passed=verdict == Verdict.PASSED if verdict else None,
         aliases=history.aliases(config, run, config.promote.to, number),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from model_ci.report.blocks import Block, Paragraph, Record, Table, number
+from model_ci.terms import Verdict
 
 
 def blocks(section: Record) -> Iterator[Block]:
@@ -13,7 +14,7 @@ def blocks(section: Record) -> Iterator[Block]:
         yield Paragraph(text=f"The registry's champion is version {moved['champion']}{before}.")
     if section["smoke"]:
         yield Paragraph(text=_asked(section["smoke"]))
-    kept = section["verdict"] == "failed"
+    kept = section["verdict"] == Verdict.FAILED
     serving = (section["previous"] or {"variants": []}) if kept else section["deployment"]
     yield Table(
         title=f"Serving in {section['environment']}",
@@ -29,7 +30,7 @@ def blocks(section: Record) -> Iterator[Block]:
 
 
 def _told(section: Record) -> str:
-    if section["verdict"] != "failed":
+    if section["verdict"] != Verdict.FAILED:
         address = f", at {section['address']}" if section["address"] else ""
         return f"{_capital(section['action'])}: {section['why']}{address}."
     restored = "; what served before serves again" if section["rolled_back"] and section["previous"] else ""

@@ -7,56 +7,30 @@ import statistics
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any, Final
 
 from model_ci.config import Smoke
 from model_ci.errors import ConfigError
+from model_ci.serving.comparison import Answers
+from model_ci.serving.probe import Probe
 from model_ci.targets.deployment import Answer, Ask, RolloutError, Trial, Variant
 
-_ROWS: Final = 8  # of a request
 _PATIENCE: Final = 5  # times as many requests as the weight lets expect
 
 
-@dataclass(frozen=True, kw_only=True)
-class Probe:
-    """Rows and what the model says of them, from the manifest of its image."""
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-    outputs: Sequence[Any]
-    probabilities: Sequence[Sequence[float]] | None
-    tolerance: float
-
-    @classmethod
-    def read(cls, manifest: bytes, where: str) -> "Probe":
-        """Read a manifest; raise ConfigError when it has no rows to probe with."""
-        try:
-            probe = json.loads(manifest)["probe"]
-            read = cls(
-                columns=probe["inputs"]["columns"],
-                rows=probe["inputs"]["data"],
-                outputs=probe["outputs"],
-                probabilities=probe.get("probabilities"),
-                tolerance=float(probe.get("tolerance") or 0),
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{where}: has no probe rows ({error!r}); build the image again") from None
-        if not read.rows or len(read.rows) != len(read.outputs):
-            raise ConfigError(
-                f"{where}: has {len(read.rows)} probe rows and {len(read.outputs)} outputs; build it again"
-            )
-        return read
-
-    def bodies(self) -> list[tuple[slice, bytes]]:
-        """Return requests that together send every row."""
-        parts = [slice(i, i + _ROWS) for i in range(0, len(self.rows), _ROWS)]
-        return [
-            (p, json.dumps({"dataframe_split": {"columns": self.columns, "data": self.rows[p]}}).encode())
-            for p in parts
-        ]
+def read(manifest: bytes, where: str) -> Probe:
+    """Read the probe of a manifest; raise ConfigError when it has no rows to probe with."""
+    try:
+        values = json.loads(manifest)
+    except ValueError:
+        values = {}
+    try:
+        return Probe.read(values)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}; build the image again") from None
 
 
 @dataclass(kw_only=True)
@@ -67,6 +41,19 @@ class Findings:
     compared: int = 0  # answers of the variant in question
     difference: float = 0.0
     seconds: list[float] = field(default_factory=list)
+
+    def add(self, probe: Probe, part: slice, answer: Answer, variant: Variant, settings: Smoke) -> None:
+        """Compare an answer of the variant; raise RolloutError when it is not the expected one."""
+        _require(answer, "/invocations")
+        try:
+            compared = probe.compare(Answers.read(answer.body), part, settings.tolerance)
+        except ValueError as error:
+            raise RolloutError(f"smoke test: {variant.name} sent {error}") from None
+        if compared.problem:
+            raise RolloutError(f"smoke test: {variant.name} answers otherwise than the model: {compared.problem}")
+        self.difference = max(self.difference, compared.max_abs_difference or 0.0)
+        self.compared += 1
+        self.seconds.append(answer.seconds)
 
     def as_record(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -86,10 +73,9 @@ def trial(probes: Mapping[str, Probe], settings: Smoke) -> Trial:
 
     def try_out(variant: Variant, ask: Ask) -> None:
         if probe := probes.get(variant.digest):
-            once = [(part, body) for part, body in probe.bodies()]
-            found = Findings()
-            for part, body in once:
-                _compare(probe, part, ask("/invocations", body), variant, settings, found)
+            seen = Findings()
+            for part, body in probe.requests():
+                seen.add(probe, part, ask("/invocations", body), variant, settings)
 
     return try_out
 
@@ -104,11 +90,11 @@ def through(ask: Ask, variant: Variant, probe: Probe | None, settings: Smoke) ->
     if probe is None:
         _require(ask("/readyz", None), "/readyz")
         return found
-    for part, body in cycle(probe.bodies()):
+    for part, body in cycle(probe.requests()):
         answer = ask("/invocations", body)
         found.requests += 1
         if answer.variant in (None, variant.name):
-            _compare(probe, part, answer, variant, settings, found)
+            found.add(probe, part, answer, variant, settings)
         else:
             _require(answer, "/invocations")
         if found.compared >= settings.requests or found.requests >= most or (not variant.weight and found.requests > 1):
@@ -146,42 +132,3 @@ def _require(answer: Answer, path: str) -> None:
     if answer.status != 200:
         said = answer.body[:200].decode(errors="replace")
         raise RolloutError(f"smoke test: {path} answered {answer.status or 'nothing'}: {said}")
-
-
-def _compare(  # noqa: PLR0913, PLR0917 - what is compared, with what, and where it is noted
-    probe: Probe, part: slice, answer: Answer, variant: Variant, settings: Smoke, found: Findings
-) -> None:
-    _require(answer, "/invocations")
-    try:
-        said = json.loads(answer.body)
-        predictions, probabilities = list(said["predictions"]), said.get("probabilities")
-    except (ValueError, KeyError, TypeError):
-        raise RolloutError(
-            f"smoke test: {variant.name} answered {answer.body[:200]!r}, which are no predictions"
-        ) from None
-    expected = list(probe.outputs[part])
-    pairs = list(zip(predictions, expected, strict=False))
-    if len(predictions) != len(expected):
-        raise RolloutError(f"smoke test: {variant.name} gave {len(predictions)} predictions for {len(expected)} rows")
-    if probe.probabilities is not None and probabilities is not None:
-        rows = zip(probabilities, probe.probabilities[part], strict=False)
-        pairs += [pair for got, known in rows for pair in zip(got, known, strict=False)]
-    tolerance = max(settings.tolerance, probe.tolerance)
-    for got, known in pairs:
-        off = _difference(got, known)
-        if not off <= tolerance:
-            raise RolloutError(
-                f"smoke test: {variant.name} predicts {got!r} where {known!r} is known, off by more than {tolerance:g}"
-            )
-        found.difference = max(found.difference, off)
-    found.compared += 1
-    found.seconds.append(answer.seconds)
-
-
-def _difference(got: Any, known: Any) -> float:
-    """Return by how much two outputs differ, relative to large ones; infinity for what has no distance."""
-    if isinstance(got, bool) or isinstance(known, bool) or not isinstance(got, int | float):
-        return 0.0 if got == known and type(got) is type(known) else math.inf
-    if not isinstance(known, int | float):
-        return math.inf
-    return abs(got - known) / max(1.0, abs(known))

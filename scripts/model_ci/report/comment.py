@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from model_ci.report.blocks import Block, Chart, Heading, Paragraph, Table
 from model_ci.report.markdown import render_block
+from model_ci.terms import State
 
 _CELL: Final = 300
 _TEXT: Final = 1500
@@ -87,7 +88,7 @@ def _worst_first(table: Table) -> Table:
 
 
 def _has_passed(row: Sequence[str]) -> bool:
-    return row[-1].partition(":")[0] == "passed"
+    return row[-1].partition(":")[0] == State.PASSED
 
 
 def _cut(block: Block, room: int) -> str:

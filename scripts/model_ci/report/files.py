@@ -9,10 +9,11 @@ from html import escape
 from typing import Any, Final
 
 from model_ci.report.blocks import describe_finding, describe_gate
+from model_ci.terms import State, Verdict
 
 Record = Mapping[str, Any]
 Path_ = tuple[str | int, ...]
-_NO: Final = ("failed", "inconclusive")
+_NO: Final = (State.FAILED, State.INCONCLUSIVE)
 _OF_THE_SERVICE: Final = ("compare-variants", "check-drift", "monitor")
 
 
@@ -29,16 +30,16 @@ def refusals(record: Record) -> Iterator[Refusal]:
     """Yield each finding and each gate that said no."""
     stages = record["stages"]
     data, evaluation = stages.get("check-data", {}), stages.get("evaluate", {})
-    for finding in data.get("findings", []) if data.get("verdict") == "failed" else []:
+    for finding in data.get("findings", []) if data.get("verdict") == Verdict.FAILED else []:
         yield Refusal(check="check-data", message=describe_finding(finding), path=("data", "path"))
-    for gate in evaluation.get("gates", []) if evaluation.get("verdict") == "failed" else []:
+    for gate in evaluation.get("gates", []) if evaluation.get("verdict") == Verdict.FAILED else []:
         if gate["state"] in _NO:
             yield Refusal(
                 check="evaluate", message=f"{describe_gate(gate)}: {gate['reason']}", path=_asked(record, gate)
             )
     for name in _OF_THE_SERVICE:
         section = stages.get(name, {})
-        if section.get("verdict") == "failed":
+        if section.get("verdict") == Verdict.FAILED:
             yield from _of_the_service(name, section)
 
 
@@ -85,8 +86,8 @@ def junit(record: Record) -> str:
     for name, section in record["stages"].items():
         if name == "evaluate":
             cases += [_gate(gate) for gate in section["gates"]]
-        if section["verdict"] != "done":
-            failure = None if section["verdict"] == "passed" else section.get("why", f"{name} said no")
+        if section["verdict"] != Verdict.DONE:
+            failure = None if section["verdict"] == Verdict.PASSED else section.get("why", f"{name} failed")
             cases.append(_case("stage", name, failure))
     failures = sum("<failure" in case for case in cases)
     title = _attribute(record["model"]["name"])
@@ -111,7 +112,7 @@ def metrics(record: Record) -> str:
 
 def _gate(gate: Record) -> str:
     failure = gate["reason"] if gate["state"] in _NO else None
-    return _case("gate", describe_gate(gate), failure, gate["state"] == "no champion")
+    return _case("gate", describe_gate(gate), failure, gate["state"] == State.NO_CHAMPION)
 
 
 def _case(group: str, name: str, failure: str | None, skipped: bool = False) -> str:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from typing import Final
@@ -11,15 +11,16 @@ from typing import Final
 from model_ci.report import bars, distributions
 from model_ci.report.blocks import Bar, Block, Chart, Distribution, Heading, Paragraph, Table
 from model_ci.report.chart import svg
+from model_ci.terms import State, Verdict
 
-_SIGNS: Final = {"passed": "✓", "failed": "✕", "not judged": "?"}
+_SIGNS: Final[Mapping[str, str]] = {Verdict.PASSED: "✓", Verdict.FAILED: "✕", Verdict.NOT_JUDGED: "?"}
 _STATES: Final = {
-    "passed": "yes",
-    "failed": "no",
-    "inconclusive": "unsure",
-    "no champion": "none",
+    Verdict.PASSED: "yes",
+    Verdict.FAILED: "no",
+    State.INCONCLUSIVE: "unsure",
+    State.NO_CHAMPION: "none",
     "drifted": "no",
-    "not judged": "none",
+    Verdict.NOT_JUDGED: "none",
 }
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1f2328; --soft: #59636e; --line: #d1d9e0; --paper: #ffffff; --raised: #f6f8fa;

@@ -1,13 +1,20 @@
 """A report as Markdown, as GitHub and GitLab render it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from model_ci.report.blocks import Block, Chart, Heading, Paragraph, Table
 from model_ci.report.chart import mermaid
+from model_ci.terms import State, Verdict
 
-_SIGNS: Final = {"passed": "✅", "failed": "❌", "not judged": "⚪", "no champion": "⚪", "inconclusive": "❔"}
+_SIGNS: Final[Mapping[str, str]] = {
+    Verdict.PASSED: "✅",
+    Verdict.FAILED: "❌",
+    Verdict.NOT_JUDGED: "⚪",
+    State.NO_CHAMPION: "⚪",
+    State.INCONCLUSIVE: "❔",
+}
 _BREAKS: Final = re.compile(r"\s*[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+\s*")
 # What no text needs and what turns the direction of the text after it.
 _UNSEEN: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

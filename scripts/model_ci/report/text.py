@@ -1,12 +1,17 @@
 """A report as text for a terminal or a log."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from model_ci.report.blocks import Block, Chart, Heading, Paragraph, Table
+from model_ci.terms import Verdict
 
-_COLORS: Final = {"passed": "bold green", "failed": "bold red", "not judged": "bold"}
+_COLORS: Final[Mapping[str, str]] = {
+    Verdict.PASSED: "bold green",
+    Verdict.FAILED: "bold red",
+    Verdict.NOT_JUDGED: "bold",
+}
 
 
 def render(blocks: Sequence[Block], *, color: bool = False, width: int = 120) -> str:

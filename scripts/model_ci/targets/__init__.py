@@ -18,6 +18,7 @@ from model_ci.targets.deployment import (
     Trial,
     Variant,
 )
+from model_ci.terms import TargetKind
 
 __all__ = [
     "CHALLENGER", "CHAMPION", "Answer", "Ask", "Deployment", "Reads", "Renders", "RolloutError", "Target", "Trial", "Variant",
@@ -25,7 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 # Each module has open(config, environment, settings, trial) -> Target.
-_MODULES: Final = {kind: f"model_ci.targets.{kind}" for kind in ("docker", "kubernetes", "sagemaker")}
+_MODULES: Final = {kind: f"model_ci.targets.{kind}" for kind in TargetKind}
 
 
 def open_target(config: Config, environment: str, trial: Trial | None = None) -> Target:

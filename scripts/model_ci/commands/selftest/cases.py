@@ -12,7 +12,6 @@ from model_ci.config import Config
 from model_ci.data import cut, rowhash, source, table
 from model_ci.data.finding import Finding
 from model_ci.data.scan import Scan
-from model_ci.errors import ConfigError
 from model_ci.gates.condition import RELATIVE
 from model_ci.gates.metrics import MEASURED, Metric
 from model_ci.gates.outputs import Outputs, Scores
@@ -22,6 +21,7 @@ from model_ci.serving import classes as naming
 from model_ci.stages.check_data import contract
 from model_ci.stages.check_data.conformity import Conformity
 from model_ci.stages.check_data.contract import Column, Contract
+from model_ci.terms import State, Verdict
 
 if TYPE_CHECKING:
     import polars as pl
@@ -58,9 +58,8 @@ class Findings:
 def run(config: Config, run: Run) -> Findings:
     """Plant every case in the pipeline of a run that has trained; nothing is registered or recorded."""
     trained = run.require("train", wanted_by="selftest")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
-    if trained["data"]["sha256"] != data.version.sha256:
-        raise ConfigError(f"selftest: the data changed since run {run.id} trained on it; run `model-ci run` first")
+    data = table.load(config.data, root=config.root)
+    run.require_data("train", data.version.sha256, "selftest")
     wanted = judgement.metrics(config)
     bench = _Bench(
         config, data, wanted, judgement.ask(config, run, data), _classes(config, trained["model"]["classes"])
@@ -77,7 +76,9 @@ class _Bench:
     ) -> None:
         self.config, self.data, self.wanted, self.honest = config, data, wanted, honest
         self.measured = {name: value for name, value in honest.scores.values.items() if name in MEASURED}
-        self.refusing = {"failed"} | ({"inconclusive"} if config.evaluate.uncertainty.inconclusive == "fail" else set())
+        self.refusing = {State.FAILED} | (
+            {State.INCONCLUSIVE} if config.evaluate.uncertainty.inconclusive == "fail" else set()
+        )
         told = honest.outputs
         assert told is not None  # noqa: S101 - a model that cannot be asked was an error before
         self.planted = {
@@ -132,15 +133,15 @@ class _Bench:
         through = [
             _name(g)
             for g, a in zip(section["gates"], answers, strict=True)
-            if every and a == "lets it through" and g["state"] == "passed" and g["condition"] != "own"
+            if every and a == "lets it through" and g["state"] == State.PASSED and g["condition"] != "own"
         ]
-        unjudged = all(g["state"] == "no champion" for g in section["gates"])
-        holds = section["verdict"] == "failed" and bool(refusing or unjudged) and not through
+        unjudged = all(g["state"] == State.NO_CHAMPION for g in section["gates"])
+        holds = section["verdict"] == Verdict.FAILED and bool(refusing or unjudged) and not through
         if through:
             found = f"let through by {', '.join(through)}"
         elif holds:
             found = f"refused by {', '.join(dict.fromkeys(refusing))}" if refusing else f"refused: {section['why']}"
-        elif section["verdict"] == "passed":
+        elif section["verdict"] == Verdict.PASSED:
             found = "let through: no gate refuses it"
         else:
             found = "refused, but only for what your own model is refused for too; no gate sees the difference"
@@ -158,9 +159,9 @@ class _Bench:
     def _first(self) -> Case:
         gates: Gates = self.first["gates"]
         relative = [g for g in gates if g["condition"] in RELATIVE]
-        judged = [_name(g) for g in relative if g["state"] == "passed"]
-        passed = [g for g in gates if g["state"] == "passed"]
-        holds = not judged and (self.first["verdict"] == "failed" or bool(passed))
+        judged = [_name(g) for g in relative if g["state"] == State.PASSED]
+        passed = [g for g in gates if g["state"] == State.PASSED]
+        holds = not judged and (self.first["verdict"] == Verdict.FAILED or bool(passed))
         found = f"{self.first['verdict']} by {len(gates) - len(relative)} absolute conditions" if holds else (
             f"judged against a champion that is not there: {', '.join(judged)}"
         )  # fmt: skip
@@ -173,7 +174,7 @@ class _Bench:
         told = self.honest.outputs
         side = self._side(told.drawn(np.arange(len(few)))) if told else self.honest
         section = judgement.weigh(self.config, few, self.wanted, side, side)
-        holds = section["verdict"] == "failed"
+        holds = section["verdict"] == Verdict.FAILED
         return Case(name=name, expected="refused", found=f"{section['verdict']}: {section['why']}", holds=holds)
 
 
@@ -248,8 +249,9 @@ def _moved_case(name: str, agreed: Contract, findings: Sequence[Finding]) -> Cas
 def _findings(config: Config, agreed: Contract, *, moved: bool) -> list[Finding]:
     scan = Scan(source.resolve(config.data, config.root), config.data.time_column)
     conformity = Conformity(agreed, scan)
-    for batch in cut.find(config.data, scan, config.train.seed).window(scan.batches()):
-        rows = _move(batch, agreed) if moved else batch
+    features = table.feature_names(config.data, scan)
+    for part in cut.find(config.data, scan, features).parts(scan.batches()):
+        rows = _move(part.rows, agreed) if moved else part.rows
         conformity.add(rows, rowhash.of_columns(rows))
     return conformity.findings()
 

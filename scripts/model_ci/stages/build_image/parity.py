@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from model_ci.serving import engine
-from model_ci.serving.predictions import Predictions
+from model_ci.serving import comparison, engine
+from model_ci.serving.comparison import Answers, Comparison
+from model_ci.serving.engine import Engine
 from model_ci.serving.refusal import Refusal
-from model_ci.serving.signature import Column, Rows, Signature
+from model_ci.serving.signature import Column, Rows
 
+_REFUSED: Final = "one of the two refuses a row that the other answers"
 _NUMBERS: Final = (0.0, -1.0, 0.1, 3.5, 2.0**24 + 1, 1e300)
 _WHOLE: Final = (0, -1, 2**24 + 1, 2**31 - 1)
 _LARGE: Final = 2**53 + 1  # no double
@@ -24,11 +26,12 @@ class Parity:
     tolerance: float
     labels_equal: bool
     refused_alike: bool
+    problem: str | None
 
     @property
     def holds(self) -> bool:
         """Whether the one may stand for the other."""
-        return self.labels_equal and self.refused_alike and self.max_abs_difference <= self.tolerance
+        return self.problem is None
 
     def as_record(self) -> dict[str, Any]:
         """Return it as the manifest holds it."""
@@ -38,38 +41,44 @@ class Parity:
         }  # fmt: skip
 
 
-def compare(ours: engine.Engine, theirs: engine.Engine, rows: Rows, signature: Signature, tolerance: float) -> Parity:
-    """Compare on the rows given, and on variants of the first with one value replaced by an awkward one."""
-    miss, labels, refused = difference(engine.ask(ours, rows), engine.ask(theirs, rows)), True, True
-    count = rows.count
-    if miss is None:
-        return Parity(rows=count, max_abs_difference=0.0, tolerance=tolerance, labels_equal=False, refused_alike=True)
-    for row in awkward(rows, signature.columns):
-        count += 1
-        mine, other = _asked(ours, row), _asked(theirs, row)
-        if mine is None or other is None:
-            refused = refused and mine is other
-            continue
-        further = difference(mine, other)
-        labels = labels and further is not None
-        miss = max(miss, further or 0.0)
-    return Parity(rows=count, max_abs_difference=miss, tolerance=tolerance, labels_equal=labels, refused_alike=refused)
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """The model itself: its answers to rows as it was trained on them, and an engine for rows that were never trained on.
 
+    `classes` where its labels name classes.
+    """
 
-def difference(ours: Predictions, theirs: Predictions) -> float | None:
-    """Return the largest difference of the numbers, of large ones as a share; None when labels differ."""
-    import numpy as np
+    rows: Rows
+    answers: Answers
+    engine: Engine
+    columns: Sequence[Column]
+    classes: bool
 
-    if (ours.probabilities is None) != (theirs.probabilities is None):
-        return None
-    if ours.probabilities is None and theirs.labels.dtype.kind == "f":
-        scale = np.maximum(1.0, np.abs(theirs.labels))
-        return float((np.abs(ours.labels - theirs.labels) / scale).max(initial=0.0))
-    if ours.listed != theirs.listed:
-        return None
-    if ours.probabilities is None or theirs.probabilities is None:
-        return 0.0
-    return float(np.abs(ours.probabilities - theirs.probabilities).max(initial=0.0))
+    def compare(self, candidate: Engine, tolerance: float) -> Parity:
+        """Compare on the rows, and on variants of the first one with one awkward value each."""
+        compared = [self.compare_rows(candidate, tolerance)]
+        if compared[0].problem is None:
+            compared += [
+                self._compared(_asked(candidate, row), _asked(self.engine, row), tolerance)
+                for row in awkward(self.rows, self.columns)
+            ]
+        measured = [each.max_abs_difference for each in compared if each.max_abs_difference is not None]
+        return Parity(
+            rows=self.rows.count + len(compared) - 1, max_abs_difference=max(measured, default=0.0),
+            tolerance=tolerance, labels_equal=all(each.labels_equal for each in compared),
+            refused_alike=all(each.problem != _REFUSED for each in compared),
+            problem=next((each.problem for each in compared if each.problem), None),
+        )  # fmt: skip
+
+    def compare_rows(self, candidate: Engine, tolerance: float) -> Comparison:
+        """Compare on the rows alone."""
+        return self._compared(_asked(candidate, self.rows), self.answers, tolerance)
+
+    def _compared(self, answers: Answers | None, expected: Answers | None, tolerance: float) -> Comparison:
+        if answers is None or expected is None:
+            problem = None if answers is expected else _REFUSED
+            return Comparison(rows=1, max_abs_difference=0.0, tolerance=tolerance, problem=problem)
+        return comparison.compare(answers, expected, tolerance, classes=self.classes)
 
 
 def awkward(rows: Rows, columns: Sequence[Column]) -> Iterator[Rows]:
@@ -97,8 +106,8 @@ def _values(kind: str) -> Sequence[Any]:
     return (None,)
 
 
-def _asked(loaded: engine.Engine, row: Rows) -> Predictions | None:
+def _asked(loaded: Engine, rows: Rows) -> Answers | None:
     try:
-        return engine.ask(loaded, row)
+        return Answers.of(engine.ask(loaded, rows))
     except Refusal:
         return None

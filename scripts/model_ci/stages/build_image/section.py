@@ -3,15 +3,16 @@
 from collections.abc import Iterator
 
 from model_ci.report.blocks import Block, Paragraph, Record, Table, number, sentence
+from model_ci.terms import Verdict
 
 
 def blocks(section: Record) -> Iterator[Block]:
     """Say whether the image is good and where it is, then what was measured."""
-    yield Paragraph(text=f"Image: {sentence(section['why'])}", essential=section["verdict"] != "passed")
+    yield Paragraph(text=f"Image: {sentence(section['why'])}", essential=section["verdict"] != Verdict.PASSED)
     if section["pushed"]:
         yield Paragraph(text=f"Pushed as {section['reference']}, tags {', '.join(section['tags'])}.")
     else:
-        refused = section["verdict"] == "failed"
+        refused = section["verdict"] == Verdict.FAILED
         yield Paragraph(
             text=f"Nothing was pushed{'' if refused else ', no repository is set'}: {section['reference']}."
         )

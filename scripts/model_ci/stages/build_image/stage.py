@@ -18,7 +18,9 @@ from model_ci.errors import ConfigError, ServiceError
 from model_ci.image import repository, signature
 from model_ci.image.repository import Login, Name, Repository
 from model_ci.run import Result, Run
+from model_ci.serving.probe import Probe
 from model_ci.stages.build_image import provenance, sbom, trial
+from model_ci.terms import State, Verdict
 
 if TYPE_CHECKING:
     from model_ci.stages.build_image.builder import Builder, Image
@@ -32,12 +34,12 @@ _KEPT: Final = ("Containerfile", "requirements.txt", "srv/manifest.json")
 
 def inputs(config: Config, run: Run) -> Mapping[str, Any]:
     """The model's files, its version, the service's code, the base, and the settings."""
-    train, registered = run.section("train") or {}, run.section("register") or {}
+    train, registered = run.section("train"), run.section("register")
     return {
-        "model": train.get("model", {}).get("files"),
-        "data": train.get("data", {}).get("sha256"),
-        "run": (run.section("build-image") or {}).get("reused_from", run.id),
-        "version": [registered.get("version"), registered.get("champion")],
+        "model": train["model"]["files"] if train else None,
+        "data": train["data"]["sha256"] if train else None,
+        "run": run.producer("build-image"),
+        "version": [registered["version"], registered["champion"]] if registered else [None, None],
         "service code": _code(),
         "base": _base_state(config.build_image),
         "build-image section": config.values["build-image"],
@@ -86,7 +88,7 @@ def run(config: Config, run: Run) -> Result:
         image = builder.build(scratch / "context", _local(config, run), *_cache(settings))
         tried = _try(config, run, builder, image, bundle)
         verdict, why = _verdict(settings, tried)
-        materials = sbom.write(builder, image, left) if settings.sbom and verdict == "passed" else None
+        materials = sbom.write(builder, image, left) if settings.sbom and verdict == Verdict.PASSED else None
         section = {
             "why": why, "builder": builder.name, "builder_version": builder.version(), "base": base.as_record(),
             "engine": {"name": bundle.manifest["engine"], "why": bundle.manifest["why"]},
@@ -107,9 +109,8 @@ def _bundle(config: Config, run: Run, folder: Path) -> "Bundle":
     from model_ci.stages.build_image import bundle
 
     trained = run.require("train", wanted_by="build-image")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
-    if trained["data"]["sha256"] != data.version.sha256:
-        raise ConfigError(f"build-image: the data changed since run {run.id} trained on it; run `model-ci train` again")
+    data = table.load(config.data, root=config.root)
+    run.require_data("train", data.version.sha256, "build-image")
     described = trained["model"]
     saved = run.folder / described["folder"]
     model.check(saved, described["files"])
@@ -134,43 +135,42 @@ def _bundle(config: Config, run: Run, folder: Path) -> "Bundle":
 
 def _try(config: Config, run: Run, builder: "Builder", image: "Image", bundle: "Bundle") -> dict[str, Any]:
     """Start the image and ask it; what goes wrong is told, and fails."""
-    settings, probe = config.build_image, bundle.manifest["probe"]
-    columns, rows = probe["inputs"]["columns"], probe["inputs"]["data"]
+    settings, probe = config.build_image, Probe.read(bundle.manifest)
     compared, smoke, problem = None, None, None
     try:
         begin = time.monotonic()
         with builder.trial(image, run.id, {"MODEL_CI_VARIANT": "trial"}) as there:
-            smoke = {"isolation": there.isolation, "read_only": there.read_only, "rows": len(rows)}
+            smoke = {"isolation": there.isolation, "read_only": there.read_only, "rows": len(probe.rows)}
             service = trial.Service(there.host, there.port)
             service.wait(begin, settings.timeout_s, there.alive)
-            answer = service.predict(columns, rows)
+            compared = trial.compare(service, probe)
             smoke["cold_start_s"] = round(time.monotonic() - begin, 3)
-            compared = trial.compare(answer, probe, labels=config.model.task != "regression")
-            smoke |= trial.latencies(service, columns, rows, settings.requests)
+            smoke |= trial.latencies(service, probe, settings.requests)
     except ServiceError as error:
         problem = f"{error}; {builder.last_words() or 'it printed nothing'}"
     found: dict[str, Any] = {"size_mb": image.size_mb, **(smoke or {})}
     return {
-        "parity": compared.as_record() if compared else None,
+        "parity": trial.as_record(compared) if compared else None,
         "smoke": smoke,
         "trouble": problem,
         "gates": trial.judge(_limits(settings), found),
     }
 
 
-def _verdict(settings: BuildImage, tried: Mapping[str, Any]) -> tuple[str, str]:
+def _verdict(settings: BuildImage, tried: Mapping[str, Any]) -> tuple[Verdict, str]:
     """Say yes only to what was tried and answers as the model does, within its limits."""
-    failed = [gate for gate in tried["gates"] if gate["state"] == "failed"]
+    failed = [gate for gate in tried["gates"] if gate["state"] == State.FAILED]
     compared = tried["parity"]
     if tried["smoke"] is None and settings.allow_untried and not failed:
-        return "passed", f"it could not be tried, which is allowed: {tried['trouble']}"
+        return Verdict.PASSED, f"it could not be tried, which is allowed: {tried['trouble']}"
     if tried["trouble"]:
-        return "failed", f"the image does not serve: {tried['trouble']}"
+        return Verdict.FAILED, f"the image does not serve: {tried['trouble']}"
     if not compared or not compared["holds"]:
-        return "failed", "the image answers otherwise than the model"
+        told = f": {compared['problem']}" if compared and compared.get("problem") else ""
+        return Verdict.FAILED, f"the image answers otherwise than the model{told}"
     if failed:
-        return "failed", ", ".join(f"{g['gate']}: {g['value']} is above {g['limit']:g}" for g in failed)
-    return "passed", "it starts, answers as the model does, and keeps its limits"
+        return Verdict.FAILED, ", ".join(f"{g['gate']}: {g['value']} is above {g['limit']:g}" for g in failed)
+    return Verdict.PASSED, "it starts, answers as the model does, and keeps its limits"
 
 
 def _push(config: Config, run: Run, builder: "Builder", image: "Image", verdict: str) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def _push(config: Config, run: Run, builder: "Builder", image: "Image", verdict:
         "repository": settings.repository, "tags": [], "digest": image.id, "reference": image.id, "pushed": False,
         "layers": [], "signature": None,
     }  # fmt: skip
-    if settings.repository is None or verdict != "passed":
+    if settings.repository is None or verdict != Verdict.PASSED:
         return local
     there = _repository(settings)
     tags = _tags(run, settings)
@@ -213,7 +213,7 @@ def _tags(run: Run, settings: BuildImage) -> list[str]:
 
 def _version(run: Run) -> str | None:
     registered = run.section("register")
-    return str(registered["version"]) if registered else None
+    return registered["version"] if registered else None
 
 
 def _local(config: Config, run: Run) -> str:

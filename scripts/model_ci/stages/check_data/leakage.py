@@ -1,7 +1,8 @@
 """What makes a holdout lie: features that know the target, and rows that were seen in training."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from model_ci.data import rowhash
 from model_ci.data.finding import Finding, share
@@ -20,6 +21,7 @@ MAX_ROWS: Final = 50_000
 _FOLDS: Final = 5
 _FEW: Final = 50  # numbers may predict by where they lie, not by their order: as many places are told apart
 _SMOOTHING: Final = 1.0
+_COLUMNS: Final = 64  # measured at once
 
 
 class Overlap:
@@ -84,8 +86,17 @@ class Sample:
 
 
 def powers(rows: "pl.DataFrame", features: Sequence[str], target: str, task: str) -> dict[str, float]:
-    """Return how well each feature predicts the target by itself."""
-    return {name: power(rows[name], rows[target], task) for name in features}
+    """Return how well each feature predicts the target by itself, from 0 (regression) or 0.5 (classes) to 1.
+
+    Numbers are ranked. Text, and the place of a number among the others, are replaced by the target's mean in other
+    rows of the same value, so that a column of many values does not look good by having seen its own answers. For
+    several classes it is the mean of the classes, each against the rest: one class that is easily told apart is no leak.
+    """
+    answers = _answers(rows[target], task)
+    measured: dict[str, float] = {}
+    for begin in range(0, len(features), _COLUMNS):
+        measured |= _measured(rows.select(features[begin : begin + _COLUMNS]), answers, task)
+    return measured
 
 
 def findings(found: Mapping[str, float], target: str, task: str, limit: float) -> list[Finding]:
@@ -105,82 +116,119 @@ def findings(found: Mapping[str, float], target: str, task: str, limit: float) -
     ]
 
 
-def power(feature: "pl.Series", target: "pl.Series", task: str) -> float:
-    """Return how well one feature predicts the target, from 0 (regression) or 0.5 (classes) to 1.
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    """What is to be predicted, as numbers: ranks, or 1 for the rows of one class; `weight` is the share of these rows."""
 
-    Numbers are ranked. Text, and the place of a number among the others, are replaced by the target's mean in other
-    rows of the same value, so that a column of many values does not look good by having seen its own answers. For several classes it is the mean of the
-    classes, each against the rest: one class that is easily told apart is no leak.
-    """
-    import numpy as np
+    weight: float
+    values: "Numbers"
+
+
+def _answers(target: "pl.Series", task: str) -> list[_Answer]:
     import polars as pl
 
-    if feature.dtype == pl.Boolean:
-        feature = feature.cast(pl.Int64)
     if task == "regression":
-        answers = [(1.0, _ranks(target.cast(pl.Float64).to_numpy()))]
-    else:
-        classes = target.unique().sort()
-        answers = [(float((target == c).mean() or 0), (target == c).cast(pl.Float64).to_numpy()) for c in classes]
-        answers = answers[-1:] if len(answers) == 2 else answers
-    measure = _squared_correlation if task == "regression" else _distance_from_chance
-    total = sum(weight for weight, _ in answers)
-    scores = np.array([max(measure(c, answer) for c in _candidates(feature, answer)) for _, answer in answers])
-    return float(sum(w * s for (w, _), s in zip(answers, scores, strict=True)) / total) if total else 0.0
+        return [_Answer(weight=1.0, values=target.cast(pl.Float64).rank("average").cast(pl.Float64).to_numpy())]
+    same = ((target == value).cast(pl.Float64).to_numpy() for value in target.unique().sort())
+    answers = [_Answer(weight=float(values.mean()) if len(values) else 0.0, values=values) for values in same]
+    return answers[-1:] if len(answers) == 2 else answers
 
 
-def _candidates(feature: "pl.Series", answer: "Numbers") -> "Iterator[Numbers]":
-    """Yield the ways to read a feature as one number per row."""
-    import numpy as np
+def _measured(columns: "pl.DataFrame", answers: Sequence[_Answer], task: str) -> dict[str, float]:
+    """Measure some columns at once: each query of polars costs more than a column of a few thousand rows."""
     import polars as pl
 
-    codes = feature.rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
-    if not (feature.dtype.is_numeric() or feature.dtype.is_temporal()):
-        yield _encoded(codes, answer)
-        return
-    ranks = feature.rank("average").cast(pl.Float64).fill_null(0.0).to_numpy()
-    yield ranks
-    few = codes.max(initial=0) <= _FEW
-    yield _encoded(codes if few else np.ceil(ranks * _FEW / len(ranks)).astype(np.int64), answer)
+    columns = columns.with_columns(pl.col(pl.Boolean).cast(pl.Int64))
+    ordered = [n for n, dtype in columns.schema.items() if dtype.is_numeric() or dtype.is_temporal()]
+    codes = columns.select(pl.all().rank("dense").fill_null(0).cast(pl.Int64))
+    absent = pl.all().null_count()
+    ranks = columns.select(ordered).select((pl.all().rank("average") + absent).fill_null((absent + 1) / 2))
+    measure = _squared_correlation if task == "regression" else _distance_from_chance
+    total = sum(answer.weight for answer in answers)
+    measured = dict.fromkeys(columns.columns, 0.0)
+    for name in columns.columns:
+        placed = ranks[name].cast(pl.Float64).to_numpy() if name in ordered else None
+        read = [*_readings(codes[name].to_numpy(), placed)]
+        best = (max(measure(cells, answer.values) for cells in read) for answer in answers)
+        if total:
+            measured[name] = sum(a.weight * score for a, score in zip(answers, best, strict=True)) / total
+    return measured
 
 
-def _encoded(codes: "Codes", answer: "Numbers") -> "Numbers":
-    """Replace each code by the mean answer of the rows of the same code in the other folds."""
+@dataclass(frozen=True, kw_only=True)
+class _Cells:
+    """A feature read as few numbers: the cell of each row, and how many rows each has.
+
+    Without `values` the number of a cell is the mean answer of the rows of the same code in the other folds.
+    """
+
+    of_row: "Codes"
+    counts: "Numbers"
+    values: "Numbers | None" = None
+
+    def sums(self, answer: "Numbers") -> "Numbers":
+        """Sum the answers of each cell's rows."""
+        import numpy as np
+
+        return np.bincount(self.of_row, answer, len(self.counts)).astype(float)
+
+    def numbers(self, sums: "Numbers", mean: float) -> "Numbers":
+        """Return the number of each cell, given the sum of the answers in each."""
+        if self.values is not None:
+            return self.values
+        sums, counts = sums.reshape(-1, _FOLDS), self.counts.reshape(-1, _FOLDS)
+        others, many = sums.sum(axis=1, keepdims=True) - sums, counts.sum(axis=1, keepdims=True) - counts
+        encoded: Numbers = ((others + _SMOOTHING * mean) / (many + _SMOOTHING)).ravel()
+        return encoded
+
+
+def _readings(codes: "Codes", ranks: "Numbers | None") -> "Iterator[_Cells]":
+    """Yield the ways to read a feature as one number per row; code 0 is an absent value."""
     import numpy as np
 
-    folds = np.arange(len(codes)) % _FOLDS
-    size, mean = int(codes.max(initial=0)) + 1, float(answer.mean()) if len(answer) else 0.0
-    all_sums, all_counts = np.bincount(codes, answer, size), np.bincount(codes, minlength=size)
-    encoded = np.empty(len(codes))
-    for fold in range(_FOLDS):
-        inside = folds == fold
-        sums = all_sums - np.bincount(codes[inside], answer[inside], size)
-        counts = all_counts - np.bincount(codes[inside], minlength=size)
-        encoded[inside] = ((sums + _SMOOTHING * mean) / (counts + _SMOOTHING))[codes[inside]]
-    return encoded
+    if ranks is None:
+        yield _folded(codes)
+        return
+    counts = np.bincount(codes)
+    values = np.zeros(len(counts))
+    values[codes] = ranks
+    yield _Cells(of_row=codes, counts=counts.astype(float), values=values)
+    if len(counts) > _FEW + 1:
+        places = np.ceil((ranks - counts[0]) * _FEW / len(ranks)).astype(np.int64)
+        codes = np.where(codes == 0, 0, places)
+    yield _folded(codes)
 
 
-def _distance_from_chance(score: "Numbers", positive: "Numbers") -> float:
+def _folded(codes: "Codes") -> _Cells:
+    import numpy as np
+
+    cells = codes * _FOLDS + np.arange(len(codes)) % _FOLDS
+    size = (int(codes.max(initial=0)) + 1) * _FOLDS
+    return _Cells(of_row=cells, counts=np.bincount(cells, minlength=size).astype(float))
+
+
+def _distance_from_chance(cells: _Cells, positive: "Numbers") -> float:
     """Return the area under the ROC curve, in whichever direction it is the larger."""
-    ranks = _ranks(score)
+    import numpy as np
+
     positives = positive.sum()
     negatives = len(positive) - positives
     if not positives or not negatives:
         return 0.5
-    area = (ranks[positive > 0].sum() - positives * (positives + 1) / 2) / (positives * negatives)
+    sums = cells.sums(positive)
+    distinct, group = np.unique(cells.numbers(sums, float(positive.mean())), return_inverse=True)
+    counts = np.bincount(group, cells.counts, len(distinct))
+    ranks = np.cumsum(counts) - (counts - 1) / 2
+    area = (ranks @ np.bincount(group, sums, len(distinct)) - positives * (positives + 1) / 2) / (positives * negatives)
     return float(max(area, 1 - area))
 
 
-def _squared_correlation(score: "Numbers", answer: "Numbers") -> float:
-    import numpy as np
-
-    if score.std() == 0 or answer.std() == 0:
+def _squared_correlation(cells: _Cells, answer: "Numbers") -> float:
+    if not len(answer):
         return 0.0
-    return float(np.corrcoef(score, answer)[0, 1] ** 2)
-
-
-def _ranks(values: "Numbers") -> "Numbers":
-    import polars as pl
-
-    ranks: Any = pl.Series(values).rank("average").to_numpy()
-    return ranks  # type: ignore[no-any-return]
+    sums = cells.sums(answer)
+    mean = float(answer.mean())
+    numbers = cells.numbers(sums, mean)
+    centred = numbers - cells.counts @ numbers / len(answer)
+    spread = (cells.counts @ centred**2) * ((answer - mean) ** 2).sum()
+    return float((centred @ (sums - cells.counts * mean)) ** 2 / spread) if spread > 0 else 0.0

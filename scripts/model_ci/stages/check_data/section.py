@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 
 from model_ci.report.blocks import Block, Paragraph, Record, Table, describe_finding
+from model_ci.terms import Verdict
 
 
 def blocks(section: Record) -> Iterator[Block]:
     """Tell of each finding."""
     problems = section.get("findings", [])
-    for problem in problems if section["verdict"] != "failed" else ():
+    for problem in problems if section["verdict"] != Verdict.FAILED else ():
         yield Paragraph(text=f"Data: {describe_finding(problem)}")
-    if section["verdict"] == "failed":
+    if section["verdict"] == Verdict.FAILED:
         yield Paragraph(
             text=f"The data broke its contract: {len(problems)} {'finding' if len(problems) == 1 else 'findings'}."
         )

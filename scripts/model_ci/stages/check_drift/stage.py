@@ -12,6 +12,7 @@ from model_ci.profile.profile import FILE, Profile
 from model_ci.run import Result, Run
 from model_ci.stages.check_drift import exact, judging, reference
 from model_ci.stages.check_drift.look import Look, look
+from model_ci.terms import Verdict
 
 FOLDER: Final = "drift"  # of the run
 _HERE: Final = "check-drift"
@@ -91,11 +92,11 @@ def _leave(folder: Path, looked: Look) -> dict[str, str]:
     return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(folder.iterdir())}
 
 
-def _verdict(section: Mapping[str, Any], config: CheckDrift) -> str:
+def _verdict(section: Mapping[str, Any], config: CheckDrift) -> Verdict:
     match section["state"]:
         case "no drift":
-            return "passed"
+            return Verdict.PASSED
         case "not judged" if config.inconclusive == "pass" and section["window"]["rows"]:
-            return "done"
+            return Verdict.DONE
         case _:
-            return "failed"
+            return Verdict.FAILED

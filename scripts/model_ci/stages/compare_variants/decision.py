@@ -10,6 +10,7 @@ from model_ci.stages.compare_variants.estimate import Estimate, estimate
 from model_ci.stages.compare_variants.exposures import Exposures
 from model_ci.stages.compare_variants.ratio import Ratio, check
 from model_ci.stages.compare_variants.sequence import half_width
+from model_ci.terms import Evidence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,7 +57,7 @@ class Plan:
 class Judged:
     """One metric as found: how much it exceeds what is allowed, in the bad direction, with its two bounds."""
 
-    state: str  # passed, violated or undecided
+    state: Evidence
     reason: str
     control: float | None
     treatment: float | None
@@ -94,15 +95,15 @@ def _weigh(
     broken = [finding for finding in found if finding.level == "failure"]
     if broken:
         return INVALID, "; ".join(f"{finding.where}: {finding.what}" for finding in broken)
-    violated = [(r, j) for r, j in zip(plan.rails, rails, strict=True) if j.state == "violated"]
+    violated = [(r, j) for r, j in zip(plan.rails, rails, strict=True) if j.state == Evidence.VIOLATED]
     if violated:
         return ROLL_BACK, "; ".join(f"the guard rail {rail.name} is violated: {j.reason}" for rail, j in violated)
-    if gain.state == "violated":
+    if gain.state == Evidence.VIOLATED:
         return ROLL_BACK, gain.reason
-    waiting = [(r, j) for r, j in zip(plan.rails, rails, strict=True) if j.state != "passed"]
-    if gain.state == "passed" and not waiting:
+    waiting = [(r, j) for r, j in zip(plan.rails, rails, strict=True) if j.state != Evidence.PASSED]
+    if gain.state == Evidence.PASSED and not waiting:
         return PROMOTE, gain.reason if not rails else f"{gain.reason}, and every guard rail holds"
-    why = gain.reason if gain.state != "passed" else f"{gain.reason}, but not every guard rail is sure to hold"
+    why = gain.reason if gain.state != Evidence.PASSED else f"{gain.reason}, but not every guard rail is sure to hold"
     why = "; ".join([why, *(f"{rail.name}: {j.reason}" for rail, j in waiting)])
     return (END, f"{why}; the test has come to its end") if ended else (KEEP, why)
 
@@ -117,10 +118,10 @@ def _gain(exposures: Exposures, plan: Plan, harm: float, benefit: float) -> Judg
     low = gain - _width(at.variance, at.units, benefit, plan)
     high = gain + _width(at.variance, at.units, harm, plan)
     if low > plan.min_gain:
-        return _judged(at, "passed", f"the gain is {gain:.4g}, surely above {plan.min_gain:g}", (low, high))
+        return _judged(at, Evidence.PASSED, f"the gain is {gain:.4g}, surely above {plan.min_gain:g}", (low, high))
     if high < plan.min_gain:
-        return _judged(at, "violated", f"the gain is {gain:.4g}, surely below {plan.min_gain:g}", (low, high))
-    return _judged(at, "undecided", f"whether the gain is above {plan.min_gain:g} is not known yet", (low, high))
+        return _judged(at, Evidence.VIOLATED, f"the gain is {gain:.4g}, surely below {plan.min_gain:g}", (low, high))
+    return _judged(at, Evidence.UNDECIDED, f"whether the gain is above {plan.min_gain:g} is not known yet", (low, high))
 
 
 def _rail(exposures: Exposures, plan: Plan, rail: Rail, at: int, harm: float, benefit: float) -> Judged:  # noqa: PLR0913, PLR0917
@@ -139,12 +140,12 @@ def _rail(exposures: Exposures, plan: Plan, rail: Rail, at: int, harm: float, be
     condition = _condition(rail)
     bounds = None if rail.quantile else ((low, high) if sign > 0 or not of_limit else (-high, -low))
     if not variance:
-        return _judged(found, "undecided", f"{condition}: its values do not vary, so nothing can be said", None)
+        return _judged(found, Evidence.UNDECIDED, f"{condition}: its values do not vary, so nothing can be said", None)
     if low > sign * allowed:
-        return _judged(found, "violated", f"{condition} is surely broken", bounds)
+        return _judged(found, Evidence.VIOLATED, f"{condition} is surely broken", bounds)
     if high <= sign * allowed:
-        return _judged(found, "passed", f"{condition} surely holds", bounds)
-    return _judged(found, "undecided", f"whether {condition} is not known yet", bounds)
+        return _judged(found, Evidence.PASSED, f"{condition} surely holds", bounds)
+    return _judged(found, Evidence.UNDECIDED, f"whether {condition} is not known yet", bounds)
 
 
 def _compared(exposures: Exposures, column: str, rail: Rail, found: Estimate) -> tuple[Estimate, float]:
@@ -195,10 +196,10 @@ def _too_early(at: Estimate, plan: Plan) -> str | None:
 
 
 def _undecided(at: Estimate, reason: str) -> Judged:
-    return _judged(at, "undecided", reason, None)
+    return _judged(at, Evidence.UNDECIDED, reason, None)
 
 
-def _judged(at: Estimate, state: str, reason: str, interval: tuple[float, float] | None) -> Judged:
+def _judged(at: Estimate, state: Evidence, reason: str, interval: tuple[float, float] | None) -> Judged:
     return Judged(
         state=state,
         reason=reason,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from model_ci.report.blocks import Block, Paragraph, Record, Table, describe_finding, number, sentence
+from model_ci.terms import Evidence
 
 
 def blocks(section: Record) -> Iterator[Block]:
@@ -35,5 +36,5 @@ def blocks(section: Record) -> Iterator[Block]:
 def _judged(judged: Record, condition: str) -> list[str]:
     bounds = judged["interval"]
     drawn = f"[{number(bounds[0])}, {number(bounds[1])}]" if bounds else "-"
-    state = judged["state"] if judged["state"] == "passed" else f"{judged['state']}: {judged['reason']}"
+    state = judged["state"] if judged["state"] == Evidence.PASSED else f"{judged['state']}: {judged['reason']}"
     return [judged["name"], number(judged["control"]), number(judged["treatment"]), drawn, condition, state]

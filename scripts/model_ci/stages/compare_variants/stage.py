@@ -11,13 +11,14 @@ from model_ci.errors import ConfigError
 from model_ci.run import Result, Run
 from model_ci.stages.compare_variants import measures
 from model_ci.stages.compare_variants.exposures import Exposures, Sought
+from model_ci.terms import Verdict
 
 if TYPE_CHECKING:
     from model_ci.stages.compare_variants.decision import Plan, Rail
     from model_ci.stages.compare_variants.measures import Measure
 
 _HERE = "compare-variants"
-_VERDICTS = {"promote": "passed", "keep running": "done"}
+_VERDICTS = {"promote": Verdict.PASSED, "keep running": Verdict.DONE}
 
 
 def inputs(config: Config, run: Run) -> Mapping[str, Any]:
@@ -58,8 +59,8 @@ def run(config: Config, run: Run) -> Result:
         "guard_rails": [{**_named(rail), **judged} for rail, judged in zip(wanted.guard_rails, rails, strict=True)],
         "confidence": wanted.confidence,
     }
-    verdict = _VERDICTS.get(section["decision"], "failed")
-    return Result(section=section, verdict="failed" if act and act["verdict"] == "failed" else verdict)
+    verdict = _VERDICTS.get(section["decision"], Verdict.FAILED)
+    return Result(section=section, verdict=Verdict.FAILED if act and act["verdict"] == Verdict.FAILED else verdict)
 
 
 def _sought(config: Config) -> Sought:
@@ -187,17 +188,17 @@ def _act(config: Config, run: Run, decision: str, versions: Mapping[str, str | N
         return None
     deployment = open_target(config, environment).current()
     serving = deployment.variant(treatment) if deployment else None
-    told = {"environment": environment, "carried_out": False, "verdict": "done"}
+    told = {"environment": environment, "carried_out": False, "verdict": Verdict.DONE}
     if serving is None:
         return told | {"why": f"{environment} serves no {treatment} now, so there is nothing to {decision}"}
     tried = versions.get(treatment)
     if tried is None or serving.version is None or tried != serving.version:
         why = f"version {tried} was tried, and version {serving.version} serves as the {treatment} now"
-        return told | {"verdict": "failed", "why": f"{why}; set {_HERE}.since to when it was deployed"}
+        return told | {"verdict": Verdict.FAILED, "why": f"{why}; set {_HERE}.since to when it was deployed"}
     if decision == "promote":
         wish = replace(config.promote, to=environment, source=environment, version=tried)
         result = promotion.make(replace(config, promote=wish), run)
     else:
         result = reversal.make(replace(config, rollback=replace(config.rollback, environment=environment)), run)
-    failed = result.verdict == "failed"
+    failed = result.verdict == Verdict.FAILED
     return told | {"carried_out": not failed, "verdict": result.verdict, "why": str(result.section.get("why") or "")}

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from model_ci.config import Config
 from model_ci.errors import ConfigError, ModelCIError
-from model_ci.release import change
+from model_ci.release import change, smoke
 from model_ci.release.change import Change, Wish
-from model_ci.release.smoke import Probe
 from model_ci.run import Result, Run
+from model_ci.serving.probe import Probe
 from model_ci.targets import CHALLENGER, CHAMPION, Deployment, Variant, open_target, settings
+from model_ci.terms import Verdict
 
 MANIFEST: Final = "manifest.json"
 _WHOLE: Final = 100
@@ -19,9 +20,10 @@ _WHOLE: Final = 100
 
 def inputs(config: Config, run: Run) -> Mapping[str, Any]:
     """The image, the section, and whether what was deployed still serves."""
+    image, registered = run.section("build-image"), run.section("register")
     return {
-        "image": (run.section("build-image") or {}).get("digest"),
-        "version": (run.section("register") or {}).get("version"),
+        "image": image["digest"] if image else None,
+        "version": registered["version"] if registered else None,
         "deploy section": config.values["deploy"],
         "service": _as_it_was_left(config, run),
     }
@@ -73,14 +75,14 @@ def render(config: Config, run: Run) -> Mapping[str, str]:
 def built(config: Config, run: Run) -> Variant:
     """Return the image of the run as what is to serve, with the weight of the configuration."""
     image = run.require("build-image", wanted_by="deploy")
-    registered = run.section("register") or {}
+    registered = run.section("register")
     weight = config.deploy.weight
     return Variant(
         name=CHAMPION if weight == _WHOLE else CHALLENGER,
         image=image["reference"],
         digest=image["digest"],
-        version=registered.get("version"),
-        run_id=image.get("reused_from", run.id),
+        version=registered["version"] if registered else None,
+        run_id=run.producer("build-image"),
         weight=weight,
         replicas=settings(config, config.deploy.environment).replicas,
     )
@@ -96,7 +98,7 @@ def probe(run: Run) -> Probe:
         raise ConfigError(f"{file}: cannot be read: {error}; run `model-ci build-image` again") from None
     if hashlib.sha256(content).hexdigest() != image["files"].get(MANIFEST):
         raise ConfigError(f"{file}: is not the one that was recorded; run `model-ci build-image` again")
-    return Probe.read(content, str(file))
+    return smoke.read(content, str(file))
 
 
 def wish(config: Config, run: Run, variant: Variant, before: Deployment | None) -> Wish:
@@ -108,7 +110,7 @@ def wish(config: Config, run: Run, variant: Variant, before: Deployment | None) 
         action=change.action(before, wanted),
         deployment=wanted,
         subject=subject,
-        passed=judged["verdict"] == "passed" if judged else None,
+        passed=judged["verdict"] == Verdict.PASSED if judged else None,
     )
 
 

@@ -14,6 +14,7 @@ from model_ci.report.blocks import (
     number,
     sentence,
 )
+from model_ci.terms import State
 
 
 def blocks(section: Record) -> Iterator[Block]:
@@ -22,10 +23,12 @@ def blocks(section: Record) -> Iterator[Block]:
     against = f"Champion is version {champion['version']}." if champion else (
         "There is no champion yet: judged by the absolute gates only."
     )  # fmt: skip
-    why = f"{sentence(section['why'])} {against} Judged on {number(section['rows'])} held-out rows."
-    if section.get("positive") is not None:
+    why = f"{sentence(section['why'])} {against} {_judged_on(section)}"
+    if section["positive"] is not None:
         why += f" The positive class is {section['positive']}."
     yield Paragraph(text=why, essential=True)
+    if section["holdout"]["problem"]:
+        yield Paragraph(text=f"Not compared: {section['holdout']['problem']}.", essential=True)
     if drawn := section["comparison"]:
         yield Paragraph(text=_how_sure(drawn, _compared(section["gates"])))
     yield Table(
@@ -35,7 +38,7 @@ def blocks(section: Record) -> Iterator[Block]:
         bars=[_bar(gate, section["metrics"]) for gate in section["gates"]],
         essential=True,
     )
-    yield from (_slices(gate) for gate in section["gates"] if gate["slices"] and gate["state"] != "no champion")
+    yield from (_slices(gate) for gate in section["gates"] if gate["slices"] and gate["state"] != State.NO_CHAMPION)
     yield from _changed(section["changed"])
     gated = {gate["metric"] for gate in section["gates"]}
     others = {name: m for name, m in section["metrics"].items() if name not in gated}
@@ -44,6 +47,26 @@ def blocks(section: Record) -> Iterator[Block]:
             [name, number(m["champion"]), number(m["challenger"]), m["problem"] or ""] for name, m in others.items()
         ]
         yield Table(title="Other metrics", columns=["metric", "champion", "challenger", ""], rows=rows)
+
+
+def _judged_on(section: Record) -> str:
+    """Say on how many of the held-out rows, which were left out, and how often these very rows were judged on."""
+    holdout, rows = section["holdout"], section["rows"]
+    if rows == holdout["rows"]:
+        text = f"Judged on {number(rows)} held-out rows."
+    else:
+        who = "this model and the champion have" if holdout["champion_learnt"] is not None else "this model has"
+        if holdout["problem"]:
+            who = "this model has"
+        text = (
+            f"Judged on {number(rows)} of {number(holdout['rows'])} held-out rows, those that {who} not learnt from "
+            f"(of the others, {holdout['false_positives']:.2%} are left out by mistake)."
+        )
+    if holdout["challengers"] is None:
+        return f"{text} How many challengers were judged on these rows before is not known."
+    if holdout["challengers"] > 1:
+        text += f" {holdout['challengers']} different challengers were judged on these rows."
+    return text
 
 
 def _changed(changes: Sequence[Record] | None) -> Iterator[Block]:
@@ -60,7 +83,7 @@ def _made_of(value: Any) -> str:
 
 def _slices(gate: Record) -> Table:
     """Return every slice of a gate, the worst first; the small ones stand last and are no less shown."""
-    order = ("failed", "inconclusive", "passed", "no champion", "measured", "too small")
+    order = (State.FAILED, State.INCONCLUSIVE, State.PASSED, State.NO_CHAMPION, State.MEASURED, State.TOO_SMALL)
     slices = sorted(gate["slices"], key=lambda part: order.index(part["state"]))
     return Table(
         title=f"Slices of {describe_gate(gate)}",
@@ -86,7 +109,7 @@ def _compared(gates: Sequence[Record]) -> int:
 
 def _is_one_test(gate: Record) -> bool:
     """Tell whether a gate is judged itself, and not but the worst of its slices."""
-    return not gate["slices"] or any(part["state"] == "measured" for part in gate["slices"])
+    return not gate["slices"] or any(part["state"] == State.MEASURED for part in gate["slices"])
 
 
 def _how_sure(drawn: Record, compared: int) -> str:
@@ -134,9 +157,9 @@ def _bar(gate: Record, metrics: Record) -> Bar | None:
 
 
 def _result(gate: Record) -> str:
-    if gate["state"] == "failed" and gate["comparison"]:
+    if gate["state"] == State.FAILED and gate["comparison"]:
         return f"failed: {gate['comparison']}, {gate['reason']}"
-    if gate["state"] != "passed":
+    if gate["state"] != State.PASSED:
         return f"{gate['state']}: {gate['reason']}"
     return f"passed: {gate['comparison']}" if gate["comparison"] else "passed"
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from model_ci.stages.explain.importance import Change, Column
+from model_ci.terms import State, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +16,7 @@ class Outcome:
     column: str | None
     limit: float
     value: float | None
-    state: str
+    state: State
     reason: str | None = None
 
     def as_record(self) -> dict[str, Any]:
@@ -39,39 +40,39 @@ def judge_shift(
     if limit is None:
         return []
     if changes is None and champions is None and problem is None:
-        return [_outcome("max_shift", None, limit, None, "no champion", "there is no champion to compare with")]
+        return [_outcome("max_shift", None, limit, None, State.NO_CHAMPION, "there is no champion to compare with")]
     if problem or champions or not changes:
-        return [_outcome("max_shift", None, limit, None, "failed", problem or champions or "nothing to compare")]
+        return [_outcome("max_shift", None, limit, None, State.FAILED, problem or champions or "nothing to compare")]
     worst = changes[0]
     value = abs(worst.shift)
     reason = f"{worst.name} went from {worst.champion_share:.1%} to {worst.share:.1%}, {limit:.1%} allowed"
-    state = "passed" if value <= limit else "failed"
-    return [_outcome("max_shift", worst.name, limit, value, state, reason if state == "failed" else None)]
+    state = State.PASSED if value <= limit else State.FAILED
+    return [_outcome("max_shift", worst.name, limit, value, state, reason if state == State.FAILED else None)]
 
 
-def verdict(outcomes: Sequence[Outcome], problem: str | None, *, broken: bool) -> tuple[str, str]:
+def verdict(outcomes: Sequence[Outcome], problem: str | None, *, broken: bool) -> tuple[Verdict, str]:
     """Return done, passed or failed, and why; `broken` attributions are a no even where nothing asks for a yes."""
-    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    failed = [outcome for outcome in outcomes if outcome.state == State.FAILED]
     if broken or (problem and outcomes):
-        return "failed", str(problem)
+        return Verdict.FAILED, str(problem)
     if failed:
         what = "1 gate on attributions" if len(failed) == 1 else f"{len(failed)} gates on attributions"
-        return "failed", f"{what} failed: " + "; ".join(str(outcome.reason) for outcome in failed)
+        return Verdict.FAILED, f"{what} failed: " + "; ".join(str(outcome.reason) for outcome in failed)
     if outcomes:
-        return "passed", "no column counts more than it may"
-    return "done", problem or "there are no gates on attributions"
+        return Verdict.PASSED, "no column counts more than it may"
+    return Verdict.DONE, problem or "there are no gates on attributions"
 
 
 def _share(name: str, limit: float, share: float | None, problem: str | None) -> Outcome:
     if problem or share is None:
-        return _outcome("max_share", name, limit, share, "failed", problem or f"the share of {name} is no number")
+        return _outcome("max_share", name, limit, share, State.FAILED, problem or f"the share of {name} is no number")
     if share > limit:
         reason = f"{name} has {share:.1%} of the attribution, {limit:.1%} allowed"
-        return _outcome("max_share", name, limit, share, "failed", reason)
-    return _outcome("max_share", name, limit, share, "passed", None)
+        return _outcome("max_share", name, limit, share, State.FAILED, reason)
+    return _outcome("max_share", name, limit, share, State.PASSED, None)
 
 
 def _outcome(  # noqa: PLR0913, PLR0917 - the fields in their order
-    condition: str, column: str | None, limit: float, value: float | None, state: str, reason: str | None
+    condition: str, column: str | None, limit: float, value: float | None, state: State, reason: str | None
 ) -> Outcome:
     return Outcome(condition=condition, column=column, limit=limit, value=value, state=state, reason=reason)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from model_ci.report.blocks import Block, Chart, Paragraph, Record, Table, number, percent, sentence
+from model_ci.terms import State, Verdict
 
 _COLUMNS: Final = 10
 
@@ -16,7 +17,7 @@ def blocks(section: Record) -> Iterator[Block]:
     if section["note"]:
         yield Paragraph(text=f"Attributions were sampled: {section['note']}.")
     sums = section["additivity"]
-    if not sums["holds"] and section["verdict"] != "failed":
+    if not sums["holds"] and section["verdict"] != Verdict.FAILED:
         yield Paragraph(text=f"Attributions do not add up to the output: off by up to {number(sums['error'])}.")
     champion = section["champion"]
     if champion is None:
@@ -50,7 +51,7 @@ def blocks(section: Record) -> Iterator[Block]:
 
 
 def _explain_gate(gate: Record) -> list[str]:
-    result = gate["state"] if gate["state"] == "passed" else f"{gate['state']}: {gate['reason']}"
+    result = gate["state"] if gate["state"] == State.PASSED else f"{gate['state']}: {gate['reason']}"
     return [gate["column"] or "-", f"{gate['condition']} {gate['limit']:.1%}", percent(gate["value"]), result]
 
 

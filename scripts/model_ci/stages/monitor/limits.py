@@ -8,6 +8,7 @@ from typing import Any, Final
 from model_ci.config import MonitorLimit
 from model_ci.data.finding import Finding
 from model_ci.stages.monitor.window import Window
+from model_ci.terms import State
 
 # Busier than this, requests wait for each other: at 80 % there are four at once on average (one queue, M/M/1).
 BUSY: Final = 0.8
@@ -21,7 +22,7 @@ class Judged:
     condition: str
     limit: float
     source: str | None
-    state: str  # passed, failed or missing
+    state: State  # passed, failed or missing
     reason: str
     values: Sequence[float | None]
     broken: int
@@ -47,13 +48,13 @@ def _judge(limit: MonitorLimit, condition: str, source: str | None, windows: Seq
     broken = sum(_breaks(value, condition, bound) for value in values)
     absent = sum(value is None for value in values)
     if broken >= min(breaches, len(values)) and broken:
-        state, reason = "failed", f"{broken} of {len(values)} windows beyond it"
+        state, reason = State.FAILED, f"{broken} of {len(values)} windows beyond it"
     elif absent:
         none = next((w for w in windows if source in (None, w.source) and not w.figures.get("requests")), None)
         why = "no requests were seen" if none else "what was asked does not tell"
-        state, reason = "missing", f"{absent} of {len(values)} windows have no value: {why}"
+        state, reason = State.MISSING, f"{absent} of {len(values)} windows have no value: {why}"
     else:
-        state, reason = "passed", f"{len(values) - broken} of {len(values)} windows within it"
+        state, reason = State.PASSED, f"{len(values) - broken} of {len(values)} windows within it"
     return Judged(
         metric=limit.metric, condition=condition, limit=bound, source=source, state=state, reason=reason,
         values=values, broken=broken,
@@ -69,9 +70,9 @@ def _breaks(value: float | None, condition: str, bound: float) -> bool:
 def findings(judged: Sequence[Judged], windows: Sequence[Window], busiest: float | None) -> Iterator[Finding]:
     """Tell what is missing, what is broken, and where there are too few replicas."""
     for one in judged:
-        if one.state == "passed":
+        if one.state == State.PASSED:
             continue
-        rule = "missing" if one.state == "missing" else "limit"
+        rule = "missing" if one.state == State.MISSING else "limit"
         where = f"{one.metric} {one.condition} {one.limit:g}" + (f" ({one.source})" if one.source else "")
         yield Finding(rule=rule, where=where, what=one.reason, count=one.broken or None)
     newest = {w.source: w for w in windows}

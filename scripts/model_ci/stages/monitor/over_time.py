@@ -5,6 +5,7 @@ from typing import Any
 
 from model_ci.data.finding import Finding
 from model_ci.gates.condition import RELATIVE
+from model_ci.terms import State
 
 Record = dict[str, Any]
 
@@ -17,19 +18,19 @@ def sure(gate: Record, bounds: tuple[float, float] | None) -> Record:
     if gate["by"] or bounds is None or gate["condition"] in RELATIVE:
         return gate
     gate = {**gate, "interval": list(bounds)}
-    if gate["state"] != "failed" or gate["challenger"] is None:
+    if gate["state"] != State.FAILED or gate["challenger"] is None:
         return gate
     beyond = bounds[1] < gate["limit"] if gate["condition"] == "min" else bounds[0] > gate["limit"]
-    return gate if beyond else {**gate, "state": "inconclusive", "reason": f"{gate['reason']}, but not surely"}
+    return gate if beyond else {**gate, "state": State.INCONCLUSIVE, "reason": f"{gate['reason']}, but not surely"}
 
 
 def judge(spans: Sequence[Sequence[Record]], breaches: int) -> Iterator[tuple[Record, Finding | None]]:
     """Count in how many spans, oldest first, each gate failed; tell of those that failed in enough."""
     for gates in zip(*spans, strict=True):
-        newest, failed = gates[-1], [gate for gate in gates if gate["state"] == "failed"]
+        newest, failed = gates[-1], [gate for gate in gates if gate["state"] == State.FAILED]
         broken = bool(failed) and len(failed) >= min(breaches, len(gates))
-        passed = any(gate["state"] == "passed" for gate in gates)
-        state = "failed" if broken else "passed" if passed else "inconclusive"
+        passed = any(gate["state"] == State.PASSED for gate in gates)
+        state = State.FAILED if broken else State.PASSED if passed else State.INCONCLUSIVE
         why = failed[-1]["reason"] if failed else None if passed else newest["reason"]
         judged = {
             "name": _name(newest),
@@ -58,7 +59,7 @@ def _finding(judged: Record, failed: Sequence[Record]) -> Finding:
 
 
 def _incomparable(gate: Record) -> bool:
-    parts = [part for part in gate["slices"] if part["state"] == "failed"] or [gate]
+    parts = [part for part in gate["slices"] if part["state"] == State.FAILED] or [gate]
     return gate["condition"] in RELATIVE and all(
         part["champion"] is None and part["challenger"] is not None for part in parts
     )

@@ -18,6 +18,7 @@ from model_ci.serving import classes as naming
 from model_ci.stages.monitor import cloudwatch, limits, over_time, prometheus, quality, reference, scrape
 from model_ci.stages.monitor.reference import Reference
 from model_ci.stages.monitor.window import Spans, Window, written
+from model_ci.terms import State, Verdict
 
 if TYPE_CHECKING:
     import polars as pl
@@ -58,7 +59,7 @@ def run(config: Config, run: Run) -> Result:
     findings = [replace(f, level="warning") if f.rule in wanted.allow else f for f in (*found, *lacking, *told)]
     broken = [f for f in findings if f.level == "failure"]
     states = Counter([*(one.state for one in judged), *(gate["state"] for gate in gates)])
-    sure = states["passed"] and not states["inconclusive"]
+    sure = states[State.PASSED] and not states[State.INCONCLUSIVE]
     section = {
         "why": _why(broken, states),
         "windows": [window.as_record() for window in windows],
@@ -69,7 +70,7 @@ def run(config: Config, run: Run) -> Result:
         "gates": gates,
         "findings": [finding.as_record() for finding in findings],
     }
-    return Result(section=section, verdict="failed" if broken else "passed" if sure else "done")
+    return Result(section=section, verdict=Verdict.FAILED if broken else Verdict.PASSED if sure else Verdict.DONE)
 
 
 def _why(broken: Sequence[Finding], states: Mapping[str, int]) -> str:
@@ -77,7 +78,7 @@ def _why(broken: Sequence[Finding], states: Mapping[str, int]) -> str:
         return "; ".join(f"{finding.where}: {finding.what}" for finding in broken)
     if not any(states.values()):
         return "no limit was judged"
-    others = [f"{count} {state}" for state, count in states.items() if count and state != "passed"]
+    others = [f"{count} {state}" for state, count in states.items() if count and state != State.PASSED]
     return "; ".join([f"{states['passed']} of {sum(states.values())} limits hold", *others])
 
 
@@ -184,7 +185,7 @@ def _quality(config: Config, end: datetime, held_to: Reference | None) -> Measur
         for span in spans
     ]
     for span, record in zip(spans, records, strict=True):
-        if record["verdict"] == "too few":
+        if record["verdict"] == State.TOO_FEW:
             what = f"{span.rows.height} of {span.predicted} predicted rows have an outcome, at least {judged.min_rows} are needed"
             findings.append(Finding(rule="missing", where=f"quality {_named(span)}", what=what, count=span.rows.height))
     judged_gates = [record["gates"] for record in records if record["gates"]]
@@ -230,7 +231,7 @@ def _span(
         "rows": span.rows.height,
     }
     if span.rows.height < config.monitor.quality.min_rows:
-        return {**head, "verdict": "too few", "metrics": {}, "gates": []}
+        return {**head, "verdict": State.TOO_FEW, "metrics": {}, "gates": []}
     judging = judgement.monitored(config)
     sure = judging.evaluate.uncertainty
     side = judgement.side(wanted, said, {})
@@ -249,7 +250,7 @@ def _span(
     gates = [over_time.sure(gate, bounds.get(gate["metric"])) for gate in judged["gates"]]
     return {
         **head,
-        "verdict": "failed" if any(g["state"] == "failed" for g in gates) else "passed",
+        "verdict": State.FAILED if any(g["state"] == State.FAILED for g in gates) else State.PASSED,
         "metrics": metrics,
         "gates": gates,
     }

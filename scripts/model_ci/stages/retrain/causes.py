@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from model_ci.stages.retrain.decision import Cause
+from model_ci.terms import Trigger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,7 @@ class Data:
 class Wanted:
     """Which causes count."""
 
-    on: frozenset[str]  # drift, quality, demand
+    on: frozenset[Trigger]  # drift, quality, demand
     every_s: float | None
     new_rows: int | None
     new_s: float | None
@@ -46,19 +47,19 @@ def find(state: State, wanted: Wanted, now: datetime) -> list[Cause]:
     return [Cause(kind=kind, what=what, key=f"{kind}|{about}") for kind, what in _causes(state, wanted, now)]
 
 
-def _causes(state: State, wanted: Wanted, now: datetime) -> Iterator[tuple[str, str]]:
+def _causes(state: State, wanted: Wanted, now: datetime) -> Iterator[tuple[Trigger, str]]:
     if state.champion is None:
-        yield "first", "there is no champion"
+        yield Trigger.FIRST, "there is no champion"
     if wanted.every_s and (state.trained is None or now - state.trained >= timedelta(seconds=wanted.every_s)):
         age = "never" if state.trained is None else f"last {(now - state.trained).days} days ago"
-        yield "schedule", f"a model was trained {age}"
-    if "drift" in wanted.on and state.drift and state.drift["state"] == "drift":
-        yield "drift", str(state.drift["why"])
-    if "quality" in wanted.on and state.monitor and (told := _of_quality(state.monitor)):
-        yield "quality", told
+        yield Trigger.SCHEDULE, f"a model was trained {age}"
+    if Trigger.DRIFT in wanted.on and state.drift and state.drift["state"] == "drift":
+        yield Trigger.DRIFT, str(state.drift["why"])
+    if Trigger.QUALITY in wanted.on and state.monitor and (told := _of_quality(state.monitor)):
+        yield Trigger.QUALITY, told
     yield from _arrived(state.data, wanted)
-    if "demand" in wanted.on and state.demand:
-        yield "demand", state.demand
+    if Trigger.DEMAND in wanted.on and state.demand:
+        yield Trigger.DEMAND, state.demand
 
 
 def _of_quality(monitor: Mapping[str, Any]) -> str:
@@ -66,11 +67,11 @@ def _of_quality(monitor: Mapping[str, Any]) -> str:
     return "; ".join(f"{finding['where']}: {finding['what']}" for finding in found)
 
 
-def _arrived(data: Data, wanted: Wanted) -> Iterator[tuple[str, str]]:
+def _arrived(data: Data, wanted: Wanted) -> Iterator[tuple[Trigger, str]]:
     enough = [
         wanted.new_rows is not None and data.new_rows is not None and data.new_rows >= wanted.new_rows,
         wanted.new_s is not None and data.new_s is not None and data.new_s >= wanted.new_s,
     ]
     if any(enough):
         span = "" if data.new_s is None else f" of {data.new_s / 86400:.1f} days"
-        yield "data", f"{data.new_rows} rows{span} have arrived since the champion's"
+        yield Trigger.DATA, f"{data.new_rows} rows{span} have arrived since the champion's"

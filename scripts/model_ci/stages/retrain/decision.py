@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from model_ci.records.history import History
+from model_ci.terms import Trigger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +15,7 @@ class Cause:
     `key` is equal for what is no new reason: the same kind of cause, for the same champion, with the same data.
     """
 
-    kind: str  # first, schedule, drift, quality, data or demand
+    kind: Trigger
     what: str
     key: str
 
@@ -56,7 +57,11 @@ def decide(causes: Sequence[Cause], past: History, now: datetime, rules: Rules, 
     is no cause.
     """
     acted = {key for decision in past.retrained() for key in decision.keys}
-    fresh = [cause for cause in causes if cause.kind in ("first", "schedule", "demand") or cause.key not in acted]
+    fresh = [
+        cause
+        for cause in causes
+        if cause.kind in (Trigger.FIRST, Trigger.SCHEDULE, Trigger.DEMAND) or cause.key not in acted
+    ]
     again = [cause for cause in causes if cause not in fresh]
     held = [
         Held(by="duplicate", what=f"{c.kind}: was acted on already, for this champion and this data") for c in again

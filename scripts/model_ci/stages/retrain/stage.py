@@ -14,6 +14,7 @@ from model_ci.origin import training_rows
 from model_ci.records import history, overdue
 from model_ci.run import Result, Run, timestamp
 from model_ci.stages.retrain import causes, decision
+from model_ci.terms import Trigger
 
 if TYPE_CHECKING:
     from model_ci.records.history import History
@@ -53,7 +54,7 @@ def run(config: Config, run: Run) -> Result:
         champion = store.champion()
     state = _state(config, run, past, champion)
     found = causes.find(state, _wanted(wanted), now)
-    resets = bool(run.record["trigger"]["event"] in _BY_A_PERSON and state.demand and "demand" in wanted.on)
+    resets = bool(run.record["trigger"]["event"] in _BY_A_PERSON and state.demand and Trigger.DEMAND in wanted.on)
     decided = decision.decide(found, past, now, _rules(wanted), go_on=resets)
     section = {
         "at": timestamp(now),

@@ -1,0 +1,25 @@
+"""The rows of CSV files that were read last, so that the stages of one run do not parse them again."""
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from model_ci.data.hashes import Stamp
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MOST_BYTES: Final = 1 << 28  # of all files that are kept; larger files are read again, a few rows at a time
+_frames: "OrderedDict[tuple[Path, Stamp], pl.DataFrame]" = OrderedDict()
+
+
+def get(file: Path, stamp: Stamp) -> "pl.DataFrame | None":
+    """Return the rows of a file that has not changed since they were read, None when they are not kept."""
+    return _frames.get((file, stamp))
+
+
+def put(file: Path, stamp: Stamp, frame: "pl.DataFrame") -> None:
+    """Keep the rows of a file in place of those that were read first."""
+    _frames[file, stamp] = frame
+    while sum(found[0] for _, found in _frames) > MOST_BYTES:
+        _frames.popitem(last=False)
