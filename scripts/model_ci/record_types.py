@@ -318,6 +318,8 @@ class EvaluateResult(TypedDict):
 
     why: str
     rows: int
+    positive: NotRequired[str | float | bool | None]
+    dependence: NotRequired[str | None]
     holdout: NotRequired[EvaluateHoldout]
     changed: Sequence[EvaluateChanged] | None
     champion: EvaluateChampion | None
@@ -834,6 +836,7 @@ class MonitorResult(TypedDict):
     why: str
     windows: Sequence[MonitorWindow]
     limits: Sequence[MonitorLimit]
+    positive: NotRequired[str | float | bool | None]
     reference: NotRequired[MonitorReference | None]
     quality: Sequence[MonitorQuality]
     gates: Sequence[MonitorGate]

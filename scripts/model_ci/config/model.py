@@ -12,6 +12,7 @@ from model_ci.terms import HoldoutKind, StoreKind, WindowKind
 class Model:  # noqa: D101 - the schema describes each section and key
     name: str
     task: str
+    positive: str | float | bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from model_ci.profile import build
 from model_ci.profile.profile import FILE, Profile
 from model_ci.release import ledger
 from model_ci.run import Run
+from model_ci.serving import classes as naming
 from model_ci.stages.check_drift import table
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def names(config: Config, profile: Profile, *, is_log: bool) -> dict[str, str]:
     if is_log:
         found |= {build.probability(name): f"_probability_{name}" for name in classes}
     if wanted.probability and probabilities:
-        found[probabilities[-1]] = wanted.probability
+        place = naming.positive(classes, config.model.positive)
+        found[probabilities[-1 if place is None else place]] = wanted.probability
     return found
 
 

@@ -25,6 +25,8 @@ def blocks(section: Record) -> Iterator[Block]:
         "There is no champion yet: judged by the absolute gates only."
     )  # fmt: skip
     why = f"{sentence(section['why'])} {against} {_judged_on(section)}"
+    if section["positive"] is not None:
+        why += f" The positive class is {section['positive']}."
     yield Paragraph(text=why, essential=True)
     if section["holdout"]["problem"]:
         yield Paragraph(text=f"Not compared: {section['holdout']['problem']}.", essential=True)
