@@ -651,8 +651,8 @@ class CheckDriftColumnNulls(TypedDict):
 class CheckDriftColumnRange(TypedDict):
     """Of numbers."""
 
-    reference: Sequence[JSON] | None
-    window: Sequence[JSON] | None
+    reference: Sequence[float] | None
+    window: Sequence[float] | None
     outside: float | None
     infinite: int
 

@@ -1,14 +1,14 @@
 """What a schema cannot say: keys that need or exclude each other."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from model_ci.config.conditions import CONDITIONS, Judged
 from model_ci.schema import Path_
 from model_ci.terms import TargetKind, WindowKind
+from model_ci.types import Settings
 
 
-def contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
+def contradictions(values: Settings) -> list[tuple[Path_, str]]:
     """Return where values contradict each other, and how."""
     data, window, holdout = values["data"], values["data"]["window"], values["data"]["holdout"]
     timed = data["time_column"] is not None
@@ -65,7 +65,7 @@ def contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
         f"a random holdout has rows of one {by_column} on both sides, so the model would be judged on a {by_column} that it "
         f"knows; set data.holdout to {{by: group, group: {by_column}}}",
     )
-    lists: dict[Path_, Any] = {
+    lists: dict[Path_, Sequence[Settings]] = {
         ("evaluate", "gates"): values["evaluate"]["gates"],
         ("monitor", "quality", "gates"): values["monitor"]["quality"]["gates"],
     }
@@ -77,7 +77,7 @@ def contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
     return found
 
 
-def _unfit_holdout(data: Mapping[str, Any], task: str) -> Iterator[tuple[Path_, str]]:
+def _unfit_holdout(data: Settings, task: str) -> Iterator[tuple[Path_, str]]:
     """Yield what the kind of holdout does not have, and what it lacks."""
     holdout = data["holdout"]
     by = holdout["by"]
@@ -100,7 +100,7 @@ def _unfit_holdout(data: Mapping[str, Any], task: str) -> Iterator[tuple[Path_, 
         yield ("group",), f"{data['target']!r} is the target; name another column"
 
 
-def _unfit_gate(gate: Mapping[str, Any], *, timed: bool) -> Iterator[tuple[Path_, str]]:
+def _unfit_gate(gate: Settings, *, timed: bool) -> Iterator[tuple[Path_, str]]:
     """Yield what a gate cannot be."""
     low, high = gate.get("min"), gate.get("max")
     if low is not None and high is not None and low > high:
@@ -112,7 +112,7 @@ def _unfit_gate(gate: Mapping[str, Any], *, timed: bool) -> Iterator[tuple[Path_
         yield (), "data_age_days needs data.time_column"
 
 
-def _unfit_window(window: Mapping[str, Any], *, timed: bool) -> Iterator[tuple[Path_, str]]:
+def _unfit_window(window: Settings, *, timed: bool) -> Iterator[tuple[Path_, str]]:
     """Yield what a window's sample cannot be."""
     sample = window["sample"]
     if sample["by"] == "decayed" and not sample["half_life"]:
@@ -125,7 +125,7 @@ def _unfit_window(window: Mapping[str, Any], *, timed: bool) -> Iterator[tuple[P
         yield ("sample",), "needs 'rows': how many are learnt from"
 
 
-def _unfit(environment: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
+def _unfit(environment: Settings) -> Iterator[tuple[Path_, str]]:
     """Yield what the environment's target cannot do."""
     target, replicas = environment["target"], environment["replicas"]
     own = environment.get(target, {})

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from model_ci.config.conditions import CONDITIONS, Condition
 from model_ci.terms import HoldoutKind, StoreKind, WindowKind
+from model_ci.types import JSONObject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class Train:  # noqa: D101
     fall_back: bool
     warm_start: WarmStart
     online: Online
-    parameters: Mapping[str, Any]
+    parameters: JSONObject
     seed: int
     threads: int
     timeout_s: float | None

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     import polars as pl
 
     from model_ci.data.table import Table
+    from model_ci.record_types import Gate
 
-Gates = Sequence[Mapping[str, Any]]
+Gates = Sequence["Gate"]
 _NUMBERS: Final = ("integer", "number")
 
 
@@ -47,7 +48,7 @@ class Findings:
     """Every case, and by condition of each gate what it alone said of each planted model, by the model's name."""
 
     cases: Sequence[Case]
-    gates: Sequence[tuple[Mapping[str, Any], Mapping[str, str]]]
+    gates: "Sequence[tuple[Gate, Mapping[str, str]]]"
 
     @property
     def passed(self) -> bool:
@@ -103,7 +104,7 @@ class _Bench:
         yield self._few("an empty holdout", 0)
         yield self._few("too few rows", self.config.evaluate.min_rows - 1)
 
-    def alone(self) -> list[tuple[Mapping[str, Any], Mapping[str, str]]]:
+    def alone(self) -> "list[tuple[Gate, Mapping[str, str]]]":
         """Return what each condition said of each planted model."""
         honest: Gates = self.against_itself["gates"]
         return [
@@ -117,7 +118,7 @@ class _Bench:
     def _weigh(self, challenger: Side, champion: Side | None) -> Mapping[str, Any]:
         return judgement.weigh(self.config, self.data.holdout, self.wanted, challenger, champion)
 
-    def _answer(self, planted: Mapping[str, Any], honest: Mapping[str, Any]) -> str:
+    def _answer(self, planted: "Gate", honest: "Gate") -> str:
         if planted["metric"] in MEASURED and planted["challenger"] == honest["challenger"]:
             return "does not look"
         if planted["state"] not in self.refusing:
@@ -213,7 +214,7 @@ def _of_nan(told: Outputs) -> Outputs:
     return Outputs(truth=told.truth, labels=nan, probabilities=probabilities)
 
 
-def _name(gate: Mapping[str, Any]) -> str:
+def _name(gate: "Gate") -> str:
     by = f" by {gate['by']}" if gate["by"] else ""
     condition = "" if gate["limit"] is None else f" {gate['condition']}"
     return f"{gate['metric']}{by}{condition}"

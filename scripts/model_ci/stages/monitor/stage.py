@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_ci import judgement, model
 from model_ci.config import Config, Monitor
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
     from model_ci.gates.metrics import Metric
     from model_ci.gates.outputs import Outputs
+    from model_ci.record_types import MonitorGate, MonitorQuality, MonitorQualityMetric, MonitorResult
     from model_ci.stages.monitor.quality import Span
 
 _DAY_S = 86400
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The settings; what the sources say is asked anew each time."""
     return {"monitor section": config.values["monitor"]}
 
@@ -61,7 +62,7 @@ def run(config: Config, run: Run) -> Result:
     broken = [f for f in findings if f.level == "failure"]
     states = Counter([*(one.state for one in judged), *(gate["state"] for gate in gates)])
     sure = states[State.PASSED] and not states[State.INCONCLUSIVE]
-    section = {
+    section: MonitorResult = {
         "why": _why(broken, states),
         "windows": [window.as_record() for window in windows],
         "limits": [one.as_record() for one in judged],
@@ -162,8 +163,8 @@ def _reference(config: Config, run: Run) -> tuple[Reference | None, list[Finding
 class Measured:
     """The spans, what became of each gate over them, what is wrong, and the class that counted as positive."""
 
-    spans: Sequence[dict[str, Any]] = ()
-    gates: Sequence[dict[str, Any]] = ()
+    spans: "Sequence[MonitorQuality]" = ()
+    gates: "Sequence[MonitorGate]" = ()
     findings: Sequence[Finding] = ()
     positive: str | None = None
 
@@ -224,17 +225,20 @@ def _rows(config: Config, spans: Spans) -> "tuple[pl.DataFrame, list[Finding]]":
 
 def _span(
     config: Config, span: "Span", wanted: "Mapping[str, Metric]", said: "Outputs", held_to: Reference | None
-) -> dict[str, Any]:
+) -> "MonitorQuality":
     from model_ci.gates.comparison import Resampling
 
-    head = {
+    record: MonitorQuality = {
         "begin": written(span.begin),
         "end": written(span.end),
         "predicted": span.predicted,
         "rows": span.rows.height,
+        "verdict": State.TOO_FEW,
+        "metrics": {},
+        "gates": [],
     }
     if span.rows.height < config.monitor.quality.min_rows:
-        return {**head, "verdict": State.TOO_FEW, "metrics": {}, "gates": []}
+        return record
     judging = judgement.monitored(config)
     sure = judging.evaluate.uncertainty
     side = judgement.side(wanted, said, {})
@@ -242,7 +246,7 @@ def _span(
     judged = judgement.weigh(judging, span.rows.to_pandas(), wanted, side, champion)
     plan = Resampling(resamples=sure.resamples, seed=sure.seed)
     bounds = {name: quality.interval(metric, said, plan, sure.confidence) for name, metric in wanted.items()}
-    metrics = {
+    metrics: dict[str, MonitorQualityMetric] = {
         name: {
             "value": measured["challenger"],
             "interval": list(b) if (b := bounds.get(name)) else None,
@@ -252,7 +256,7 @@ def _span(
     }
     gates = [over_time.sure(gate, bounds.get(gate["metric"])) for gate in judged["gates"]]
     return {
-        **head,
+        **record,
         "verdict": State.FAILED if any(g["state"] == State.FAILED for g in gates) else State.PASSED,
         "metrics": metrics,
         "gates": gates,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from model_ci.registry import Attachment, Registry, Submission, Version
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The model's files, its run, and where it goes."""
     train, evaluate = run.section("train"), run.section("evaluate")
     return {

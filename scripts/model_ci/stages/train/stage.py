@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from model_ci.data.table import Table
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The data's bytes, how they are cut, the parameters, and the user's code."""
     return {
         "data": source.version(source.resolve(config.data, config.root)).sha256,
