@@ -59,12 +59,11 @@ def _judged_on(section: "EvaluateSection") -> str:
     if rows == holdout["rows"]:
         text = f"Judged on {number(rows)} held-out rows."
     else:
-        who = "this model and the champion have" if holdout["champion_learnt"] is not None else "this model has"
-        if holdout["problem"]:
-            who = "this model has"
+        compared = holdout["champion_learnt"] is not None and not holdout["problem"]
         text = (
-            f"Judged on {number(rows)} of {number(holdout['rows'])} held-out rows, those that {who} not learnt from "
-            f"(of the others, {holdout['false_positives']:.2%} are left out by mistake)."
+            f"Judged on {number(rows)} of {number(holdout['rows'])} held-out rows, those that "
+            f"{'neither model has' if compared else 'this model has not'} learnt from. "
+            f"About {holdout['false_positives']:.2%} of such rows are left out by mistake."
         )
     if holdout["challengers"] is None:
         return f"{text} How many challengers were judged on these rows before is not known."
