@@ -14,12 +14,27 @@ from typing import Any
 import pytest
 import yaml
 
-pytest_plugins = ["tests.ci.fixtures", "tests.serving.fixtures", "tests.docker_engine"]
+pytest_plugins = ["tests.cpu", "tests.ci.fixtures", "tests.serving.fixtures", "tests.docker_engine"]
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Test", "GIT_AUTHOR_EMAIL": "test@example.invalid",
     "GIT_COMMITTER_NAME": "Test", "GIT_COMMITTER_EMAIL": "test@example.invalid",
 }  # fmt: skip
+# What a test's fixtures say of it: an engine, or a runner of a CI platform.
+MARKERS = {"docker": {"docker_engine"}, "platform": {"github", "gitlab"}}
 FOREIGN = ("GITHUB_", "CI_", "GITLAB_", "MLFLOW_", "INPUT_", "GIT_")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: a simulation, or more than two CPU seconds for one behaviour")
+    config.addinivalue_line("markers", "docker: needs a Docker engine")
+    config.addinivalue_line("markers", "platform: runs act or gitlab-ci-local")
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        for marker, fixtures in MARKERS.items():
+            if fixtures & set(getattr(item, "fixturenames", ())):
+                item.add_marker(marker)
 
 
 @pytest.fixture(autouse=True)

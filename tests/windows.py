@@ -1,8 +1,8 @@
-"""Windows of data as the configuration gives them: what is not named has the schema's defaults."""
+"""Windows and holdouts as the configuration gives them: what is not named has the schema's defaults."""
 
 from typing import Any
 
-from model_ci.config import Sample, Window
+from model_ci.config import Holdout, Sample, Window
 from model_ci.schema import fill_defaults, load_schema
 
 
@@ -10,3 +10,8 @@ def window(**keys: Any) -> Window:
     schema = load_schema("config")
     filled = fill_defaults(keys, schema["properties"]["data"]["properties"]["window"], schema)
     return Window(**filled | {"sample": Sample(**filled["sample"])})
+
+
+def held_out(**keys: Any) -> Holdout:
+    schema = load_schema("config")
+    return Holdout(**fill_defaults(keys, schema["properties"]["data"]["properties"]["holdout"], schema))

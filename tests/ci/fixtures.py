@@ -1,5 +1,6 @@
 """pytest's way to GitHub and GitLab: the fixtures `github` and `gitlab`, and what they share in a session."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -36,19 +37,26 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Where environments and packages are kept, so that a session makes each environment once."""
     _require("uv", "git")
     cache = subprocess.run(["uv", "cache", "dir"], check=True, capture_output=True, text=True).stdout.strip()
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    return {"MODEL_CI_ENV_DIR": str(shared / "environments"), "UV_CACHE_DIR": cache}
+    return {"MODEL_CI_ENV_DIR": str(_shared(tmp_path_factory) / "environments"), "UV_CACHE_DIR": cache}
 
 
 @pytest.fixture(scope="session")
 def toolkit(product: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The requirement that installs the tool as it is now, for GitLab."""
     _require("uv")
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run(["uv", "build", "--quiet", "--wheel", "--out-dir", folder, product], check=True)
+    # One for all workers: uv keeps an environment for each address of a wheel, and making one costs a minute.
+    folder = _shared(tmp_path_factory) / "wheel"
+    with (folder.parent / "wheel.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if not folder.exists():
+            subprocess.run(["uv", "build", "--quiet", "--wheel", "--out-dir", folder, product], check=True)
     return f"model-ci @ {next(folder.glob('*.whl')).as_uri()}"
+
+
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that all workers of the session have in common."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 @pytest.fixture

@@ -87,14 +87,15 @@ def _handed_over(archives: Iterable[tuple[str, bytes]]) -> tuple[list[Record], l
 
 def _local(arguments: argparse.Namespace) -> Record:
     """Read the record of a run in this folder."""
-    root = Path(arguments.config).resolve().parent
-    found = [folder for folder in run_folders(root) if arguments.run in ("", folder.name)]
-    if not found:
-        named = f"run {arguments.run}" if arguments.run else "run"
-        raise ConfigError(f"comment: there is no {named} in {root / RUNS}; run `model-ci run`, or fetch its files")
-    file = found[-1] / RECORD
-    with file.open("rb") as handle:
-        return handover.parse(handle.read(handover.ARCHIVE_LIMIT), str(file))
+    file = Path(arguments.config).resolve()
+    for folder in reversed(run_folders(file.parent)):
+        if arguments.run in ("", folder.name):
+            with (folder / RECORD).open("rb") as handle:
+                record = handover.parse(handle.read(handover.ARCHIVE_LIMIT), str(folder / RECORD))
+            if arguments.run or record["config"]["file"] == file.name:
+                return record
+    named = f"run {arguments.run}" if arguments.run else f"run of {file.name}"
+    raise ConfigError(f"comment: there is no {named} in {file.parent / RUNS}; run `model-ci run`, or fetch its files")
 
 
 def _comment(forge: GitHub | GitLab, numbers: Iterable[int], records: Iterable[Record], link: str | None) -> int:

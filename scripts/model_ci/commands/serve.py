@@ -10,7 +10,7 @@ from model_ci import ci, model, registry
 from model_ci.commands import check_config
 from model_ci.config import Config
 from model_ci.errors import ConfigError
-from model_ci.run import Run, run_folders
+from model_ci.run import find
 
 if TYPE_CHECKING:
     from model_ci.data.table import Table
@@ -38,7 +38,7 @@ def main(arguments: argparse.Namespace) -> int:
     from model_ci.stages.build_image import bundle
 
     config = check_config.load(arguments)
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     with tempfile.TemporaryDirectory(prefix="model-ci-serve-") as scratch:
         folder = Path(scratch)
         source = _champion(config, data, folder) if arguments.champion else _of_run(config, arguments.run)
@@ -68,7 +68,12 @@ def _serve(arguments: argparse.Namespace, folder: Path) -> int:
 def _of_run(config: Config, run_id: str) -> "Source":
     from model_ci.stages.build_image.bundle import Source
 
-    run = _run(config.root, run_id)
+    run = find(config, run_id, stage="train", wanted_by="serve")
+    if failed := run.failed():
+        print(
+            f"serve: run {run.id} was refused: {', '.join(failed)} failed; --champion serves what passed",
+            file=sys.stderr,
+        )
     trained = run.require("train", wanted_by="serve")["model"]
     folder = run.folder / trained["folder"]
     loaded = model.Predictor.load(folder, trained["files"], trained["classes"], trained["features"])
@@ -76,16 +81,6 @@ def _of_run(config: Config, run_id: str) -> "Source":
         folder=folder, files=trained["files"], estimator=loaded.model, columns=loaded.columns, classes=loaded.classes,
         name=config.model.name, task=config.model.task, run_id=run.id,
     )  # fmt: skip
-
-
-def _run(root: Path, run_id: str) -> Run:
-    """Open the named run, or the newest that has trained."""
-    for folder in reversed(run_folders(root)):
-        if run_id in ("", folder.name) and (run := Run.open(folder)).section("train"):
-            return run
-    if run_id:
-        raise ConfigError(f"--run {run_id}: no such run with a train in {root}; leave --run out for the newest")
-    raise ConfigError("serve: there is no run with a train; run `model-ci run` first, or serve the --champion")
 
 
 def _champion(config: Config, data: "Table", scratch: Path) -> "Source":

@@ -1,6 +1,6 @@
 """What a schema cannot say: keys that need or exclude each other."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from model_ci.schema import Path_
@@ -35,7 +35,7 @@ def contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
     )
     by_time = window["kind"] != WindowKind.ALL or holdout["by"] == "time" or data["until"]
     need(timed or not by_time, ("data",), "'time_column' is missing; windows, holdouts and 'until' by time need it")
-    need(holdout["last"] is None or holdout["by"] == "time", ("data", "holdout", "last"), "is only for by: time")
+    found += [(("data", "holdout", *path), message) for path, message in _unfit_holdout(data, values["model"]["task"])]
     taken = {data["target"]: "the target", data["time_column"]: "the time column"}
     for i, name in enumerate(data["features"] or ()):
         need(
@@ -57,6 +57,13 @@ def contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
     by_column, by_duration = unsure["block_column"], unsure["block_duration"]
     need(not (by_column and by_duration), there, "needs one of block_column and block_duration, not both")
     need(timed or not by_duration, there, "block_duration needs data.time_column")
+    splits = by_column and holdout["by"] == "random" and holdout["key"] != [by_column]
+    need(
+        not splits,
+        (*there, "block_column"),
+        f"a random holdout has rows of one {by_column} on both sides, so the model would be judged on a {by_column} that it "
+        f"knows; set data.holdout to {{by: group, group: {by_column}}}",
+    )
     for i, gate in enumerate(values["evaluate"]["gates"]):
         low, high = gate.get("min"), gate.get("max")
         need(
@@ -71,6 +78,29 @@ def contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
     for name, environment in values["deploy"]["environments"].items():
         found += [(("deploy", "environments", name, *path), message) for path, message in _unfit(environment)]
     return found
+
+
+def _unfit_holdout(data: Mapping[str, Any], task: str) -> Iterator[tuple[Path_, str]]:
+    """Yield what the kind of holdout does not have, and what it lacks."""
+    holdout = data["holdout"]
+    by = holdout["by"]
+    only: Mapping[str, Sequence[str]] = {
+        "last": ["time"], "gap": ["time"], "group": ["group"], "path": ["file"], "seed": ["random", "group"],
+        "stratify": ["random", "group"],
+    }  # fmt: skip
+    for key, kinds in only.items():
+        if holdout[key] and by not in kinds:
+            yield (key,), f"is only for by: {' or '.join(kinds)}. Got by: {by}."
+    if by == "group" and not holdout["group"]:
+        yield (), "by group needs 'group': the column whose rows of one value stay together"
+    if by == "file" and not holdout["path"]:
+        yield (), "by file needs 'path': the file of the held-out rows"
+    if holdout["stratify"] and task == "regression":
+        yield ("stratify",), "needs classes, but model.task is regression; leave it out"
+    if data["target"] in (holdout["key"] or ()):
+        yield ("key",), f"{data['target']!r} is the target; the side of a row must not depend on it"
+    if data["target"] == holdout["group"]:
+        yield ("group",), f"{data['target']!r} is the target; name another column"
 
 
 def _unfit_window(window: Mapping[str, Any], *, timed: bool) -> Iterator[tuple[Path_, str]]:

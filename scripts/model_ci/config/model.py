@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from model_ci.terms import StoreKind, WindowKind
+from model_ci.terms import HoldoutKind, StoreKind, WindowKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +35,15 @@ class Window:  # noqa: D101
 
 @dataclass(frozen=True, kw_only=True)
 class Holdout:  # noqa: D101
-    by: str
+    by: HoldoutKind
     last: str | None
     share: float
+    group: str | None
+    path: str | None
+    key: Sequence[str] | None
+    seed: int
+    gap: str | None
+    stratify: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +123,7 @@ class Uncertainty:  # noqa: D101
     block_column: str | None
     block_duration: str | None
     inconclusive: str
+    reuse: str
 
 
 @dataclass(frozen=True, kw_only=True)

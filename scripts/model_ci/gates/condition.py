@@ -93,6 +93,10 @@ def judged(outcome: Outcome, challenger: Scores, champion: Scores | None, compar
         return _absolute(outcome)
     if champion is None:
         return replace(outcome, state=State.NO_CHAMPION, reason="there is no champion to compare with")
+    if outcome.difference is None and champion.incomparable:
+        return replace(
+            outcome, state=State.INCONCLUSIVE, comparison=Comparison.INCONCLUSIVE, reason=champion.incomparable
+        )
     if outcome.difference is None:
         return replace(
             outcome, reason=f"the champion {_missing(champion, metric)}; what cannot be compared does not pass"

@@ -87,7 +87,7 @@ def junit(record: Record) -> str:
         if name == "evaluate":
             cases += [_gate(gate) for gate in section["gates"]]
         if section["verdict"] != Verdict.DONE:
-            failure = None if section["verdict"] == Verdict.PASSED else section.get("why", f"{name} said no")
+            failure = None if section["verdict"] == Verdict.PASSED else section.get("why", f"{name} failed")
             cases.append(_case("stage", name, failure))
     failures = sum("<failure" in case for case in cases)
     title = _attribute(record["model"]["name"])

@@ -30,7 +30,7 @@ def _in_a_word(record: Record) -> str:
     said = [name for name, section in record["stages"].items() if section["verdict"] == record["verdict"]]
     match record["verdict"]:
         case Verdict.FAILED:
-            return f"{', '.join(said)} said no"
+            return f"{', '.join(said)} failed"
         case Verdict.PASSED:
             return f"{', '.join(said)} passed"
     return "nothing was judged"
@@ -46,7 +46,8 @@ def _stages(stages: Mapping[str, Record]) -> Table:
 
 def _facts(record: Record) -> Table:
     code, train, ci = record["code"], record["stages"].get("train"), record["ci"]
-    commit = f"{code['commit'] or 'no commit'}{' with uncommitted changes' if code['dirty'] else ''}"
+    known = code["commit"] or (f"no commit: {code['problem']}" if code.get("problem") else "no commit")
+    commit = f"{known}{' with uncommitted changes' if code['dirty'] else ''}"
     rows = [["run", record["run_id"]], ["started", record["start"]], ["code", commit]]
     if data := (train or record["stages"].get("check-data") or {}).get("data"):
         rows += [
@@ -57,6 +58,7 @@ def _facts(record: Record) -> Table:
         rows += [["parameters", ", ".join(f"{k}={v}" for k, v in train["parameters"].items()) or "defaults"]]
         rows += [
             ["seed", str(train["seed"])],
+            *([["training", f"{train['method']['used']}: {train['method']['why']}"]] if train["method"]["why"] else []),
             ["model", f"{train['model']['flavor']}, {train['model']['size_mb']:.2f} MiB"],
         ]
     rows += [["trigger", record["trigger"]["reason"] or record["trigger"]["event"]]]

@@ -12,7 +12,6 @@ from model_ci.config import Config
 from model_ci.data import cut, rowhash, source, table
 from model_ci.data.finding import Finding
 from model_ci.data.scan import Scan
-from model_ci.errors import ConfigError
 from model_ci.gates.condition import RELATIVE
 from model_ci.gates.metrics import MEASURED, Metric
 from model_ci.gates.outputs import Outputs, Scores
@@ -58,9 +57,8 @@ class Findings:
 def run(config: Config, run: Run) -> Findings:
     """Plant every case in the pipeline of a run that has trained; nothing is registered or recorded."""
     trained = run.require("train", wanted_by="selftest")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
-    if trained["data"]["sha256"] != data.version.sha256:
-        raise ConfigError(f"selftest: the data changed since run {run.id} trained on it; run `model-ci run` first")
+    data = table.load(config.data, root=config.root)
+    run.require_data("train", data.version.sha256, "selftest")
     wanted = judgement.metrics(config)
     bench = _Bench(config, data, wanted, judgement.ask(config, run, data), trained["model"]["classes"])
     cases = [*bench.cases(), *_contract_cases(config)]
@@ -242,8 +240,9 @@ def _moved_case(name: str, agreed: Contract, findings: Sequence[Finding]) -> Cas
 def _findings(config: Config, agreed: Contract, *, moved: bool) -> list[Finding]:
     scan = Scan(source.resolve(config.data, config.root), config.data.time_column)
     conformity = Conformity(agreed, scan)
-    for batch in cut.find(config.data, scan, config.train.seed).window(scan.batches()):
-        rows = _move(batch, agreed) if moved else batch
+    features = table.feature_names(config.data, scan)
+    for part in cut.find(config.data, scan, features).parts(scan.batches()):
+        rows = _move(part.rows, agreed) if moved else part.rows
         conformity.add(rows, rowhash.of_columns(rows))
     return conformity.findings()
 

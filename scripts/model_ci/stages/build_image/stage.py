@@ -34,12 +34,12 @@ _KEPT: Final = ("Containerfile", "requirements.txt", "srv/manifest.json")
 
 def inputs(config: Config, run: Run) -> Mapping[str, Any]:
     """The model's files, its version, the service's code, the base, and the settings."""
-    train, registered = run.section("train") or {}, run.section("register") or {}
+    train, registered = run.section("train"), run.section("register")
     return {
-        "model": train.get("model", {}).get("files"),
-        "data": train.get("data", {}).get("sha256"),
-        "run": (run.section("build-image") or {}).get("reused_from", run.id),
-        "version": [registered.get("version"), registered.get("champion")],
+        "model": train["model"]["files"] if train else None,
+        "data": train["data"]["sha256"] if train else None,
+        "run": run.producer("build-image"),
+        "version": [registered["version"], registered["champion"]] if registered else [None, None],
         "service code": _code(),
         "base": _base_state(config.build_image),
         "build-image section": config.values["build-image"],
@@ -109,9 +109,8 @@ def _bundle(config: Config, run: Run, folder: Path) -> "Bundle":
     from model_ci.stages.build_image import bundle
 
     trained = run.require("train", wanted_by="build-image")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
-    if trained["data"]["sha256"] != data.version.sha256:
-        raise ConfigError(f"build-image: the data changed since run {run.id} trained on it; run `model-ci train` again")
+    data = table.load(config.data, root=config.root)
+    run.require_data("train", data.version.sha256, "build-image")
     described = trained["model"]
     predictor = model.Predictor.load(
         run.folder / described["folder"], described["files"], described["classes"], described["features"]
@@ -214,7 +213,7 @@ def _tags(run: Run, settings: BuildImage) -> list[str]:
 
 def _version(run: Run) -> str | None:
     registered = run.section("register")
-    return str(registered["version"]) if registered else None
+    return registered["version"] if registered else None
 
 
 def _local(config: Config, run: Run) -> str:

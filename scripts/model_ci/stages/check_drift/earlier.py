@@ -30,7 +30,7 @@ def drifted(config: Config, run: Run, reference: Mapping[str, Any], digest: str)
 
 
 def _sections(config: Config, run: Run) -> list[dict[str, Any]]:
-    found = {folder.name: _section(folder / RECORD) for folder in run_folders(config.root)}
+    found = {folder.name: _section(folder / RECORD, config.model.name) for folder in run_folders(config.root)}
     with tempfile.TemporaryDirectory(prefix="model-ci-history-") as scratch:
         branch = Branch(root=config.root, name=config.record.branch, remote=config.record.remote)
         try:
@@ -39,7 +39,7 @@ def _sections(config: Config, run: Run) -> list[dict[str, Any]]:
             if run.in_ci:
                 raise
         for file in _recorded(Path(scratch)):
-            found.setdefault(file.parent.name, _section(file))
+            found.setdefault(file.parent.name, _section(file, config.model.name))
     return [section for name, section in sorted(found.items()) if section and name != run.id]
 
 
@@ -47,9 +47,12 @@ def _recorded(folder: Path) -> Iterator[Path]:
     yield from sorted((folder / "runs").glob(f"*/{RECORD}"))
 
 
-def _section(file: Path) -> dict[str, Any] | None:
+def _section(file: Path, model: str) -> dict[str, Any] | None:
     try:
-        section = json.loads(file.read_bytes())["stages"].get(_STAGE)
-    except (OSError, ValueError, KeyError, AttributeError):
+        record = json.loads(file.read_bytes())
+        if record["model"]["name"] != model:
+            return None
+        section = record["stages"].get(_STAGE)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
     return section if isinstance(section, dict) else None

@@ -23,8 +23,10 @@ def blocks(section: Record) -> Iterator[Block]:
     against = f"Champion is version {champion['version']}." if champion else (
         "There is no champion yet: judged by the absolute gates only."
     )  # fmt: skip
-    why = f"{sentence(section['why'])} {against} Judged on {number(section['rows'])} held-out rows."
+    why = f"{sentence(section['why'])} {against} {_judged_on(section)}"
     yield Paragraph(text=why, essential=True)
+    if section["holdout"]["problem"]:
+        yield Paragraph(text=f"Not compared: {section['holdout']['problem']}.", essential=True)
     if drawn := section["comparison"]:
         yield Paragraph(text=_how_sure(drawn, _compared(section["gates"])))
     yield Table(
@@ -43,6 +45,26 @@ def blocks(section: Record) -> Iterator[Block]:
             [name, number(m["champion"]), number(m["challenger"]), m["problem"] or ""] for name, m in others.items()
         ]
         yield Table(title="Other metrics", columns=["metric", "champion", "challenger", ""], rows=rows)
+
+
+def _judged_on(section: Record) -> str:
+    """Say on how many of the held-out rows, which were left out, and how often these very rows were judged on."""
+    holdout, rows = section["holdout"], section["rows"]
+    if rows == holdout["rows"]:
+        text = f"Judged on {number(rows)} held-out rows."
+    else:
+        who = "this model and the champion have" if holdout["champion_learnt"] is not None else "this model has"
+        if holdout["problem"]:
+            who = "this model has"
+        text = (
+            f"Judged on {number(rows)} of {number(holdout['rows'])} held-out rows, those that {who} not learnt from "
+            f"(of the others, {holdout['false_positives']:.2%} are left out by mistake)."
+        )
+    if holdout["challengers"] is None:
+        return f"{text} How many challengers were judged on these rows before is not known."
+    if holdout["challengers"] > 1:
+        text += f" {holdout['challengers']} different challengers were judged on these rows."
+    return text
 
 
 def _changed(changes: Sequence[Record] | None) -> Iterator[Block]:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from model_ci import judgement, model, registry
 from model_ci.config import Config
-from model_ci.errors import ConfigError
 from model_ci.gates import quality
 from model_ci.judgement import Side
 from model_ci.run import Result, Run
@@ -17,10 +16,10 @@ if TYPE_CHECKING:
 
 def inputs(config: Config, run: Run) -> Mapping[str, Any]:
     """The model's files, the held-out rows, the gates, and who is champion."""
-    train = run.section("train") or {}
+    train = run.section("train")
     return {
-        "model": train.get("model", {}).get("files"),
-        "data": train.get("data"),
+        "model": train["model"]["files"] if train else None,
+        "data": train["data"] if train else None,
         "evaluate section": config.values["evaluate"],
         "champion": judgement.champion_state(config, run, "evaluate"),
         "measured for monitor": _for_monitor(config),
@@ -39,10 +38,9 @@ def run(config: Config, run: Run) -> Result:
     from model_ci.data import table
 
     state = judgement.champion_state(config, run, "evaluate")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
-    trained = run.require("train", wanted_by="evaluate")
-    if trained["data"]["sha256"] != data.version.sha256:
-        raise ConfigError(f"evaluate: the data changed since run {run.id} trained on it; run `model-ci train` again")
+    data = table.load(config.data, root=config.root)
+    run.require("train", wanted_by="evaluate")
+    run.require_data("train", data.version.sha256, "evaluate")
     challenger = judgement.ask(config, run, data)
     with registry.open_registry(config, config.root, in_ci=run.in_ci) as store:
         section = judgement.judge(config, run, data, challenger, store, store.champion())

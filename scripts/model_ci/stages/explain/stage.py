@@ -25,10 +25,10 @@ FOLDER: Final = "explain"  # of the run
 
 def inputs(config: Config, run: Run) -> Mapping[str, Any]:
     """The model's files, the rows, the limits, and who is champion."""
-    train = run.section("train") or {}
+    train = run.section("train")
     return {
-        "model": train.get("model", {}).get("files"),
-        "data": train.get("data"),
+        "model": train["model"]["files"] if train else None,
+        "data": train["data"] if train else None,
         "explain section": config.values["explain"],
         "champion": judgement.champion_state(config, run, "explain"),
     }
@@ -48,10 +48,9 @@ def run(config: Config, run: Run) -> Result:
     from model_ci.data import table
 
     state = judgement.champion_state(config, run, "explain")
-    trained = run.require("train", wanted_by="explain")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
-    if trained["data"]["sha256"] != data.version.sha256:
-        raise ConfigError(f"explain: the data changed since run {run.id} trained on it; run `model-ci train` again")
+    run.require("train", wanted_by="explain")
+    data = table.load(config.data, root=config.root)
+    run.require_data("train", data.version.sha256, "explain")
     _known(config, list(data.holdout.columns))
     rows, background = _rows(config, data)
     predictor = load(run)

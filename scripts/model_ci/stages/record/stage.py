@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from model_ci import report
 from model_ci.config import Config
@@ -10,8 +10,12 @@ from model_ci.data.finding import Finding
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.git import Branch
 from model_ci.records import history, overdue
-from model_ci.run import Result, Run
+from model_ci.run import Result, Run, sections
 from model_ci.stages.content import content
+
+if TYPE_CHECKING:
+    from model_ci.record_types import Record
+
 
 _README: Final = """\
 # Runs of model-ci
@@ -59,9 +63,9 @@ def _overdue(config: Config, run: Run, branch: Branch) -> Iterator[Finding]:
         yield overdue.unseen(f"nobody knows when it ran last: {error}")
 
 
-def _before_this(run: Run) -> dict[str, Any]:
+def _before_this(run: Run) -> "Record":
     """Return the record as it was before it was recorded, so that recording it again finds it unchanged."""
-    stages = {name: section for name, section in run.record["stages"].items() if name != "record"}
+    stages = {name: section for name, section in sections(run.record).items() if name != "record"}
     ends = [section["end"] for section in stages.values() if "reused_from" not in section]
     begin = {key: value for key, value in run.record.items() if key not in ("stages", "end", "duration_s")}
-    return {**begin, **({"end": max(ends)} if ends else {}), "stages": stages}
+    return cast("Record", {**begin, **({"end": max(ends)} if ends else {}), "stages": stages})

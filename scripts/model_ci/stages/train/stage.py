@@ -13,6 +13,8 @@ from model_ci import entrypoint, git, judgement, model, registry
 from model_ci.config import Config
 from model_ci.data import source
 from model_ci.errors import ConfigError, UserCodeError
+from model_ci.origin import training_rows
+from model_ci.origin.training_rows import TrainingRows
 from model_ci.profile import profile
 from model_ci.run import Result, Run
 from model_ci.stages.train import predecessor, selection
@@ -33,7 +35,7 @@ def inputs(config: Config, run: Run) -> Mapping[str, Any]:
         "code": _code(config),
         "task": config.model.task,
         "season": config.check_drift.seasonal,
-        "champion": judgement.champion_state(config, run, "train") if predecessor.wanted(config) else None,
+        "champion": judgement.champion_state(config, run, "train") if predecessor.needed(config) else None,
     }
 
 
@@ -47,8 +49,8 @@ def run(config: Config, run: Run) -> Result:
     """Fit on the training rows and save the model; raise UserCodeError when the user's code fails."""
     from model_ci.data import table
 
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
-    _same_data(data, run)
+    data = table.load(config.data, root=config.root)
+    run.require_data("check-data", data.version.sha256, "train")
     with predecessor.opened(config, run, data) as champion:
         chosen = selection.choose(
             config.data, data.train, predecessor.signal(config, data, champion), config.train.seed
@@ -75,10 +77,16 @@ def _fitted(config: Config, run: Run, data: "Table", start: StartingPoint) -> Re
     with run.new_folder(profile.FOLDER) as folder:
         (folder / profile.FILE).write_bytes(_profile(config, data, predictor, run).to_bytes())
         profiled = {"folder": profile.FOLDER, "files": model.hash_files(folder)}
+    learnt = TrainingRows.of(
+        data.train, data.identity, declared=config.data.holdout.key is not None, before=start.training_rows
+    )
+    with run.new_folder(training_rows.FOLDER) as folder:
+        learnt.write(folder)
+        recognized = {"folder": training_rows.FOLDER, "files": model.hash_files(folder), **learnt.as_record()}
     section = {
         "data": {**data.version.as_record(), **data.as_record(), "learnt_from": start.chosen.record},
         "method": start.as_record(),
-        "store_state": registry.peek(config, config.root, in_ci=run.in_ci) if predecessor.wanted(config) else None,
+        "store_state": registry.peek(config, config.root, in_ci=run.in_ci) if predecessor.needed(config) else None,
         "how": config.train.entrypoint or config.train.command,
         "parameters": dict(config.train.parameters),
         "hyperparameters": hyperparameters,
@@ -86,6 +94,7 @@ def _fitted(config: Config, run: Run, data: "Table", start: StartingPoint) -> Re
         "threads": config.train.threads,
         "model": described,
         "profile": profiled,
+        "training_rows": recognized,
     }
     return Result(section=section)
 
@@ -102,14 +111,6 @@ def _code(config: Config) -> Any:
         # Nobody knows what a command reads: any change of the repository may change the model.
         return git.describe(root)
     return [(f.relative_to(root).as_posix(), source.sha256(f)) for f in files]
-
-
-def _same_data(data: "Table", run: Run) -> None:
-    checked = run.section("check-data")
-    if checked and checked["data"]["sha256"] != data.version.sha256:
-        raise ConfigError(
-            f"train: the data changed since check-data saw it in run {run.id}; run `model-ci check-data` again"
-        )
 
 
 def _by_entrypoint(

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from model_ci import entrypoint, judgement, model
 from model_ci.config import Config
-from model_ci.errors import UserCodeError
+from model_ci.errors import ConfigError, UserCodeError
 from model_ci.gates.metrics import MEASURED, measure
+from model_ci.origin.training_rows import TrainingRows
 from model_ci.run import Run
 from model_ci.stages.train import continuing, online, warm
 from model_ci.stages.train.predecessor import Predecessor
@@ -28,11 +29,15 @@ class StartingPoint:
         self._config, self._champion, self.chosen = config, champion, chosen
         self._asked, self._used = str(config.values["train"]["mode"]), "scratch"
         self._why: str | None = None
-        self._told: dict[str, Any] = {}
+        self._steps: dict[str, Any] = {}
         if config.train.mode != self._asked:
             self._why = run.record["trigger"]["reason"]
         elif self._asked != "scratch" and champion is None:
             self._why = _FIRST
+        elif self._asked != "scratch" and champion is not None and champion.unfit:
+            if not config.train.fall_back:
+                raise ConfigError(f"train.mode: {self._asked}: {champion.unfit} (--set train.mode=scratch)")
+            self._champion, self._why = None, champion.unfit
 
     def init_model(self, function: Callable[..., Any]) -> Any:
         """Return the champion's estimator for an entry point that takes `init_model`, else None."""
@@ -57,6 +62,11 @@ class StartingPoint:
         with entrypoint.told_as_theirs(f"train: fitting what {name} returned failed"):
             return self._fit(estimator, data)
 
+    @property
+    def training_rows(self) -> TrainingRows | None:
+        """The rows that the model knows from the champion that it went on from; None from scratch."""
+        return self._champion.rows if self._champion and self._used != "scratch" else None
+
     def as_record(self) -> dict[str, Any]:
         """Return it as it stands in a run's record."""
         champion = self._champion if self._used != "scratch" else None
@@ -66,7 +76,7 @@ class StartingPoint:
             "why": self._why,
             "fall_back": self._config.train.fall_back,
             "champion": {"version": champion.version, "run_id": champion.run_id} if champion else None,
-            **{key: self._told.get(key) for key in ("had", "added", "new_rows", "chunks", "prequential")},
+            **{key: self._steps.get(key) for key in ("had", "added", "new_rows", "chunks", "prequential")},
         }
 
     def _fit(self, estimator: Any, data: "Table") -> Any:
@@ -88,7 +98,7 @@ class StartingPoint:
             self._why = str(reason)
             return None
         fitted, told = warm.go_on(both, rows, answers, self._config.train.warm_start.add)
-        self._used, self._told = "warm_start", told
+        self._used, self._steps = "warm_start", told
         return fitted
 
     def _online(self, estimator: Any, data: "Table") -> Any:
@@ -111,7 +121,7 @@ class StartingPoint:
             score=self._score(data),
         )
         start, chunks = online.learn(start, lesson, fitted=fitted)
-        self._told = {"new_rows": len(rows), "chunks": len(chunks), "prequential": online.summary(chunks)}
+        self._steps = {"new_rows": len(rows), "chunks": len(chunks), "prequential": online.summary(chunks)}
         return start
 
     def _unseen(self, data: "Table") -> int | None:
