@@ -82,7 +82,7 @@ STAGES: Final = {
     stage.name: stage
     for stage in (
         Stage(name="check-data", does="Check the data against its contract and fix its version.", judges=True),
-        Stage(name="train", does="Fit the model.", leaves=("model", "profile")),
+        Stage(name="train", does="Fit the model.", leaves=("model", "profile", "training-rows")),
         Stage(
             name="evaluate",
             does="Judge the model against its gates and the champion.",
