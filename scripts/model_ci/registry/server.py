@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from model_ci.registry.client import connect, translated, without_secrets
+from model_ci import web
+from model_ci.registry.client import AwayError, connect, translated, without_secrets
 from model_ci.registry.lease import LEASE_S, Lease
-from model_ci.registry.patience import PAUSES_S, patiently
 from model_ci.registry.store import TRACKING_URI, Access, T
 from model_ci.terms import StoreKind
+
+TRIES: Final = 6
 
 
 class ServerStore:
@@ -25,7 +27,7 @@ class ServerStore:
 
     def read(self, work: Callable[[Access], T]) -> T | None:
         """Call `work`, again when the server is away; within a change the change is what is tried again."""
-        return patiently(lambda: self._once(work), () if self._changing else PAUSES_S)
+        return web.repeat(lambda: self._once(work), AwayError, 1 if self._changing else TRIES, web.sleep)
 
     def change(self, prepare: Callable[[Access], None], work: Callable[[Access], T]) -> T:
         """Call `prepare` at once and `work` under the server's lock, both again when the server is away."""
@@ -44,7 +46,7 @@ class ServerStore:
 
         self._changing = True
         try:
-            return patiently(once, PAUSES_S)
+            return web.repeat(once, AwayError, TRIES, web.sleep)
         finally:
             self._changing = False
 
