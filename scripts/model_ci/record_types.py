@@ -194,6 +194,17 @@ class TrainModel(TypedDict):
     probe_sha256: str
 
 
+class TrainTrainingRows(TypedDict):
+    """The filter by which the rows that the model learnt from are recognized later."""
+
+    folder: str
+    files: Mapping[str, str]
+    columns: Sequence[str]
+    rows: int
+    layers: int
+    false_positives: float
+
+
 class Artifact(TypedDict):
     """A folder of the run."""
 
@@ -213,11 +224,25 @@ class TrainResult(TypedDict):
     seed: int
     threads: int
     model: TrainModel
+    training_rows: NotRequired[TrainTrainingRows]
     profile: NotRequired[Artifact]
 
 
 class TrainSection(TrainResult, ReusableSection):
     """The model."""
+
+
+class EvaluateHoldout(TypedDict):
+    """Which rows were held out, and which of them neither model has learnt from."""
+
+    identity: str
+    rows: int
+    challenger_learnt: int
+    champion_learnt: int | None
+    false_positives: float
+    problem: str | None
+    challengers: int | None
+    confidence: float
 
 
 class EvaluateChanged(TypedDict):
@@ -293,6 +318,9 @@ class EvaluateResult(TypedDict):
 
     why: str
     rows: int
+    positive: NotRequired[str | float | bool | None]
+    dependence: NotRequired[str | None]
+    holdout: NotRequired[EvaluateHoldout]
     changed: Sequence[EvaluateChanged] | None
     champion: EvaluateChampion | None
     comparison: EvaluateComparison | None
@@ -623,8 +651,8 @@ class CheckDriftColumnNulls(TypedDict):
 class CheckDriftColumnRange(TypedDict):
     """Of numbers."""
 
-    reference: Sequence[JSON] | None
-    window: Sequence[JSON] | None
+    reference: Sequence[float] | None
+    window: Sequence[float] | None
     outside: float | None
     infinite: int
 
@@ -808,6 +836,7 @@ class MonitorResult(TypedDict):
     why: str
     windows: Sequence[MonitorWindow]
     limits: Sequence[MonitorLimit]
+    positive: NotRequired[str | float | bool | None]
     reference: NotRequired[MonitorReference | None]
     quality: Sequence[MonitorQuality]
     gates: Sequence[MonitorGate]

@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `run` takes."""
     _add_common(parser)
-    parser.add_argument("--stages", default="", metavar="A,B,C", help=f"only these of {', '.join(STAGES)} (all)")
+    parser.add_argument(
+        "--stages",
+        default="",
+        metavar="A,B,C",
+        help=f"only these of {', '.join(STAGES)}; if unset, those that train and ship a model, an optional one only "
+        "when the configuration turns it on",
+    )
     parser.add_argument("--dry-run", action="store_true", help="show what would run and why, and run nothing")
     parser.set_defaults(learn=False, row="", rows_file="")
 
@@ -83,15 +89,15 @@ def _main(arguments: argparse.Namespace, context: ci.Context) -> int:
     if getattr(arguments, "plan", False) or getattr(arguments, "render", ""):
         return deployment.main(arguments, config)
     names = [name.strip() for name in arguments.stages.split(",") if name.strip()] or whole(config)
-    order = pipeline.Order(
+    invocation = pipeline.Invocation(
         stages=names, run_id=arguments.run or None, force=arguments.force, reason=arguments.reason or None
     )
     if arguments.dry_run:
-        for step in pipeline.plan(config, order, context):
+        for step in pipeline.plan(config, invocation, context):
             print(f"{step.stage:<12} {step.state}: {step.why}")
         return Exit.YES
     with show_progress(looked_at=sys.stderr.isatty() and not context.in_ci) as progress:
-        outcome = pipeline.execute(config, order, context, progress)
+        outcome = pipeline.execute(config, invocation, context, progress)
     looked_at = sys.stdout.isatty() and not context.in_ci
     width = shutil.get_terminal_size((120, 24)).columns
     print(report.text(content(outcome.run.record), color=looked_at, width=width))
@@ -143,7 +149,7 @@ def _exit_code(arguments: argparse.Namespace, outcome: pipeline.Outcome, context
         _annotate(context, "warning", problem)
         print(problem, file=sys.stderr)
     if outcome.verdict == Verdict.FAILED:
-        why = "; ".join(str(s.get("why") or f"{n} said no") for n, s in _failed(outcome.run))
+        why = "; ".join(str(s.get("why") or f"{n} failed") for n, s in _failed(outcome.run))
         level = "error" if arguments.on_verdict == "fail" else "warning"
         _annotate(context, level, why)
         _annotate_refusals(outcome.run, context, config, level)

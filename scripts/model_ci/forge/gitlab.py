@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 from model_ci.forge.api import Api
 from model_ci.forge.comments import Comment
@@ -56,8 +56,8 @@ class MergeRequest:
         return self._api.wait
 
     @cached_property
-    def _me(self) -> Any:
-        return self._api.get("/user", _NEEDS)["id"]
+    def _me(self) -> int:
+        return int(self._api.get("/user", _NEEDS)["id"])
 
 
 class Issues:

@@ -5,7 +5,7 @@ import json
 import os
 import urllib.parse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci import web
 from model_ci.config import Config
@@ -77,7 +77,7 @@ def _by_rest(uri: str, name: str) -> str | None:
     query = urllib.parse.urlencode({"name": name, "alias": CHAMPION})
     url = f"{address.rstrip('/')}/api/2.0/mlflow/registered-models/alias?{query}"
     answer = web.Client(tries=1, timeout_s=_TIMEOUT_S, tls=_tls()).ask("GET", url, _login(parts))
-    content: dict[str, Any] = json.loads(answer.body)
+    content = json.loads(answer.body)
     if answer.status != 200 and content.get("error_code") in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
         return None
     version = content["model_version"]

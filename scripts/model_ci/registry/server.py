@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci import web
 from model_ci.registry.client import AwayError, connect, translated, without_secrets
 from model_ci.registry.lease import LEASE_S, Lease
 from model_ci.registry.store import TRACKING_URI, Access, T
 from model_ci.terms import StoreKind
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 TRIES: Final = 6
 
@@ -22,7 +25,7 @@ class ServerStore:
         self._uri = os.environ[TRACKING_URI]
         self.where = f"registry {without_secrets(self._uri)}"
         self._model = model
-        self._client: Any = None
+        self._client: MlflowClient | None = None
         self._changing = False
 
     def read(self, work: Callable[[Access], T]) -> T | None:

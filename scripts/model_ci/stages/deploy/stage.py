@@ -18,7 +18,7 @@ MANIFEST: Final = "manifest.json"
 _WHOLE: Final = 100
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The image, the section, and whether what was deployed still serves."""
     image, registered = run.section("build-image"), run.section("register")
     return {

@@ -5,11 +5,15 @@ import os
 import urllib.parse
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci import web
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.stages.monitor.window import QUANTILES, ROUTES, Spans, Window, rates
+
+if TYPE_CHECKING:
+    pass
+
 
 SOURCE: Final = "prometheus"
 # Sent with each question when it is set; never written anywhere.

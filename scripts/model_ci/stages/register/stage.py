@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from model_ci.registry import Attachment, Registry, Submission, Version
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The model's files, its run, and where it goes."""
     train, evaluate = run.section("train"), run.section("evaluate")
     return {
@@ -67,7 +67,7 @@ def _still_passes(
     seen = judged["champion"]["version"] if judged["champion"] else None
     if champion is None or champion.number == seen or champion.run_id == run.id:
         return bool(judged["verdict"] == Verdict.PASSED)
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     rejudged.append(judgement.judge(config, run, data, judgement.ask(config, run, data), store, champion))
     return bool(rejudged[-1]["verdict"] == Verdict.PASSED)
 
@@ -108,6 +108,7 @@ def _attached(run: Run) -> "dict[str, Attachment]":
     artifacts: dict[str, ExplainSection | Artifact | None] = {
         "explain": explained,
         "profile": trained.get("profile") if trained else None,
+        training_rows.FOLDER: trained.get("training_rows") if trained else None,
         "quality": evaluated.get("quality") if evaluated else None,
     }
     return {
