@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from model_ci.config import Sample, Window
+from model_ci.config import Csv, Sample, Window
 from model_ci.schema import fill_defaults, load_schema
 
 
@@ -10,3 +10,9 @@ def window(**keys: Any) -> Window:
     schema = load_schema("config")
     filled = fill_defaults(keys, schema["properties"]["data"]["properties"]["window"], schema)
     return Window(**filled | {"sample": Sample(**filled["sample"])})
+
+
+def csv(**keys: Any) -> Csv:
+    schema = load_schema("config")
+    filled = fill_defaults(keys, schema["properties"]["data"]["properties"]["csv"], schema)
+    return Csv(**{key: tuple(value) if isinstance(value, list) else value for key, value in filled.items()})

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.windows import window
+from tests.windows import csv, window
 
 from model_ci.config import Data, Holdout
 from model_ci.data import cut, source
@@ -21,7 +21,7 @@ def data(path: str = "d.parquet", **keys: Any) -> Data:
     chosen = window(**keys.pop("window", {}))
     timed = keys.get("time_column", "t") is not None
     holdout = {"by": "time" if timed else "random", "last": None, "share": 0.2} | keys.pop("holdout", {})
-    rest = {"target": "y", "time_column": "t", "features": None, "exclude": (), "until": None} | keys
+    rest = {"target": "y", "time_column": "t", "features": None, "exclude": (), "csv": csv(), "until": None} | keys
     return Data(path=path, window=chosen, holdout=Holdout(**holdout), **rest)
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from model_ci.config import Data
+from model_ci.config import Csv, Data
 from model_ci.data import pointer
 from model_ci.data.hashes import Hashes, Stamp, stamp
 from model_ci.data.pointer import Pointer
 from model_ci.errors import ConfigError
 
 FORMATS: Final = {".csv": "csv", ".parquet": "parquet"}
+TABLES: Final = {**FORMATS, ".jsonl": "jsonl", ".ndjson": "jsonl"}  # what a service leaves may be JSON lines as well
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,11 @@ class Source:
     format: str
     files: tuple[Path, ...]
     pointers: tuple[Pointer, ...]
+    csv: Csv | None = None  # None: as the schema's defaults say
+
+    def form(self, file: Path) -> str:
+        """Return the format of one file."""
+        return TABLES.get(file.suffix.lower(), self.format)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +93,12 @@ def resolve(data: Data, root: Path) -> Source:
             f"data.path: no file matches {data.path} in {root}; correct the path, or track the data with DVC"
         )
     return Source(
-        root=root, location=data.path, format=_format(files, root), files=tuple(files), pointers=tuple(pointers)
+        root=root,
+        location=data.path,
+        format=_format(files, root),
+        files=tuple(files),
+        pointers=tuple(pointers),
+        csv=data.csv,
     )
 
 
