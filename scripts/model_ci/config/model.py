@@ -49,12 +49,23 @@ class Holdout:  # noqa: D101
 
 
 @dataclass(frozen=True, kw_only=True)
+class Csv:  # noqa: D101
+    separator: str
+    decimal: str
+    encoding: str
+    date_format: str | None
+    missing: Sequence[str]
+    text: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Data:  # noqa: D101
     path: str
     target: str
     time_column: str | None
     features: Sequence[str] | None
     exclude: Sequence[str]
+    csv: Csv
     until: str | None
     window: Window
     holdout: Holdout
