@@ -5,7 +5,7 @@ from typing import Any
 
 from model_ci.config.conditions import CONDITIONS, Judged
 from model_ci.schema import Path_
-from model_ci.terms import TargetKind, WindowKind
+from model_ci.terms import Fairness, TargetKind, WindowKind
 
 
 def contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
@@ -58,19 +58,23 @@ def contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
     by_column, by_duration = unsure["block_column"], unsure["block_duration"]
     need(not (by_column and by_duration), there, "needs one of block_column and block_duration, not both")
     need(timed or not by_duration, there, "block_duration needs data.time_column")
-    lists: dict[Path_, Any] = {
-        ("evaluate", "gates"): values["evaluate"]["gates"],
-        ("monitor", "quality", "gates"): values["monitor"]["quality"]["gates"],
+    judging: dict[Path_, Any] = {
+        ("evaluate",): values["evaluate"],
+        ("monitor", "quality"): values["monitor"]["quality"],
     }
-    for section, gates in lists.items():
-        for i, gate in enumerate(gates):
-            found += [((*section, i, *path), message) for path, message in _unfit_gate(gate, timed=timed)]
+    for section, judged in judging.items():
+        for i, gate in enumerate(judged["gates"]):
+            unfit = _unfit_gate(gate, timed=timed, task=values["model"]["task"])
+            found += [((*section, "gates", i, *path), message) for path, message in unfit]
+        for i, name in enumerate(judged["metrics"]):
+            here = (*section, "metrics", i)
+            need(name not in tuple(Fairness), here, f"{name} is of slices; name it in a gate with 'by'")
     for name, environment in values["deploy"]["environments"].items():
         found += [(("deploy", "environments", name, *path), message) for path, message in _unfit(environment)]
     return found
 
 
-def _unfit_gate(gate: Mapping[str, Any], *, timed: bool) -> Iterator[tuple[Path_, str]]:
+def _unfit_gate(gate: Mapping[str, Any], *, timed: bool, task: str) -> Iterator[tuple[Path_, str]]:
     """Yield what a gate cannot be."""
     low, high = gate.get("min"), gate.get("max")
     if low is not None and high is not None and low > high:
@@ -80,6 +84,22 @@ def _unfit_gate(gate: Mapping[str, Any], *, timed: bool) -> Iterator[tuple[Path_
             yield (key,), "is only for a gate with 'by'"
     if gate["metric"] == "data_age_days" and not timed:
         yield (), "data_age_days needs data.time_column"
+    if gate["metric"] in tuple(Fairness):
+        yield from _unfit_for_fairness(gate, task)
+
+
+def _unfit_for_fairness(gate: Mapping[str, Any], task: str) -> Iterator[tuple[Path_, str]]:
+    """Yield what a gate of fairness cannot be: it is a gap between slices itself, and a smaller one is better."""
+    name = gate["metric"]
+    if task != "binary":
+        yield (), f"{name} is for the task binary; this is {task}"
+    if not gate.get("by"):
+        yield (), f"{name} compares slices; add 'by: column'"
+    fit = [c for c in CONDITIONS.values() if c.sign < 0 and c.judged is not Judged.GAP]
+    for condition in CONDITIONS.values():
+        if condition.name in gate and condition not in fit:
+            plain = " or ".join(c.name for c in fit if not c.share)
+            yield (condition.name,), f"{name} is a gap itself, less is better; use {plain}"
 
 
 def _unfit_window(window: Mapping[str, Any], *, timed: bool) -> Iterator[tuple[Path_, str]]:
