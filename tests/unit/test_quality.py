@@ -43,6 +43,7 @@ def state(before: Quality, now: Outputs) -> str:
     return judged(start, mine.scores[0], before.scores(["brier_score"]), compared).state
 
 
+@pytest.mark.slow
 def test_a_model_that_is_as_good_as_it_was_is_seldom_called_worse() -> None:
     """At the limit itself one in twenty is, however few the champion's rows; chance leaves 200 trials between 1 and 10 %."""
     draw = np.random.default_rng(3)

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from model_ci.config.conditions import CONDITIONS, Condition
-from model_ci.terms import StoreKind, WindowKind
+from model_ci.terms import HoldoutKind, StoreKind, WindowKind
+from model_ci.types import JSONObject
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:  # noqa: D101 - the schema describes each section and key
     name: str
     task: str
+    positive: str | float | bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +37,15 @@ class Window:  # noqa: D101
 
 @dataclass(frozen=True, kw_only=True)
 class Holdout:  # noqa: D101
-    by: str
+    by: HoldoutKind
     last: str | None
     share: float
+    group: str | None
+    path: str | None
+    key: Sequence[str] | None
+    seed: int
+    gap: str | None
+    stratify: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +86,7 @@ class Train:  # noqa: D101
     fall_back: bool
     warm_start: WarmStart
     online: Online
-    parameters: Mapping[str, Any]
+    parameters: JSONObject
     seed: int
     threads: int
     timeout_s: float | None
@@ -134,6 +141,7 @@ class Uncertainty:  # noqa: D101
     block_column: str | None
     block_duration: str | None
     inconclusive: str
+    reuse: str
 
 
 @dataclass(frozen=True, kw_only=True)

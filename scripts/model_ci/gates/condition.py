@@ -92,6 +92,10 @@ def judged(outcome: Outcome, challenger: Scores, champion: Scores | None, compar
         return _absolute(outcome)
     if champion is None:
         return replace(outcome, state=State.NO_CHAMPION, reason="there is no champion to compare with")
+    if against is None and champion.incomparable:
+        return replace(
+            outcome, state=State.INCONCLUSIVE, comparison=Comparison.INCONCLUSIVE, reason=champion.incomparable
+        )
     if against is None:
         return replace(
             outcome, reason=f"the champion {_missing(champion, metric)}; what cannot be compared does not pass"

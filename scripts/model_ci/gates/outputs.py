@@ -40,7 +40,11 @@ class Outputs:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """One model's metrics; where a value is None, `reasons` tells why."""
+    """One model's metrics; where a value is None, `reasons` tells why.
+
+    `incomparable` says why no other model is compared with this one on the rows, although it could answer.
+    """
 
     values: Mapping[str, float | None]
     reasons: Mapping[str, str]
+    incomparable: str | None = None

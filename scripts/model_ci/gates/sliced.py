@@ -13,7 +13,7 @@ from model_ci.gates.condition import ROUNDING, Comparisons, Outcome
 from model_ci.gates.fairness import Rate
 from model_ci.gates.gap import widest
 from model_ci.gates.metrics import Metric
-from model_ci.gates.outputs import Outputs
+from model_ci.gates.outputs import Outputs, Scores
 from model_ci.gates.quality import Quality
 from model_ci.gates.reading import Reading, read
 from model_ci.gates.slices import Slice
@@ -26,7 +26,8 @@ _WORST_FIRST: Final = (State.FAILED, State.INCONCLUSIVE, State.PASSED, State.NO_
 class Sides:
     """The outputs of both models on the same rows, None where one cannot be asked, and how sure to be.
 
-    Of the champion it may be what was measured of it on other rows. `first` tells that there is no champion at all.
+    Of the champion it may be what was measured of it on other rows. `first` tells that there is no champion at all,
+    `incomparable` why it is not compared with.
     """
 
     challenger: Outputs | None
@@ -34,6 +35,7 @@ class Sides:
     first: bool
     plan: Resampling
     confidence: float
+    incomparable: str | None = None
 
 
 def judge(
@@ -116,6 +118,9 @@ def _compared(  # noqa: PLR0913, PLR0917
 ) -> Outcome:
     if theirs is None:
         return condition.judged(start, mine.scores[i], None, None)
+    if sides.incomparable:
+        nothing = Scores(values={}, reasons={}, incomparable=sides.incomparable)
+        return condition.judged(start, mine.scores[i], nothing, None)
     difference = mine.less(theirs, i)
     compared = Comparisons(
         differences={mine.metric: difference} if difference else {},

@@ -132,6 +132,7 @@ def _sliced(  # noqa: PLR0913, PLR0917 - what is judged, and all that it is judg
         first=champion is None,
         plan=plan,
         confidence=config.evaluate.uncertainty.confidence,
+        incomparable=champion.scores.incomparable if champion else None,
     )
     by_slices = [g for g in config.evaluate.gates if g.by]
     return {
