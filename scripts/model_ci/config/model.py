@@ -159,6 +159,7 @@ class Uncertainty:  # noqa: D101
 class Evaluate:  # noqa: D101
     metrics: Sequence[str]
     min_rows: int
+    too_good: float | None
     uncertainty: Uncertainty
     gates: Sequence[Gate]
     own_gates: Sequence[str]

@@ -243,7 +243,7 @@ def _span(
     sure = judging.evaluate.uncertainty
     side = judgement.side(wanted, said, {})
     champion = judgement.of_quality(held_to.quality, wanted) if held_to else None
-    judged = judgement.weigh(judging, span.rows.to_pandas(), wanted, side, champion)
+    judged = judgement.weigh(judging, span.rows.to_pandas(), wanted, side, champion, held_out=False)
     plan = Resampling(resamples=sure.resamples, seed=sure.seed)
     bounds = {name: quality.interval(metric, said, plan, sure.confidence) for name, metric in wanted.items()}
     metrics: dict[str, MonitorQualityMetric] = {
