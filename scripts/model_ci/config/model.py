@@ -102,6 +102,7 @@ class Train:  # noqa: D101
     threads: int
     timeout_s: float | None
     code: Sequence[str]
+    env: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +159,7 @@ class Uncertainty:  # noqa: D101
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:  # noqa: D101
     metrics: Sequence[str]
+    code: Sequence[str]
     min_rows: int
     too_good: float | None
     uncertainty: Uncertainty
