@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from model_ci.config.conditions import CONDITIONS, Judged
 from model_ci.schema import Path_
-from model_ci.terms import TargetKind, WindowKind
+from model_ci.terms import Fairness, TargetKind, WindowKind
 from model_ci.types import Settings
 
 
@@ -64,21 +65,17 @@ def contradictions(values: Settings, given: Settings) -> list[tuple[Path_, str]]
         f"a random holdout has rows of one {by_column} on both sides, so the model would be judged on a {by_column} that it "
         f"knows; set data.holdout to {{by: group, group: {by_column}}}",
     )
-    for i, gate in enumerate(values["evaluate"]["gates"]):
-        low, high = gate.get("min"), gate.get("max")
-        need(
-            low is None or high is None or low <= high,
-            ("evaluate", "gates", i),
-            f"min {low} is above max {high}; nothing can pass",
-        )
-        for key in ("bins", "min_rows", "max_gap"):
-            need(
-                key not in given["evaluate"]["gates"][i] or gate.get("by"),
-                ("evaluate", "gates", i, key),
-                "is only for a gate with 'by'",
-            )
-        aged = gate["metric"] == "data_age_days"
-        need(timed or not aged, ("evaluate", "gates", i), "data_age_days needs data.time_column")
+    judging: dict[Path_, Settings] = {
+        ("evaluate",): given["evaluate"],
+        ("monitor", "quality"): given.get("monitor", {}).get("quality", {}),
+    }
+    for section, judged in judging.items():
+        for i, gate in enumerate(judged.get("gates", ())):
+            unfit = _unfit_gate(gate, timed=timed, task=values["model"]["task"])
+            found += [((*section, "gates", i, *path), message) for path, message in unfit]
+        for i, name in enumerate(judged.get("metrics", ())):
+            here = (*section, "metrics", i)
+            need(name not in tuple(Fairness), here, f"{name} is of slices; name it in a gate with 'by'")
     missed = "missed" in given.get("retrain", {})
     need(
         not missed or values["retrain"]["interval"],
@@ -111,6 +108,34 @@ def _unfit_holdout(data: Settings, task: str) -> Iterator[tuple[Path_, str]]:
         yield ("key",), f"{data['target']!r} is the target; the side of a row must not depend on it"
     if data["target"] == holdout["group"]:
         yield ("group",), f"{data['target']!r} is the target; name another column"
+
+
+def _unfit_gate(gate: Settings, *, timed: bool, task: str) -> Iterator[tuple[Path_, str]]:
+    """Yield what a gate cannot be."""
+    low, high = gate.get("min"), gate.get("max")
+    if low is not None and high is not None and low > high:
+        yield (), f"min {low} is above max {high}; nothing can pass"
+    for key in ("bins", "min_rows", *(c.name for c in CONDITIONS.values() if c.judged is Judged.GAP)):
+        if key in gate and not gate.get("by"):
+            yield (key,), "is only for a gate with 'by'"
+    if gate["metric"] == "data_age_days" and not timed:
+        yield (), "data_age_days needs data.time_column"
+    if gate["metric"] in tuple(Fairness):
+        yield from _unfit_for_fairness(gate, task)
+
+
+def _unfit_for_fairness(gate: Settings, task: str) -> Iterator[tuple[Path_, str]]:
+    """Yield what a gate of fairness cannot be: it is a gap between slices itself, and a smaller one is better."""
+    name = gate["metric"]
+    if task != "binary":
+        yield (), f"{name} is for the task binary; this is {task}"
+    if not gate.get("by"):
+        yield (), f"{name} compares slices; add 'by: column'"
+    fit = [c for c in CONDITIONS.values() if c.sign < 0 and c.judged is not Judged.GAP]
+    for condition in CONDITIONS.values():
+        if condition.name in gate and condition not in fit:
+            plain = " or ".join(c.name for c in fit if not c.share)
+            yield (condition.name,), f"{name} is a gap itself, less is better; use {plain}"
 
 
 def _unfit_window(window: Settings, *, timed: bool) -> Iterator[tuple[Path_, str]]:

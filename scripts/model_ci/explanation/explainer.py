@@ -19,12 +19,16 @@ BACKGROUND_ROWS: Final = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What is explained, and how exactly; `classes` are in the order of the probabilities, and none for a number."""
+    """What is explained, and how exactly; `classes` are in the order of the probabilities, and none for a number.
+
+    `positive` is the position of the class that is explained among two.
+    """
 
     task: str
     classes: "Sequence[Label]"
     seed: int
     tolerance: float
+    positive: int | None = None
 
 
 def explain(
@@ -38,6 +42,13 @@ def explain(
     `background` are training rows with the same columns. When the model has to be asked, only the first rows are
     explained, as many as a bounded number of questions allows.
     """
+    found = _of_last_class(model, rows, background, terms)
+    return found.mirrored() if terms.positive == 0 else found
+
+
+def _of_last_class(
+    model: "BaseEstimator", rows: "pd.DataFrame", background: "pd.DataFrame", terms: Terms
+) -> Attributions:
     why = "the model is no scikit-learn estimator"
     if hasattr(model, "get_params"):
         try:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from model_ci import registry
+from model_ci import model, registry
 from model_ci.config import Config
 from model_ci.data import identity
 from model_ci.judgement import reuse
@@ -47,7 +47,13 @@ def judge(  # noqa: PLR0913, PLR0917 - both models, and what they are judged by
     elif champion:
         against = ask_champion(config, champion, store, replace(data, holdout=rows), named)
     section = weigh(adjusted, rows, named, mine, against)
+    if challenger.dependence:
+        why = f"the answers depend on which rows are asked together: {challenger.dependence}; {section['why']}"
+        section |= {"verdict": "failed", "why": why}
+    known = run.require("train", wanted_by="evaluate")["model"]["classes"]
     return section | {
+        "positive": model.positive(config, known),
+        "dependence": challenger.dependence,
         "champion": {"version": champion.number, "run_id": champion.run_id} if champion else None,
         "changed": difference.changed(difference.of(run), champion) if champion else None,
         "holdout": {
@@ -55,6 +61,7 @@ def judge(  # noqa: PLR0913, PLR0917 - both models, and what they are judged by
             "rows": len(data.holdout),
             **chosen.as_record(),
             "challengers": reused.challengers,
+            "uncounted": reused.problem,
             "confidence": adjusted.evaluate.uncertainty.confidence,
         },
     }

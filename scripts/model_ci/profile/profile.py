@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from model_ci.errors import ConfigError
 from model_ci.profile import sketch
 from model_ci.profile.grid import Grid, fit
-from model_ci.profile.sketch import Categories, CategoriesRecord, Numbers, NumbersRecord, Sketch
+from model_ci.profile.sketch import Categories, CategoriesRecord, Labels, Numbers, NumbersRecord, Sketch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +22,7 @@ FILE: Final = "profile.json.gz"
 VERSION: Final = 1
 _SEASON_BINS: Final = 512
 _SEASON_CATEGORIES: Final = 200
+LABELS: Final = ("target", "prediction")  # roles of columns that may hold classes
 _NUMBERS_OF: Final = ("number", "time")
 
 
@@ -36,7 +37,16 @@ class Column:
 
     def empty(self) -> Sketch:
         """Return the sketch of no rows."""
-        return Categories() if self.grid is None else Numbers.empty(self.grid)
+        if self.grid is not None:
+            return Numbers.empty(self.grid)
+        return self._categories()
+
+    def write(self, value: object) -> str:
+        """Return the name under which a category is counted."""
+        return self._categories().write(value)
+
+    def _categories(self) -> Categories:
+        return Labels() if self.role in LABELS else Categories()
 
 
 class Stored(Mapping[str, Sketch]):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypedDict
 
 from model_ci.profile.grid import Grid
+from model_ci.serving import classes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -184,6 +185,11 @@ class Categories:
         """The rows that have a value."""
         return self.counts.total() + self.rest
 
+    @staticmethod
+    def write(value: Any) -> str:
+        """Return the name under which a value is counted."""
+        return text(value)
+
     def add(self, column: "pa.Array") -> None:
         """Count a column's values."""
         import numpy as np
@@ -198,11 +204,12 @@ class Categories:
             if count and (named[code] is None or named[code] != named[code]):
                 self.nulls += count
             elif count:
-                self._add(text(named[code]), count)
+                self._add(self.write(named[code]), count)
 
     def merge(self, other: "Categories") -> "Categories":
         """Return the sketch of both columns' rows: exact unless there are too many categories to be named."""
-        both = Categories(
+        both = replace(
+            self,
             counts=Counter(self.counts),
             nulls=self.nulls + other.nulls,
             rest=self.rest + other.rest,
@@ -237,6 +244,15 @@ class Categories:
         else:
             self.rest += count
             self.others += 1
+
+
+class Labels(Categories):
+    """A column of classes, counted by the names of the classes, whichever types the values have."""
+
+    @staticmethod
+    def write(value: Any) -> str:
+        """Return the name of the class."""
+        return str(classes.name(value))
 
 
 Sketch = Numbers | Categories

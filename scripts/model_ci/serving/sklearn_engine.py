@@ -4,6 +4,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.serving.arrays import unroll
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TABLE, ARRAY = "table", "array"
+FORMATS: Final = ("skops", "cloudpickle")
 _NAN: Final = float("nan")
 # Their predict is the class of the highest probability, so that asking once is enough.
 _BY_PROBABILITY: Final = {
@@ -37,7 +39,8 @@ class SklearnEngine:
         self._given = self.array if given == ARRAY else self.table
         self._probabilities = hasattr(estimator, "predict_proba")
         self._classes = getattr(estimator, "classes_", None)
-        self._once = self._probabilities and type(_last(estimator)).__name__ in _BY_PROBABILITY
+        last = type(_last(estimator))
+        self._once = self._probabilities and last.__name__ in _BY_PROBABILITY and last.__module__.startswith("sklearn.")
 
     def predict(self, rows: Rows) -> Predictions:
         """Ask the estimator about rows of a request."""
@@ -82,17 +85,24 @@ def open_estimator(manifest: Manifest) -> Any:
     code = manifest.root / FOLDER / "code"
     if code.is_dir() and str(code) not in sys.path:
         sys.path.insert(0, str(code))
+    if said["format"] not in FORMATS:
+        raise StartError(
+            f"{file}: the format {said['format']!r} is not known; save the model as {' or '.join(FORMATS)}"
+        )
+    return read(file, said["format"], said["trusted_types"])
+
+
+def read(file: Path, kind: str, trusted: Sequence[str]) -> Any:
+    """Read an estimator's file in one of FORMATS; the file must have been checked by its hash."""
     with warnings.catch_warnings(action="ignore"):
-        if said["format"] == "skops":
+        if kind == "skops":
             import skops.io
 
-            return skops.io.load(file, trusted=list(said["trusted_types"]))
-        if said["format"] == "cloudpickle":
-            import cloudpickle
+            return skops.io.load(file, trusted=list(trusted))
+        import cloudpickle
 
-            with file.open("rb") as handle:
-                return cloudpickle.load(handle)  # its hash is in the manifest, which the run's record vouches for
-    raise StartError(f"{file}: the format {said['format']!r} is not known; save the model as skops or cloudpickle")
+        with file.open("rb") as handle:
+            return cloudpickle.load(handle)
 
 
 def _dtype(kind: str) -> str:

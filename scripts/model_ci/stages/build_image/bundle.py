@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ConfigError
 from model_ci.files import write_atomically
+from model_ci.model.probe import spread
 from model_ci.serving import engine
 from model_ci.serving.comparison import Answers
 from model_ci.serving.manifest import EXPLAIN, FOLDER, ONNX, ONNX_FILE, SKLEARN, VERSION, digest
@@ -49,6 +50,7 @@ class Source:
     task: str
     run_id: str
     version: str | None = None
+    positive: Any = None  # the declared positive class of a binary task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,8 @@ def create(  # noqa: PLR0913 - the last three have defaults
     stated = _stated(source.folder)
     _copy(source, into / FOLDER)
     signature = Signature(_columns(stated, rows[list(source.columns)]))
-    trained_on = rows[list(source.columns)].head(PARITY_ROWS)
+    every = -(-len(rows) // PARITY_ROWS) or 1  # over the whole holdout, not its first days
+    trained_on = rows[list(source.columns)].iloc[::every]
     real, kept = _rows(trained_on, signature)
     with threadpool_limits(1):  # a row is too little to share, and sums come out the same
         reference = _reference(source, signature, real, trained_on.iloc[kept])
@@ -104,8 +107,8 @@ def create(  # noqa: PLR0913 - the last three have defaults
     files = _hashes(into)
     manifest: dict[str, Any] = {
         "schema_version": VERSION, "name": source.name, "version": source.version, "run_id": source.run_id,
-        "task": source.task, "classes": [_plain(c) for c in source.classes], "features": signature.names,
-        "signature": [_described(column) for column in signature.columns],
+        "task": source.task, "classes": [_plain(c) for c in source.classes], "positive": source.positive,
+        "features": signature.names, "signature": [_described(column) for column in signature.columns],
         "engine": name, "why": why, "onnx": onnx, "sklearn": {**_how(stated), "given": given}, "explain": explained,
         "probe": probe, "files": files, "digest": digest(files),
     }  # fmt: skip
@@ -322,16 +325,19 @@ def _how(stated: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _probe(reference: parity.Reference, signature: Signature, tolerance: float) -> dict[str, Any]:
-    """Return rows with the answers of the model itself."""
-    first = slice(PROBE_ROWS)
-    answers = reference.answers.part(first)
+    """Return rows with the answers of the model itself, spread over the rows and over the classes that it predicts."""
+    answers = reference.answers
+    groups = answers.labels if reference.classes else [None] * len(answers.labels)
+    chosen = spread(groups, PROBE_ROWS)
+    columns = [[values[row] for row in chosen] for values in reference.rows.values]
+    chances = answers.probabilities
     return {
         "inputs": {
             "columns": signature.names,
-            "data": [list(row) for row in zip(*(values[first] for values in reference.rows.values), strict=True)],
+            "data": [list(row) for row in zip(*columns, strict=True)],
         },
-        "outputs": answers.labels,
-        "probabilities": answers.probabilities,
+        "outputs": [answers.labels[row] for row in chosen],
+        "probabilities": None if chances is None else [chances[row] for row in chosen],
         "tolerance": tolerance,
     }
 

@@ -112,14 +112,8 @@ def _bundle(config: Config, run: Run, folder: Path) -> "Bundle":
     data = table.load(config.data, root=config.root)
     run.require_data("train", data.version.sha256, "build-image")
     described = trained["model"]
-    predictor = model.Predictor.load(
-        run.folder / described["folder"], described["files"], described["classes"], described["features"]
-    )
-    source = bundle.Source(
-        folder=run.folder / described["folder"], files=described["files"], estimator=predictor.model,
-        columns=predictor.columns, classes=predictor.classes, name=config.model.name, task=config.model.task,
-        run_id=run.id, version=_version(run),
-    )  # fmt: skip
+    saved = run.folder / described["folder"]
+    model.check(saved, described["files"])
     folder.mkdir()
     settings = config.build_image
     explained = None
@@ -128,9 +122,15 @@ def _bundle(config: Config, run: Run, folder: Path) -> "Bundle":
 
         rows = explainer.background(data.train, config.explain.seed)
         explained = bundle.Explain(background=rows, seed=config.explain.seed, tolerance=config.explain.tolerance)
-    return bundle.create(
-        source, data.holdout, folder, wanted=settings.engine, tolerance=settings.tolerance, explain=explained
-    )
+    with model.opened(saved, config.model.positive, "build-image") as predictor:
+        source = bundle.Source(
+            folder=saved, files=described["files"], estimator=predictor.model, columns=predictor.columns,
+            classes=predictor.classes, name=config.model.name, task=config.model.task, run_id=run.id,
+            version=_version(run), positive=config.model.positive,
+        )  # fmt: skip
+        return bundle.create(
+            source, data.holdout, folder, wanted=settings.engine, tolerance=settings.tolerance, explain=explained
+        )
 
 
 def _try(config: Config, run: Run, builder: "Builder", image: "Image", bundle: "Bundle") -> dict[str, Any]:

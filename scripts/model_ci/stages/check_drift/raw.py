@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from model_ci.profile.profile import Column
-from model_ci.profile.sketch import as_floats, plain, text
+from model_ci.profile.sketch import as_floats, plain
 from model_ci.stages.check_drift import engine, evidently
 from model_ci.stages.check_drift.engine import Part, Work
 
@@ -52,5 +52,5 @@ def _plain(array: "pa.Array", column: Column) -> "Array":
         return found[np.isfinite(found)]
     array = array.drop_null()
     coded = array if hasattr(array, "dictionary") else array.dictionary_encode()
-    names = np.array([text(v) for v in coded.dictionary.to_pylist()], dtype=object)
+    names = np.array([column.write(v) for v in coded.dictionary.to_pylist()], dtype=object)
     return np.take(names, plain(coded.indices))

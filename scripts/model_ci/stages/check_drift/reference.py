@@ -15,6 +15,7 @@ from model_ci.profile import build
 from model_ci.profile.profile import FILE, Profile
 from model_ci.release import ledger
 from model_ci.run import Run
+from model_ci.serving import classes as naming
 from model_ci.stages.check_drift import table
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def find(config: Config, run: Run) -> Reference:
         if not file.is_file():
             raise ConfigError(f"{_HERE}.reference: {wanted.reference}: no such file in {config.root}; name a profile")
         return _of_profile(Profile.from_bytes(file.read_bytes(), wanted.reference), "file", wanted.reference)
-    opened = rows.open(wanted.reference, config.root)
+    opened = rows.open(wanted.reference, config.root, csv=config.data.csv)
     return replace(_of_profile(table.profiled(config, opened), "table", opened.location), table=opened)
 
 
@@ -59,7 +60,8 @@ def names(config: Config, profile: Profile, *, is_log: bool) -> dict[str, str]:
     if is_log:
         found |= {build.probability(name): f"_probability_{name}" for name in classes}
     if wanted.probability and probabilities:
-        found[probabilities[-1]] = wanted.probability
+        place = naming.positive(classes, config.model.positive)
+        found[probabilities[-1 if place is None else place]] = wanted.probability
     return found
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from model_ci.config.conditions import CONDITIONS, compares
 from model_ci.report.blocks import (
     Bar,
     Block,
@@ -27,6 +28,8 @@ def blocks(section: "EvaluateSection") -> Iterator[Block]:
         "There is no champion yet: judged by the absolute gates only."
     )  # fmt: skip
     why = f"{sentence(section['why'])} {against} {_judged_on(section)}"
+    if section["positive"] is not None:
+        why += f" The positive class is {section['positive']}."
     yield Paragraph(text=why, essential=True)
     if section["holdout"]["problem"]:
         yield Paragraph(text=f"Not compared: {section['holdout']['problem']}.", essential=True)
@@ -56,15 +59,14 @@ def _judged_on(section: "EvaluateSection") -> str:
     if rows == holdout["rows"]:
         text = f"Judged on {number(rows)} held-out rows."
     else:
-        who = "this model and the champion have" if holdout["champion_learnt"] is not None else "this model has"
-        if holdout["problem"]:
-            who = "this model has"
+        compared = holdout["champion_learnt"] is not None and not holdout["problem"]
         text = (
-            f"Judged on {number(rows)} of {number(holdout['rows'])} held-out rows, those that {who} not learnt from "
-            f"(of the others, {holdout['false_positives']:.2%} are left out by mistake)."
+            f"Judged on {number(rows)} of {number(holdout['rows'])} held-out rows, those that "
+            f"{'neither model has' if compared else 'this model has not'} learnt from. "
+            f"About {holdout['false_positives']:.2%} of such rows are left out by mistake."
         )
     if holdout["challengers"] is None:
-        return f"{text} How many challengers were judged on these rows before is not known."
+        return f"{text} How many challengers were judged on these rows before is not known: {holdout['uncounted']}."
     if holdout["challengers"] > 1:
         text += f" {holdout['challengers']} different challengers were judged on these rows."
     return text
@@ -89,17 +91,18 @@ def _slices(gate: "Gate") -> Table:
     return Table(
         title=f"Slices of {describe_gate(gate)}",
         columns=["slice", "rows", "champion", "challenger", "difference", "result"],
-        rows=[_slice(part) for part in slices],
+        rows=[_slice(part, compares=compares(gate["condition"])) for part in slices],
         folded=True,
     )
 
 
-def _slice(part: "Slice") -> list[str]:
+def _slice(part: "Slice", *, compares: bool) -> list[str]:
+    """Return a slice's row; the bounds are of the difference where that is judged, else of the value itself."""
     value = number(part["challenger"])
-    if part["difference"] is None and part["interval"]:
+    if not compares and part["interval"]:
         value += f" [{number(part['interval'][0])}, {number(part['interval'][1])}]"
     rows, champion = number(part["rows"]), number(part["champion"])
-    return [part["slice"], rows, champion, value, _difference(part), _result(part)]
+    return [part["slice"], rows, champion, value, _difference(part, compares=compares), _result(part)]
 
 
 def _compared(gates: "Sequence[Gate]") -> int:
@@ -132,7 +135,7 @@ def _gate(gate: "Gate") -> list[str]:
         f"{gate['metric']} by {gate['by']}" if gate["by"] else gate["metric"],
         number(gate["champion"]),
         number(gate["challenger"]),
-        _difference(gate),
+        _difference(gate, compares=compares(gate["condition"])),
         describe_condition(gate),
         _result(gate),
     ]
@@ -140,21 +143,21 @@ def _gate(gate: "Gate") -> list[str]:
 
 def _bar(gate: "Gate", metrics: "Mapping[str, EvaluateMetric]") -> Bar | None:
     """Return what is compared with the limit: the value itself, or the difference to the champion."""
-    condition, limit = gate["condition"], gate["limit"]
-    difference = condition in ("max_drop", "max_rise", "min_gain")
-    value = gate["difference" if difference else "challenger"]
-    if value is None or limit is None:
+    condition, limit = CONDITIONS.get(gate["condition"]), gate["limit"]
+    if condition is None or limit is None:
+        return None
+    value = gate["difference" if condition.compares else "challenger"]
+    if value is None:
         return None
     metric = metrics.get(gate["metric"])
-    falls = condition == "max_drop" or (
-        condition == "min_gain" and metric is not None and metric["greater_is_better"] is False
-    )
+    lower_is_better = metric is not None and metric["greater_is_better"] is False
+    sign = condition.direction(lower_is_better=lower_is_better)
     return Bar(
         value=value,
         bounds=gate["interval"],
-        limit=-limit if falls else limit,
-        above=condition in ("min", "max_drop") or (condition == "min_gain" and not falls),
-        difference=difference,
+        limit=sign * condition.needed(limit, gate["champion"]) if condition.compares else limit,
+        above=sign > 0,
+        difference=condition.compares,
     )
 
 
@@ -166,8 +169,8 @@ def _result(gate: "Gate | Slice") -> str:
     return f"passed: {gate['comparison']}" if gate["comparison"] else "passed"
 
 
-def _difference(gate: "Gate | Slice") -> str:
+def _difference(gate: "Gate | Slice", *, compares: bool) -> str:
     if gate["difference"] is None:
         return "-"
-    bounds = f" [{gate['interval'][0]:+.4f}, {gate['interval'][1]:+.4f}]" if gate["interval"] else ""
+    bounds = f" [{gate['interval'][0]:+.4f}, {gate['interval'][1]:+.4f}]" if compares and gate["interval"] else ""
     return f"{gate['difference']:+.4f}{bounds}"

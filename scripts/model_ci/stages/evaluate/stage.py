@@ -21,6 +21,7 @@ def inputs(config: Config, run: Run) -> Mapping[str, object]:
         "model": train["model"]["files"] if train else None,
         "data": train["data"] if train else None,
         "evaluate section": config.values["evaluate"],
+        "positive": config.model.positive,
         "champion": judgement.champion_state(config, run, "evaluate"),
         "measured for monitor": _for_monitor(config),
         **_today(config),
@@ -29,6 +30,7 @@ def inputs(config: Config, run: Run) -> Mapping[str, object]:
 
 def check(config: Config) -> None:
     """Find metrics that do not exist and gates that contradict themselves."""
+    model.process.start()
     judgement.metrics(config)
     judgement.metrics(judgement.monitored(config), "monitor.quality")
 

@@ -2,7 +2,8 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -42,6 +43,7 @@ def inputs(config: Config, run: Run) -> Mapping[str, object]:
         "model": train["model"]["files"] if train else None,
         "data": train["data"] if train else None,
         "explain section": config.values["explain"],
+        "positive": config.model.positive,
         "champion": judgement.champion_state(config, run, "explain"),
     }
 
@@ -65,13 +67,13 @@ def run(config: Config, run: Run) -> Result:
     run.require_data("train", data.version.sha256, "explain")
     _known(config, list(data.holdout.columns))
     rows, background = _rows(config, data)
-    predictor = load(run)
-    found = attribute(config, predictor, rows, background)
+    with opened(config, run) as predictor:
+        found = attribute(config, predictor, rows, background)
     explained = rows.iloc[: found.rows]
     columns = importance(found)
     with registry.open_registry(config, config.root, in_ci=run.in_ci) as store:
         before = _before(store, run)
-        theirs = _explain_champion(config, before, store, data, explained, background) if before else None
+        theirs = _explain_champion(config, before, store, explained, background) if before else None
     champion = theirs.columns if theirs else None
     shifts = changes(columns, champion) if champion else None
     broken, problem = _problem(found, columns, config.explain.tolerance)
@@ -96,11 +98,14 @@ def run(config: Config, run: Run) -> Result:
     return Result(section={**section, "folder": FOLDER, "files": files}, verdict=verdict)
 
 
-def load(run: Run) -> model.Predictor:
-    """Load the run's model after checking its files."""
+@contextmanager
+def opened(config: Config, run: Run) -> Iterator[model.Predictor]:
+    """Load the run's model after checking its files, for as long as the block lasts."""
     trained = run.require("train", wanted_by="explain")["model"]
     folder = run.folder / trained["folder"]
-    return model.Predictor.load(folder, trained["files"], trained["classes"], trained["features"])
+    model.check(folder, trained["files"])
+    with model.opened(folder, config.model.positive, "explain") as predictor:
+        yield predictor
 
 
 def attribute(
@@ -115,10 +120,21 @@ def attribute(
         raise ConfigError(f"explain: the model needs the columns {', '.join(missing)}, which the data no longer has")
     seen = list(predictor.columns)
     terms = explainer.Terms(
-        task=config.model.task, classes=predictor.classes, seed=config.explain.seed, tolerance=config.explain.tolerance
+        task=config.model.task,
+        classes=predictor.classes,
+        positive=explained_class(config, predictor),
+        seed=config.explain.seed,
+        tolerance=config.explain.tolerance,
     )
     with entrypoint.told_as_theirs("explain: asking the model failed"), warnings.catch_warnings(action="ignore"):
         return explainer.explain(predictor.model, rows[seen], background[seen], terms)
+
+
+def explained_class(config: Config, predictor: model.Predictor) -> int | None:
+    """Return the position of the class that is explained: the positive one of a binary task."""
+    if config.model.task != "binary" or len(predictor.classes) != 2:
+        return None
+    return model.class_order(predictor.classes, config.model.task, config.model.positive)[-1]
 
 
 def _rows(config: Config, data: "Table") -> "tuple[pd.DataFrame, pd.DataFrame]":
@@ -152,17 +168,15 @@ def _before(store: "Registry", run: Run) -> "Version | None":
     return store.previous() if champion and champion.run_id == run.id else champion
 
 
-def _explain_champion(  # noqa: PLR0913, PLR0917 - all that decides what is explained must be the same
-    config: Config, champion: "Version", store: "Registry", data: "Table", rows: "pd.DataFrame",
-    background: "pd.DataFrame",
+def _explain_champion(
+    config: Config, champion: "Version", store: "Registry", rows: "pd.DataFrame", background: "pd.DataFrame",
 ) -> "_Explained":  # fmt: skip
     """Explain the champion in the same way, on the same rows; one that cannot be explained is told as a problem."""
-    classes = [] if config.model.task == "regression" else sorted(set(data.train[data.target].tolist()))
     with tempfile.TemporaryDirectory() as scratch:
         folder = store.download(champion, Path(scratch) / "model")
         try:
-            predictor = model.Predictor.load(folder, model.hash_files(folder), classes, data.features)
-            found = attribute(config, predictor, rows, background)
+            with model.opened(folder, config.model.positive, f"version {champion.number}") as predictor:
+                found = attribute(config, predictor, rows, background)
         except Exception as error:  # noqa: BLE001 - whatever stops it, it cannot be compared with
             reason = first_line(error)
             return _Explained(problem=f"the champion cannot be explained: {reason}")
@@ -188,12 +202,12 @@ def _champion(champion: "Version | None", explained: "_Explained | None") -> "Ex
 
 
 def _described(found: "Attributions", config: Config, predictor: model.Predictor) -> dict[str, object]:
-    binary = config.model.task == "binary" and len(predictor.classes) > 1
+    place = explained_class(config, predictor)
     return {
         "explainer": found.explainer,
         "note": found.note,
         "scale": found.scale,
-        "target_class": str(predictor.classes[-1]) if binary else None,
+        "target_class": None if place is None else str(predictor.classes[place]),
         "rows": found.rows,
         "background": found.background,
         "permutations": found.permutations,

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from model_ci.config.conditions import CONDITIONS, compares
 from model_ci.data.finding import Finding
-from model_ci.gates.condition import RELATIVE
 from model_ci.terms import State
 
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ def sure(gate: "Gate", bounds: tuple[float, float] | None) -> "Gate":
 
     Slices, and differences to the champion, have been judged by their bounds already.
     """
-    if gate["by"] or bounds is None or gate["condition"] in RELATIVE:
+    if gate["by"] or bounds is None or compares(gate["condition"]):
         return gate
     gate = {**gate, "interval": list(bounds)}
     if gate["state"] != State.FAILED or gate["challenger"] is None or gate["limit"] is None:
         return gate
-    beyond = bounds[1] < gate["limit"] if gate["condition"] == "min" else bounds[0] > gate["limit"]
+    beyond = bounds[1] < gate["limit"] if CONDITIONS[gate["condition"]].sign > 0 else bounds[0] > gate["limit"]
     return gate if beyond else {**gate, "state": State.INCONCLUSIVE, "reason": f"{gate['reason']}, but not surely"}
 
 
@@ -42,7 +42,7 @@ def judge(spans: "Sequence[Sequence[Gate]]", breaches: int) -> "Iterator[tuple[M
             "state": state,
             "reason": f"{len(failed)} of {len(gates)} spans failed it" + (f"; {why}" if why else ""),
             "broken": len(failed),
-            "champion": newest["champion"] if newest["condition"] in RELATIVE else None,
+            "champion": newest["champion"] if compares(newest["condition"]) else None,
             "values": [gate["challenger"] for gate in gates],
         }
         yield judged, _finding(judged, failed) if broken else None
@@ -60,8 +60,13 @@ def _finding(judged: "MonitorGate", failed: "Sequence[Gate]") -> Finding:
 
 
 def _incomparable(gate: "Gate") -> bool:
-    failed = [part for part in gate["slices"] if part["state"] == State.FAILED]
-    parts: Sequence[Gate | Slice] = failed or [gate]
-    return gate["condition"] in RELATIVE and all(
-        part["champion"] is None and part["challenger"] is not None for part in parts
-    )
+    failed: Sequence[Gate | Slice] = [part for part in gate["slices"] if part["state"] == State.FAILED]
+    parts = failed or [gate]
+    return compares(gate["condition"]) and not any(_is_comparable(gate["condition"], part) for part in parts)
+
+
+def _is_comparable(condition: str, part: "Gate | Slice") -> bool:
+    mine, theirs = part["challenger"], part["champion"]
+    if mine is None or theirs is None:
+        return mine is None  # a model without a value is a fault of the model
+    return CONDITIONS[condition].unfit(mine, theirs) is None

@@ -15,6 +15,8 @@ def blocks(section: "MonitorSection") -> Iterator[Block]:
     for finding in section["findings"]:
         if finding["level"] == "warning":
             yield Paragraph(text=f"Service: {describe_finding(finding)}")
+    if section.get("positive") is not None:
+        yield Paragraph(text=f"The positive class is {section['positive']}.")
     limits = [_limit(limit) for limit in section["limits"]] + [_over_spans(gate) for gate in section["gates"]]
     if limits:
         columns = ["what", "limit", "oldest to newest", "result"]
