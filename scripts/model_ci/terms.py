@@ -39,6 +39,13 @@ class Comparison(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
+class Fairness(StrEnum):
+    """The metrics of fairness between slices."""
+
+    DEMOGRAPHIC_PARITY = "demographic_parity"
+    EQUALIZED_ODDS = "equalized_odds"
+
+
 class StoreKind(StrEnum):
     """Where the registry is; `auto` chooses by the environment."""
 
@@ -63,6 +70,15 @@ class WindowKind(StrEnum):
     FIXED = "fixed"
     EXPANDING = "expanding"
     DYNAMIC = "dynamic"
+
+
+class HoldoutKind(StrEnum):
+    """What decides whether a row is held out."""
+
+    TIME = "time"
+    RANDOM = "random"
+    GROUP = "group"
+    FILE = "file"
 
 
 class Trigger(StrEnum):

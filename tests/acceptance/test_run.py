@@ -65,7 +65,7 @@ def test_worse_is_refused_with_the_table_that_says_why(project: Any, command: Co
     assert answer.code == 3
     assert answer.out.startswith("shop: refused\n")
     assert "lower than the champion, 0.01 allowed" in answer.out
-    assert "register     refused: evaluate said no" in answer.err
+    assert "register     refused: evaluate failed" in answer.err
     record = project.record()
     assert record["verdict"] == "failed"
     assert "register" not in record["stages"]
@@ -167,7 +167,7 @@ def test_a_change_begins_a_new_run_that_takes_over_what_is_unchanged(project: An
     ("change", "why"),
     [
         (lambda p: p.configure(train={"parameters": {"C": 0.5}}), "train section changed"),
-        (lambda p: (p.root / "model_code.py").open("a").write("\n# a comment\n"), "code changed"),
+        (lambda p: (p.root / "model_code.py").open("a").write("\n# a comment\n"), "model_code.py changed"),
         (lambda p: (p.root / "data.csv").open("a").write("2024-12-30,1.0,5,a,1\n"), "data changed"),
     ],
 )
@@ -315,7 +315,7 @@ def test_what_was_made_differently_stands_in_the_report(project: Any, command: C
     ("change", "why"),
     [
         (lambda p: p.configure(train={"parameters": {"C": 0.5}}), "train section"),
-        (lambda p: (p.root / "model_code.py").open("a").write("\n# a comment\n"), "code"),
+        (lambda p: (p.root / "model_code.py").open("a").write("\n# a comment\n"), "model_code.py"),
     ],
 )
 def test_a_model_that_would_be_made_otherwise_now_is_judged_only_by_name(

@@ -1,11 +1,12 @@
-"""The stages: one module each, of the same name, with the functions `inputs` and `run`.
+"""The stages: one package each, of the same name, with the functions `inputs` and `run` in `stage.py`.
 
-They stand in two lines. The line `model` makes a model and brings it to a service: what is unchanged is not done again.
-The line `operation` tells of now and acts on it: every order asks anew, in a run of its own. `record` ends both.
+They stand in two lines. The line `model` makes a model and brings it to a service: what is unchanged is skipped. The line
+`operation` checks or changes the running service: every invocation starts a new run. `record` ends both.
 
 `inputs(config, run)` returns what the stage's result depends on, as JSON; it is cheap, for it decides whether to run.
 `run(config, run)` does the work and returns a Result; it prints nothing, never exits, and reads no CI variable.
-A module may have `check(config)` too: what can be known to be wrong before any stage starts to work.
+A module may have `check(config)` too: what can be known to be wrong before any stage starts to work. And it may have
+`observe(config, run)`: in what the world outside is no longer as the stage left it, None where it is.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -31,16 +32,18 @@ class Stage:
     does: str
     line: str = "model"  # or operation
     needs: tuple[str, ...] = ()  # stages without whose section it cannot run
+    reads: tuple[str, ...] = ()  # stages whose section its inputs come from: it runs again when they do
     of_now: tuple[str, ...] = ()  # stages whose result must be what configuration and code give now: it judges that
-    judges: bool = False  # can say no
+    code: str | None = None  # runs code of the user; the section whose `code` narrows which files count
+    judges: bool = False  # can fail
     writes: bool = False  # changes something outside the run's folder, so a pull request never runs it
-    always: bool = False  # runs after a refusal too
-    amends: bool = False  # its section may be replaced: it tells where the run went, not what came of it
+    always: bool = False  # runs after a failure too
+    amends: bool = False  # its section may be replaced: it records where the run went, not what came of it
     optional: bool = False  # part of a whole run only when its section's `in_run` says so
     leaves: tuple[str, ...] = ()  # folders beside the record; they count once the section names them
     outputs: Mapping[str, str] = field(default_factory=dict)
 
-    def inputs(self, config: Config, run: Run) -> Mapping[str, Any]:
+    def inputs(self, config: Config, run: Run) -> Mapping[str, object]:
         """Return what the stage's result depends on."""
         return self._function("inputs")(config, run)  # type: ignore[no-any-return]
 
@@ -54,7 +57,12 @@ class Stage:
         if check:
             check(config)
 
-    def blocks(self, section: Mapping[str, Any]) -> "Iterable[Block]":
+    def observe(self, config: Config, run: Run) -> str | None:
+        """Return in what the world outside is no longer as the stage left it; None where it is, or nothing is outside."""
+        observe = getattr(import_module(self._module), "observe", None)
+        return observe(config, run) if observe else None
+
+    def blocks(self, section: Mapping[str, object]) -> "Iterable[Block]":
         """Return what the report shows of the stage's section."""
         return import_module(f"model_ci.stages.{self.attribute}.section").blocks(section)  # type: ignore[no-any-return]
 
@@ -75,12 +83,14 @@ STAGES: Final = {
     stage.name: stage
     for stage in (
         Stage(name="check-data", does="Check the data against its contract and fix its version.", judges=True),
-        Stage(name="train", does="Fit the model.", leaves=("model", "profile")),
+        Stage(name="train", does="Fit the model.", code="train", leaves=("model", "profile", "training-rows")),
         Stage(
             name="evaluate",
             does="Judge the model against its gates and the champion.",
             needs=("train",),
+            reads=("train",),
             of_now=("train",),
+            code="evaluate",
             judges=True,
             leaves=("quality",),
             outputs={"champion-version": "champion.version"},
@@ -89,7 +99,9 @@ STAGES: Final = {
             name="explain",
             does="Explain the model by its input columns, and judge what it looks at.",
             needs=("train",),
+            reads=("train",),
             of_now=("train",),
+            code="train",
             judges=True,
             optional=True,
             leaves=("explain",),
@@ -98,13 +110,17 @@ STAGES: Final = {
             name="register",
             does="Register the model and move the aliases.",
             needs=("train", "evaluate"),
+            reads=("train", "evaluate"),
             writes=True,
+            amends=True,  # the same run is registered once; the aliases may move without it
             outputs={"model-version": "version", "champion-version": "champion"},
         ),
         Stage(
             name="build-image",
             does="Build the image that serves the model, try it, and push it.",
             needs=("train",),
+            reads=("train", "register"),
+            code="train",
             judges=True,
             writes=True,
             optional=True,
@@ -115,6 +131,7 @@ STAGES: Final = {
             name="deploy",
             does="Bring the image to an environment, wholly or with a share of the requests.",
             needs=("build-image",),
+            reads=("register", "build-image"),
             judges=True,
             writes=True,
             amends=True,  # each weight of a test is another deployment of the same run; the ledger has them all

@@ -38,13 +38,16 @@ _HOLDOUT: Final = 0.2
 _OVERLAP: Final = 0.01
 
 
-def configuration(*, name: str, data: str, rows: int, roles: Roles, entrypoint: str) -> str:
+def configuration(  # noqa: PLR0913 - all that the file holds
+    *, name: str, data: str, rows: int, roles: Roles, entrypoint: str, store: Choice
+) -> str:
     """Return a model-ci.yaml that passes the check, with the reasons as comments."""
     lines = [
         f"# yaml-language-server: $schema={SCHEMA}",
         "model:",
         f"  name: {_scalar(name)}",
         f"  task: {roles.task.value}{_comment(roles.task.why)}",
+        *([f"  positive: {_scalar(roles.positive.value)}{_comment(roles.positive.why)}"] if roles.positive else []),
         "data:",
         f"  path: {_scalar(data)}{_comment(f'{rows:,} rows')}",
         f"  target: {_scalar(roles.target.value)}{_comment(roles.target.why)}",
@@ -59,7 +62,9 @@ def configuration(*, name: str, data: str, rows: int, roles: Roles, entrypoint: 
     lines += ["train:", f"  entrypoint: {_scalar(entrypoint)}"]
     if entrypoint.startswith(_STARTER):
         lines += ["  parameters:", "    max_iter: 100", "    learning_rate: 0.1"]
-    return "\n".join([*lines, *_evaluation(rows, roles)]) + "\n"
+    lines += _evaluation(rows, roles)
+    lines += ["register:", f"  store: {store.value}{_comment(store.why)}"]
+    return "\n".join(lines) + "\n"
 
 
 def training_module(task: str) -> str:

@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from model_ci.config import Config
-from model_ci.errors import ConfigError, ModelCIError
-from model_ci.release import change, smoke
+from model_ci.errors import ConfigError
+from model_ci.release import change, observation, smoke
 from model_ci.release.change import Change, Wish
 from model_ci.run import Result, Run
 from model_ci.serving.probe import Probe
@@ -18,14 +18,20 @@ MANIFEST: Final = "manifest.json"
 _WHOLE: Final = 100
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
-    """The image, the section, and whether what was deployed still serves."""
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
+    """The image, its version and the section."""
+    image, registered = run.section("build-image"), run.section("register")
     return {
-        "image": (run.section("build-image") or {}).get("digest"),
-        "version": (run.section("register") or {}).get("version"),
+        "image": image["digest"] if image else None,
+        "version": registered["version"] if registered else None,
         "deploy section": config.values["deploy"],
-        "service": _as_it_was_left(config, run),
     }
+
+
+def observe(config: Config, run: Run) -> str | None:
+    """Return in what the environment is not as the deployment left it."""
+    section = run.section("deploy")
+    return observation.differs(config, section["environment"], section["deployment"]) if section else None
 
 
 def check(config: Config) -> None:
@@ -74,14 +80,14 @@ def render(config: Config, run: Run) -> Mapping[str, str]:
 def built(config: Config, run: Run) -> Variant:
     """Return the image of the run as what is to serve, with the weight of the configuration."""
     image = run.require("build-image", wanted_by="deploy")
-    registered = run.section("register") or {}
+    registered = run.section("register")
     weight = config.deploy.weight
     return Variant(
         name=CHAMPION if weight == _WHOLE else CHALLENGER,
         image=image["reference"],
         digest=image["digest"],
-        version=registered.get("version"),
-        run_id=image.get("reused_from", run.id),
+        version=registered["version"] if registered else None,
+        run_id=run.producer("build-image"),
         weight=weight,
         replicas=settings(config, config.deploy.environment).replicas,
     )
@@ -123,16 +129,3 @@ def composed(config: Config, variant: Variant, before: Deployment | None) -> Dep
     else:
         variants = (replace(champion, weight=_WHOLE - variant.weight, replicas=many), variant)
     return Deployment(environment=config.deploy.environment, variants=variants)
-
-
-def _as_it_was_left(config: Config, run: Run) -> Any:
-    """Return nothing as long as the service is as the recorded deployment left it, else what it is."""
-    section = run.section("deploy")
-    if section is None:
-        return None
-    try:
-        now = open_target(config, config.deploy.environment).current()
-    except ModelCIError as error:
-        return str(error)
-    record = now.as_record() if now else "nothing"
-    return None if record == section["deployment"] else record
