@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from model_ci.config.conditions import CONDITIONS, Condition
 from model_ci.terms import HoldoutKind, StoreKind, WindowKind
-from model_ci.types import JSONObject
+from model_ci.types import JSON, JSONObject  # noqa: F401 - JSON names itself, and hints are resolved here
 
 
 @dataclass(frozen=True, kw_only=True)
