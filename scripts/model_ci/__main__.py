@@ -1,21 +1,62 @@
 """The process: results and exceptions become the exit code; nothing else ends it."""
 
+import errno
+import io
+import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import Exit, ModelCIError, UserCodeError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_NOT_WRITABLE: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    if find_spec("fcntl") is None:
+        print(f"model-ci runs on Linux and macOS, not on {sys.platform}; use WSL or a container", file=sys.stderr)
+        sys.exit(Exit.CONFIG)
     signal.signal(signal.SIGTERM, _interrupt)
+    sys.stdout, sys.stderr = _patient(sys.stdout), _patient(sys.stderr)
+    _require_home()
     sys.exit(exit_code(sys.argv[1:]))
 
 
+class _Patient(io.FileIO):
+    """A stream whose reader may go away: `model-ci run | head -1` still ends the run, and with its exit code."""
+
+    def write(self, content: "ReadableBuffer", /) -> int:
+        with suppress(BrokenPipeError):
+            return super().write(content)
+        return memoryview(content).nbytes
+
+
+def _patient(stream: Any) -> "io.TextIOWrapper | None":
+    if stream is None:
+        return None
+    raw = _Patient(stream.fileno(), "wb", closefd=False)
+    return io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=True)
+
+
+def _require_home() -> None:
+    """Give a process without a home one, as container engines do: libraries will not be imported without."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = "/"
+
+
 def exit_code(arguments: list[str]) -> int:
-    """Run the command line; return the exit code, having told what went wrong."""
+    """Run the command line; return the exit code, having shown what went wrong."""
     from model_ci import cli, git
 
     git.withhold_tokens()
@@ -30,10 +71,19 @@ def exit_code(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted; what was complete is kept, run the same command again to go on", file=sys.stderr)
         return Exit.INTERRUPTED
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE or error.filename is None:
+            return _bug()
+        print(f"{error.filename}: {error.strerror}; make it accessible, or free space there", file=sys.stderr)
+        return Exit.CONFIG
     except Exception:  # noqa: BLE001 - the last line of defence: whatever is left is ours to mend
-        traceback.print_exc()
-        print("This is a bug in model-ci. Please report it with the lines above.", file=sys.stderr)
-        return Exit.BUG
+        return _bug()
+
+
+def _bug() -> int:
+    traceback.print_exc()
+    print("This is a bug in model-ci. Please report it with the lines above.", file=sys.stderr)
+    return Exit.BUG
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

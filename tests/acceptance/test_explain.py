@@ -58,7 +58,7 @@ def test_a_leak_gets_its_share_and_is_refused(project: Any, command: Command) ->
     answer = command(project.root, "run", "--stages", "train,evaluate,explain,register")
     assert answer.code == 3, answer.text
     assert "of the attribution, 30.0% allowed" in answer.out
-    assert "register     refused: explain said no" in answer.err
+    assert "register     refused: explain failed" in answer.err
     section = explained(project)
     assert section["columns"][0]["name"] == "leak"
     assert section["columns"][0]["share"] > 0.5
@@ -187,7 +187,7 @@ def test_a_row_that_cannot_be_explained_is_told(project: Any, command: Command, 
 def test_without_a_model_there_is_nothing_to_explain(project: Any, command: Command) -> None:
     answer = command(project.root, "explain", "--row", "1")
     assert answer.code == 2
-    assert "there is no run with a model here; run `model-ci train` first" in answer.err
+    assert "with a train here; run `model-ci train` first" in answer.err
 
 
 def test_a_changed_model_file_is_not_loaded(project: Any, command: Command) -> None:

@@ -40,7 +40,10 @@ def test_an_operation_asks_anew_each_time(tested: Any, command: Command) -> None
 def test_the_lines_do_not_mix(tested: Any, command: Command) -> None:
     answer = command(tested.root, "run", "--stages", "train,compare-variants")
     assert answer.code == 2
-    assert "train makes a model and compare-variants tells of the service; order them one after the other" in answer.err
+    assert (
+        "train makes a model and compare-variants checks or changes the service; run them one after the other"
+        in answer.err
+    )
     assert tested.runs() == []
 
 

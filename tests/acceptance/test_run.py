@@ -65,7 +65,7 @@ def test_worse_is_refused_with_the_table_that_says_why(project: Any, command: Co
     assert answer.code == 3
     assert answer.out.startswith("shop: refused\n")
     assert "lower than the champion, 0.01 allowed" in answer.out
-    assert "register     refused: evaluate said no" in answer.err
+    assert "register     refused: evaluate failed" in answer.err
     record = project.record()
     assert record["verdict"] == "failed"
     assert "register" not in record["stages"]

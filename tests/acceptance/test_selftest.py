@@ -170,5 +170,5 @@ def test_nothing_is_written_and_the_summary_says_it(
 def test_without_a_trained_model_it_says_what_to_do(project: Any, command: Command) -> None:
     answer = command(project.root, "selftest")
     assert answer.code == 2
-    assert "selftest: there is no run with a train; run `model-ci run` first" in answer.text
+    assert "with a train here; run `model-ci train` first" in answer.text
     assert "--run nope: no such run" in command(project.root, "selftest", "--run", "nope").text

@@ -26,7 +26,8 @@ FLOORS = [
     ["data", "profile", "explanation", "gates", "git", "ci", "entrypoint", "forge", "report", "targets", "image"],
     ["config"],
     ["schema"],
-    ["files", "errors", "terms"],
+    ["files", "errors", "terms", "record_types"],
+    ["types"],
     ["serving"],  # ships in the image, alone
 ]
 # What stands above and may be asked all the same: where an image explains, the explanation ships beside the service.

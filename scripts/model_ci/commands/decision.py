@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from model_ci.commands import check_config
 from model_ci.config import Config
 from model_ci.errors import ConfigError, Exit
-from model_ci.run import RUNS, Run, run_folders
+from model_ci.run import Run, find
 from model_ci.stages.explain import stage as explain
 
 if TYPE_CHECKING:
@@ -38,30 +38,28 @@ def main(arguments: argparse.Namespace) -> int:
     from model_ci.explanation import explainer
 
     config = check_config.load(arguments)
-    run = _run(config, arguments.run)
+    run = find(config, arguments.run, stage="train", wanted_by="explain")
     data = table.load(config.data, root=config.root)
-    predictor = explain.load(run)
-    rows = _asked(arguments, predictor, data, run)
-    found = explain.attribute(config, predictor, rows, explainer.background(data.train, config.explain.seed))
-    for i in range(found.rows):
-        print(_told(found, predictor, config, rows, i))
-    if not found.holds(config.explain.tolerance):
-        print(f"The attributions miss the model's output by up to {found.error:.3g}: do not rely on them.")
-    if found.rows < len(rows):
+    with explain.opened(config, run) as predictor:
+        rows = _asked(arguments, predictor, data, run)
+        attributions = explain.attribute(config, predictor, rows, explainer.background(data.train, config.explain.seed))
+        print(_model(config, run))
+        for i in range(attributions.rows):
+            print(_decision(attributions, predictor, config, rows, i))
+    if not attributions.holds(config.explain.tolerance):
+        print(f"The attributions miss the model's output by up to {attributions.error:.3g}: do not rely on them.")
+    if attributions.rows < len(rows):
         print(
-            f"{len(rows) - found.rows} more rows were left out: a model that has to be asked takes too long for them."
+            f"{len(rows) - attributions.rows} more rows were left out: this model takes too long to be asked about them."
         )
     return Exit.YES
 
 
-def _run(config: Config, run_id: str) -> Run:
-    """Open the named run, or the newest that has a model."""
-    folders = [config.root / RUNS / run_id] if run_id else list(reversed(run_folders(config.root)))
-    for folder in folders:
-        run = Run.open(folder)
-        if run.section("train") or run_id:
-            return run
-    raise ConfigError("explain: there is no run with a model here; run `model-ci train` first")
+def _model(config: Config, run: Run) -> str:
+    """Name the model that is explained, and the stages that refused it."""
+    failed = run.failed()
+    refused = f", which was refused: {', '.join(failed)} failed" if failed else ""
+    return f"{config.model.name} of run {run.id}{refused}\n"
 
 
 def _asked(arguments: argparse.Namespace, predictor: "Predictor", data: "Table", run: Run) -> "pd.DataFrame":
@@ -73,8 +71,7 @@ def _asked(arguments: argparse.Namespace, predictor: "Predictor", data: "Table",
 
 
 def _held_out(number: int, data: "Table", run: Run) -> "pd.DataFrame":
-    if run.require("train", wanted_by="explain")["data"]["sha256"] != data.version.sha256:
-        raise ConfigError(f"--row {number}: the data changed since run {run.id} trained on it; give the row as JSON")
+    run.require_data("train", data.version.sha256, f"--row {number}")
     many = len(data.holdout)
     if not 1 <= number <= many:
         raise ConfigError(f"--row {number}: no such row; the held-out rows are 1 to {many}")
@@ -131,10 +128,10 @@ def _cast(values: "pd.Series[Any]", like: "pd.Series[Any]") -> "pd.Series[Any]":
 
     if pd.api.types.is_bool_dtype(like):
         words = {"true": True, "1": True, "false": False, "0": False}
-        found = values.map(lambda value: words.get(str(value).lower()))
-        if found.isna().any():
+        booleans = values.map(lambda value: words.get(str(value).lower()))
+        if booleans.isna().any():
             raise ValueError
-        return found.astype(bool)
+        return booleans.astype(bool)
     if pd.api.types.is_numeric_dtype(like):
         numbers = pd.to_numeric(values)
         whole = pd.api.types.is_integer_dtype(like) and not numbers.isna().any() and (numbers % 1 == 0).all()
@@ -142,32 +139,38 @@ def _cast(values: "pd.Series[Any]", like: "pd.Series[Any]") -> "pd.Series[Any]":
     return values.astype(like.dtype)
 
 
-def _told(found: "Attributions", predictor: "Predictor", config: Config, rows: "pd.DataFrame", i: int) -> str:
-    """Write one decision: what was said, and what each column adds on the way from the base to it."""
-    output = int(found.outputs[i].argmax())
-    total, base = float(found.outputs[i, output]), float(found.base[output])
-    said = predictor.predict(rows.iloc[[i]]).ravel().tolist()[0]
-    adds = sorted(zip(found.columns, found.values[i, :, output].tolist(), strict=True), key=lambda pair: -abs(pair[1]))
+def _decision(
+    attributions: "Attributions", predictor: "Predictor", config: Config, rows: "pd.DataFrame", i: int
+) -> str:
+    """Write one decision: the answer, and what each column adds on the way from the base to it."""
+    output = int(attributions.outputs[i].argmax())
+    total, base = float(attributions.outputs[i, output]), float(attributions.base[output])
+    answer = predictor.predict(rows.iloc[[i]]).ravel().tolist()[0]
+    adds = sorted(
+        zip(attributions.columns, attributions.values[i, :, output].tolist(), strict=True),
+        key=lambda pair: -abs(pair[1]),
+    )
     shown = [(str(name), _value(rows[name].iloc[i]), f"{added:+.4f}") for name, added in adds]
     table = [("column", "value", "adds"), ("(base)", "", f"{base:+.4f}"), *shown, ("(sum)", "", f"{total:+.4f}")]
     widths = [max(len(line[at]) for line in table) for at in range(3)]
     return "\n".join(
         [
-            f"The model says {config.data.target} = {_value(said)}: {_meaning(found, predictor, config, output, total)}.",
+            f"The model says {config.data.target} = {_value(answer)}: {_meaning(attributions, predictor, config, output, total)}.",
             *(f"  {a.ljust(widths[0])}  {b.ljust(widths[1])}  {c.rjust(widths[2])}" for a, b, c in table),
-            f"  ({found.explainer} explainer{f', {found.permutations} permutations' if found.permutations else ''})",
+            f"  ({attributions.explainer} explainer{f', {attributions.permutations} permutations' if attributions.permutations else ''})",
             "",
         ]
     )
 
 
-def _meaning(found: "Attributions", predictor: "Predictor", config: Config, output: int, total: float) -> str:
+def _meaning(attributions: "Attributions", predictor: "Predictor", config: Config, output: int, total: float) -> str:
     if config.model.task == "regression":
         return f"the output is {total:.4f}"
     classes = list(predictor.classes)
-    of = classes[-1 if config.model.task == "binary" else output] if classes else output + 1
-    words = f"the {found.scale} of {of} is {total:.4f}"
-    if found.scale == "log-odds" and config.model.task == "binary":
+    place = explain.explained_class(config, predictor)
+    of = classes[output if place is None else place] if classes else output + 1
+    words = f"the {attributions.scale} of {of} is {total:.4f}"
+    if attributions.scale == "log-odds" and config.model.task == "binary":
         return f"{words}, a probability of {_chance(total):.4f}"
     return words
 

@@ -2,16 +2,19 @@
 
 import argparse
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from model_ci import ci, git
+from model_ci import ci, pipeline
 from model_ci.config import Config
-from model_ci.errors import ConfigError, Exit
+from model_ci.errors import Exit
 from model_ci.files import write_atomically
 from model_ci.release import promotion, reversal
-from model_ci.run import Run, of_this_version, run_folders
 from model_ci.stages import STAGES
 from model_ci.stages.deploy import stage as deploy
+
+if TYPE_CHECKING:
+    pass
+
 
 PLANS: Final = {"deploy": deploy.plan, "promote": promotion.plan, "rollback": reversal.plan}
 # What each option sets.
@@ -64,7 +67,10 @@ def main(arguments: argparse.Namespace, config: Config) -> int:
     """Print the plan, or write the files."""
     stage = arguments.stages
     STAGES[stage].check(config)
-    run = _run(config, arguments, STAGES[stage].line)
+    invocation = pipeline.Invocation(
+        stages=[stage], run_id=arguments.run or None, force=arguments.force, reason=arguments.reason or None
+    )
+    run, step = pipeline.preview(config, invocation, ci.context())
     if getattr(arguments, "render", ""):
         folder = Path(arguments.render)
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,20 +78,8 @@ def main(arguments: argparse.Namespace, config: Config) -> int:
             write_atomically(folder / name, text.encode())
             print(folder / name)
         return Exit.YES
+    if step.state in ("left out", "refused"):
+        print(f"{step.stage} {step.state}: {step.why}")
     lines = PLANS[stage](config, run)
     print("\n".join(lines) if lines else "nothing to do: it is as it is wanted")
     return Exit.YES
-
-
-def _run(config: Config, arguments: argparse.Namespace, line: str) -> Run:
-    """Return the run that a deployment is of; for an operation, one that is only thought of."""
-    folders = [folder for folder in reversed(run_folders(config.root)) if of_this_version(folder)]
-    if line == "model":
-        for folder in folders:
-            run = Run.open(folder)
-            if (run.id == arguments.run or not arguments.run) and run.section("build-image"):
-                return run
-        raise ConfigError("deploy: there is no run with an image here; run `model-ci build-image` first")
-    context = ci.context()
-    record = {"ci": context.as_record(), "code": git.describe(config.root), "trigger": {"reason": None}}
-    return Run(config.root, {"run_id": "-", "stages": {}, **record})

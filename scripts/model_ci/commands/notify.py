@@ -9,7 +9,7 @@ from pathlib import Path
 from model_ci import ci, config, report
 from model_ci.errors import ConfigError, Exit, ModelCIError, ServiceError
 from model_ci.forge import HEARTBEAT, WEBHOOK, GitHub, GitLab, Tracker, beat, raise_issue, settle, tell
-from model_ci.run import Run, run_folders
+from model_ci.run import Run, by_id, sections
 from model_ci.stages import STAGES
 from model_ci.stages.content import content
 from model_ci.terms import Verdict
@@ -39,7 +39,7 @@ def main(arguments: argparse.Namespace) -> int:
     if why := ci.context().only_reads:
         print(f"notify: nothing to do: {why}")
         return Exit.YES
-    run = _run(Path(arguments.config).resolve().parent, arguments.run) if arguments.run else None
+    run = by_id(Path(arguments.config).resolve().parent, arguments.run) if arguments.run else None
     _beat(run, arguments.verdict)
     request = ci.request()
     tracker, limit = _tracker(request)
@@ -80,7 +80,7 @@ def _tracker(request: ci.Request | None) -> tuple[Tracker | None, int]:
 
 def _causes(run: Run | None, model: str, link: str | None, limit: int) -> Iterator[Cause]:
     """Yield every cause that this run can tell of; what did not run, or judged nothing, is left as it was."""
-    for name, section in run.record["stages"].items() if run else ():
+    for name, section in sections(run.record).items() if run else ():
         if STAGES[name].judges and "reused_from" not in section and section["verdict"] != Verdict.DONE:
             yield Cause(
                 marker=report.marker(model, name),
@@ -99,13 +99,6 @@ def _unfinished(arguments: argparse.Namespace, file: str, link: str | None) -> C
     where = f"\n\n[The job]({link})" if link else ""
     marker = report.marker(file, "unfinished")
     return Cause(marker=marker, lasts=lasts, title=f"{file}: no verdict", body=f"{marker}\n\nThe job {state}.{where}\n")
-
-
-def _run(root: Path, run_id: str) -> Run:
-    for folder in run_folders(root):
-        if folder.name == run_id:
-            return Run.open(folder)
-    raise ConfigError(f"--run {run_id}: no such run in {root}; fetch its files, or leave the option out")
 
 
 def _tell(tracker: Tracker | None, cause: Cause) -> Iterator[str]:

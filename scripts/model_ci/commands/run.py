@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from model_ci import ci, pipeline, report
 from model_ci.commands import check_config, decision, deployment
@@ -15,17 +15,26 @@ from model_ci.commands.progress import show_progress
 from model_ci.config import Config
 from model_ci.errors import Exit, ModelCIError
 from model_ci.files import write_atomically
-from model_ci.run import Run, run_folders
+from model_ci.run import Run, run_folders, sections
 from model_ci.schema import Document
 from model_ci.stages import STAGES, whole
 from model_ci.stages.content import content
 from model_ci.terms import Verdict
 
+if TYPE_CHECKING:
+    from model_ci.record_types import Section
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `run` takes."""
     _add_common(parser)
-    parser.add_argument("--stages", default="", metavar="A,B,C", help=f"only these of {', '.join(STAGES)} (all)")
+    parser.add_argument(
+        "--stages",
+        default="",
+        metavar="A,B,C",
+        help=f"only these of {', '.join(STAGES)}; if unset, those that train and ship a model, an optional one only "
+        "when the configuration turns it on",
+    )
     parser.add_argument("--dry-run", action="store_true", help="show what would run and why, and run nothing")
     parser.set_defaults(learn=False, row="", rows_file="")
 
@@ -80,15 +89,15 @@ def _main(arguments: argparse.Namespace, context: ci.Context) -> int:
     if getattr(arguments, "plan", False) or getattr(arguments, "render", ""):
         return deployment.main(arguments, config)
     names = [name.strip() for name in arguments.stages.split(",") if name.strip()] or whole(config)
-    order = pipeline.Order(
+    invocation = pipeline.Invocation(
         stages=names, run_id=arguments.run or None, force=arguments.force, reason=arguments.reason or None
     )
     if arguments.dry_run:
-        for step in pipeline.plan(config, order, context):
+        for step in pipeline.plan(config, invocation, context):
             print(f"{step.stage:<12} {step.state}: {step.why}")
         return Exit.YES
     with show_progress(looked_at=sys.stderr.isatty() and not context.in_ci) as progress:
-        outcome = pipeline.execute(config, order, context, progress)
+        outcome = pipeline.execute(config, invocation, context, progress)
     looked_at = sys.stdout.isatty() and not context.in_ci
     width = shutil.get_terminal_size((120, 24)).columns
     print(report.text(content(outcome.run.record), color=looked_at, width=width))
@@ -126,9 +135,9 @@ def _outputs(run: Run) -> dict[str, str]:
     said: dict[str, str] = {}
     for stage in STAGES.values():
         for name, path in stage.outputs.items():
-            value: Any = run.section(stage.name)
+            value: object = run.section(stage.name)
             for key in path.split("."):
-                value = (value or {}).get(key)
+                value = value.get(key) if isinstance(value, dict) else None
             said[name] = json.dumps(value) if isinstance(value, bool) else str(value or said.get(name, ""))
     return said
 
@@ -140,7 +149,7 @@ def _exit_code(arguments: argparse.Namespace, outcome: pipeline.Outcome, context
         _annotate(context, "warning", problem)
         print(problem, file=sys.stderr)
     if outcome.verdict == Verdict.FAILED:
-        why = "; ".join(s.get("why") or f"{n} said no" for n, s in _failed(outcome.run))
+        why = "; ".join(str(s.get("why") or f"{n} failed") for n, s in _failed(outcome.run))
         level = "error" if arguments.on_verdict == "fail" else "warning"
         _annotate(context, level, why)
         _annotate_refusals(outcome.run, context, config, level)
@@ -151,14 +160,14 @@ def _exit_code(arguments: argparse.Namespace, outcome: pipeline.Outcome, context
     return Exit.YES
 
 
-def _failed(run: Run) -> list[tuple[str, dict[str, str]]]:
-    return [(name, section) for name, section in run.record["stages"].items() if section["verdict"] == Verdict.FAILED]
+def _failed(run: Run) -> "list[tuple[str, Section]]":
+    return [(name, section) for name, section in sections(run.record).items() if section["verdict"] == Verdict.FAILED]
 
 
 def _overdue(run: Run) -> list[str]:
     """Return what is said of the check that did not run; the report has it too."""
-    sections = [run.section(name) or {} for name in ("retrain", "record")]
-    return [f"{f['where']}: {f['what']}" for section in sections for f in section.get("findings", ())]
+    judged = [section for section in (run.section("retrain"), run.section("record")) if section]
+    return [f"{finding['where']}: {finding['what']}" for section in judged for finding in section["findings"]]
 
 
 def _unpushed(run: Run) -> str | None:

@@ -3,6 +3,9 @@
 import argparse
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +13,7 @@ from model_ci import ci, model, registry
 from model_ci.commands import check_config
 from model_ci.config import Config
 from model_ci.errors import ConfigError
-from model_ci.run import Run, run_folders
+from model_ci.run import find
 
 if TYPE_CHECKING:
     from model_ci.data.table import Table
@@ -41,9 +44,10 @@ def main(arguments: argparse.Namespace) -> int:
     data = table.load(config.data, root=config.root)
     with tempfile.TemporaryDirectory(prefix="model-ci-serve-") as scratch:
         folder = Path(scratch)
-        source = _champion(config, data, folder) if arguments.champion else _of_run(config, arguments.run)
+        chosen = _champion(config, folder) if arguments.champion else _of_run(config, arguments.run)
         explain = _explain(config, data) if arguments.explain else None
-        made = bundle.create(source, data.holdout, folder / "srv", wanted=arguments.engine, explain=explain)
+        with _source(config, chosen) as source:
+            made = bundle.create(source, data.holdout, folder / "srv", wanted=arguments.engine, explain=explain)
         said = made.manifest
         print(f"{said['name']} of run {said['run_id'] or '-'} through {said['engine']}: {said['why']}", file=sys.stderr)
         print(f"http://{arguments.host}:{arguments.port}/invocations, and /openapi.json for the rest", file=sys.stderr)
@@ -65,44 +69,49 @@ def _serve(arguments: argparse.Namespace, folder: Path) -> int:
         raise ConfigError(*error.problems) from None
 
 
-def _of_run(config: Config, run_id: str) -> "Source":
+@dataclass(frozen=True, kw_only=True)
+class _Chosen:
+    """The model that is served, before it is loaded."""
+
+    folder: Path
+    files: Mapping[str, str]
+    run_id: str
+    version: str | None = None
+
+
+@contextmanager
+def _source(config: Config, chosen: _Chosen) -> "Iterator[Source]":
     from model_ci.stages.build_image.bundle import Source
 
-    run = _run(config.root, run_id)
+    name = f"version {chosen.version}" if chosen.version else f"run {chosen.run_id}"
+    with model.opened(chosen.folder, config.model.positive, name) as loaded:
+        yield Source(
+            folder=chosen.folder, files=chosen.files, estimator=loaded.model, columns=loaded.columns,
+            classes=loaded.classes, name=config.model.name, task=config.model.task, run_id=chosen.run_id,
+            version=chosen.version, positive=config.model.positive,
+        )  # fmt: skip
+
+
+def _of_run(config: Config, run_id: str) -> _Chosen:
+    run = find(config, run_id, stage="train", wanted_by="serve")
+    if failed := run.failed():
+        print(
+            f"serve: run {run.id} was refused: {', '.join(failed)} failed; --champion serves what passed",
+            file=sys.stderr,
+        )
     trained = run.require("train", wanted_by="serve")["model"]
     folder = run.folder / trained["folder"]
-    loaded = model.Predictor.load(folder, trained["files"], trained["classes"], trained["features"])
-    return Source(
-        folder=folder, files=trained["files"], estimator=loaded.model, columns=loaded.columns, classes=loaded.classes,
-        name=config.model.name, task=config.model.task, run_id=run.id,
-    )  # fmt: skip
+    model.check(folder, trained["files"])
+    return _Chosen(folder=folder, files=trained["files"], run_id=run.id)
 
 
-def _run(root: Path, run_id: str) -> Run:
-    """Open the named run, or the newest that has trained."""
-    for folder in reversed(run_folders(root)):
-        if run_id in ("", folder.name) and (run := Run.open(folder)).section("train"):
-            return run
-    if run_id:
-        raise ConfigError(f"--run {run_id}: no such run with a train in {root}; leave --run out for the newest")
-    raise ConfigError("serve: there is no run with a train; run `model-ci run` first, or serve the --champion")
-
-
-def _champion(config: Config, data: "Table", scratch: Path) -> "Source":
-    from model_ci.stages.build_image.bundle import Source
-
+def _champion(config: Config, scratch: Path) -> _Chosen:
     with registry.open_registry(config, config.root, in_ci=ci.context().in_ci) as store:
         version = store.champion()
         if version is None:
             raise ConfigError(f"--champion: {config.model.name} has none in {store.where}; register one first")
         folder = store.download(version, scratch / "champion")
-    classes = [] if config.model.task == "regression" else sorted(set(data.train[data.target].tolist()))
-    files = model.hash_files(folder)
-    loaded = model.Predictor.load(folder, files, classes, data.features)
-    return Source(
-        folder=folder, files=files, estimator=loaded.model, columns=loaded.columns, classes=loaded.classes,
-        name=config.model.name, task=config.model.task, run_id=version.run_id, version=version.number,
-    )  # fmt: skip
+    return _Chosen(folder=folder, files=model.hash_files(folder), run_id=version.run_id, version=version.number)
 
 
 def _explain(config: Config, data: "Table") -> "Explain":

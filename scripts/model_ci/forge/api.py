@@ -10,10 +10,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from model_ci.errors import ConfigError, ServiceError
+
+if TYPE_CHECKING:
+    pass
+
 
 _TIMEOUT_S: Final = 30
 _TRIES: Final = 5
@@ -80,7 +84,7 @@ def until_answered(work: Callable[[], str], pause: Callable[[int], None]) -> str
 class _Stay(urllib.request.HTTPRedirectHandler):
     """Follow no redirection: a changed method or another host is never what was meant."""
 
-    def redirect_request(self, *_: Any, **__: Any) -> None:
+    def redirect_request(self, *_: object, **__: object) -> None:
         """Refuse."""
 
 
@@ -198,7 +202,7 @@ class Api:
             with error:
                 return self._read(error.code, error, request.most)
 
-    def _read(self, status: int, reply: Any, most: int) -> Answer:
+    def _read(self, status: int, reply: "http.client.HTTPResponse | urllib.error.HTTPError", most: int) -> Answer:
         body = reply.read(most + 1)
         if len(body) > most:
             raise ServiceError(f"{self.name}: the answer has more than {most:,} bytes; it was not read")

@@ -1,10 +1,10 @@
 """GitHub: the pull request of a commit, the artifacts of a run, and the comments of a pull request."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from model_ci.forge.api import Api, RefusedError
@@ -78,7 +78,7 @@ class _Author:
         """Wait before another attempt."""
         self._api.wait(2**attempt)
 
-    def _is_mine(self, author: Any) -> bool:
+    def _is_mine(self, author: Mapping[str, object]) -> bool:
         return bool(author.get("login") == self._me if self._me else author.get("type") == "Bot")
 
     @cached_property

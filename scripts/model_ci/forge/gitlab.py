@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 from model_ci.forge.api import Api
 from model_ci.forge.comments import Comment
@@ -56,8 +56,8 @@ class MergeRequest:
         self._api.wait(2**attempt)
 
     @cached_property
-    def _me(self) -> Any:
-        return self._api.get("/user", _NEEDS)["id"]
+    def _me(self) -> int:
+        return int(self._api.get("/user", _NEEDS)["id"])
 
 
 class Issues:

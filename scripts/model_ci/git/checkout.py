@@ -4,17 +4,23 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.git.program import GitFailed, run
 from model_ci.git.refusal import explain, without_credentials
 
+if TYPE_CHECKING:
+    from model_ci.record_types import RecordCode
+
+
 _OURS: Final = ":(exclude,top,glob)**/.model-ci/**"
 
 
-def describe(root: Path) -> dict[str, Any]:
+def describe(root: Path) -> "RecordCode":
     """Tell which code `root` holds; outside a repository every value is null and `problem` says why."""
-    nothing: dict[str, Any] = dict.fromkeys(("repository", "commit", "branch", "dirty", "diff_sha256", "problem"))
+    code: RecordCode = {
+        "repository": None, "commit": None, "branch": None, "dirty": None, "diff_sha256": None, "problem": None,
+    }  # fmt: skip
     try:
         status = run(
             "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=normal", "--", ":/", _OURS, at=root
@@ -25,11 +31,11 @@ def describe(root: Path) -> dict[str, Any]:
                 "diff", "HEAD", "--no-ext-diff", "--no-textconv", "--full-index", "--binary", "--", ":/", _OURS, at=root
             )
     except GitFailed as failed:
-        return nothing | {"problem": f"{root}: {explain(failed.said)}"}
+        return code | {"problem": f"{root}: {explain(failed.said)}"}
     lines = status.split(b"\0")
     head = {key: value for _, key, value in (line.decode().split(" ", 2) for line in lines if line.startswith(b"# "))}
     changes = [line for line in lines if line and not line.startswith(b"# ")]
-    return nothing | {
+    return code | {
         "repository": _address(root),
         "commit": None if head["branch.oid"] == "(initial)" else head["branch.oid"],
         "branch": None if head["branch.head"] == "(detached)" else head["branch.head"],

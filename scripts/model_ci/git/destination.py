@@ -57,12 +57,9 @@ class Destination:
             for scope, key, value in self.settings
             if scope in ("local", "worktree", "command") and _BORROWED.fullmatch(key)
         ]
-        clean = {k: v for k, v in clean_environment().items() if not k.startswith("GIT_CONFIG_")}
-        clean |= {
-            k: v
-            for k, v in os.environ.items()
-            if k in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
-        }
+        everything = clean_environment()
+        clean = {k: v for k, v in everything.items() if not k.startswith("GIT_CONFIG_") or k == "GIT_CONFIG_GLOBAL"}
+        clean |= {k: v for k, v in os.environ.items() if k in ("GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")}
         if "GIT_SSH_COMMAND" not in clean and "core.sshcommand" not in {key for _, key, _ in self.settings}:
             clean["GIT_SSH_COMMAND"] = "ssh -o BatchMode=yes"
         clean["GIT_CONFIG_COUNT"] = str(len(borrowed))

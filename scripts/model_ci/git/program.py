@@ -1,7 +1,11 @@
 """The program git, run in a clean environment, without hooks and without questions."""
 
+import atexit
 import os
+import re
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -16,7 +20,10 @@ _SETTINGS: Final = (
 _ALWAYS: Final = tuple(argument for setting in _SETTINGS for argument in ("-c", setting))
 _TIMEOUT_S: Final = 900
 _TOKENS: Final = ("MODEL_CI_GIT_TOKEN",)
+_FOREIGN: Final = re.compile(r"detected dubious ownership in repository at '(.+)'")
 _withheld: dict[str, str] = {}
+_trusting: dict[str, str] = {}
+_trusted: list[str] = []
 
 
 class GitFailed(Exception):  # noqa: N818 - never leaves this package
@@ -36,7 +43,43 @@ def withhold_tokens() -> None:
 def run(
     *arguments: str, at: Path, environment: Mapping[str, str] | None = None, stdin: Iterable[bytes] | None = None
 ) -> bytes:
-    """Run git in a clean environment and return what it prints; raise GitFailed with what it complains."""
+    """Run git in a clean environment and return what it prints; raise GitFailed with its complaint.
+
+    A checkout of another owner, as containers and runners have it, is trusted: we run its code anyway.
+    """
+    try:
+        return _run(*arguments, at=at, environment=environment, stdin=stdin)
+    except GitFailed as failed:
+        foreign = _FOREIGN.search(failed.said)
+        if foreign is None or foreign[1] in _trusted or stdin is not None:
+            raise
+        _trust(foreign[1])
+        again = None if environment is None else {**environment, **_trusting}
+        return run(*arguments, at=at, environment=again)
+
+
+def _trust(folder: str) -> None:
+    """Let every git that we start, and those that these start, take the folder for the user's own."""
+    if not _trusting:
+        home = Path(tempfile.mkdtemp(prefix="model-ci-git-config-"))
+        atexit.register(shutil.rmtree, home, ignore_errors=True)
+        _trusting["GIT_CONFIG_GLOBAL"] = str(home / "config")
+    _trusted.append(folder)
+    before = os.environ.get("GIT_CONFIG_GLOBAL")
+    own = [f"{os.environ.get('XDG_CONFIG_HOME') or '~/.config'}/git/config", "~/.gitconfig"]
+    included = [before] if before else own if os.environ.get("HOME") else []
+    lines = [f"[include]\n\tpath = {_quoted(file)}\n" for file in included]
+    lines += [f"[safe]\n\tdirectory = {_quoted(name)}\n" for name in _trusted]
+    Path(_trusting["GIT_CONFIG_GLOBAL"]).write_text("".join(lines), encoding="utf-8")
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _run(
+    *arguments: str, at: Path, environment: Mapping[str, str] | None = None, stdin: Iterable[bytes] | None = None
+) -> bytes:
     try:
         process = subprocess.Popen(
             ["git", "--no-optional-locks", *_ALWAYS, *arguments],
@@ -73,4 +116,4 @@ def clean_environment() -> dict[str, str]:
     """Return the environment without what points git elsewhere, in English, and without questions to a terminal."""
     kept = ("GIT_SSH", "GIT_SSL", "GIT_ASKPASS", "GIT_PROXY", "GIT_CONFIG_", "GIT_HTTP", "GIT_TRACE", "GIT_CURL")
     clean = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") or key.startswith(kept)}
-    return clean | _withheld | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "LANGUAGE": "C"}
+    return clean | _trusting | _withheld | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "LANGUAGE": "C"}

@@ -1,9 +1,9 @@
 """Challenger and champion on the same rows, judged by the gates."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from model_ci import registry
+from model_ci import model, registry
 from model_ci.config import Config
 from model_ci.data import identity
 from model_ci.judgement import reuse
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["Side", "ask", "champion_state", "judge", "metrics", "monitored", "of_quality", "quality", "side", "weigh"]
 
 
-def champion_state(config: Config, run: Run, stage: str) -> str | None:
+def champion_state(config: Config, run: Run, stage: Literal["train", "evaluate", "explain"]) -> str | None:
     """Identify the champion, so that a new one makes what `stage` said stale, but not the one this run itself became."""
     state = registry.peek(config, config.root, in_ci=run.in_ci)
-    said, registered = run.section(stage), run.section("register")
-    if said and registered and state == registered["store_state"]:
-        return said["store_state"]  # type: ignore[no-any-return]
+    section, registered = run.section(stage), run.section("register")
+    if section and registered and state == registered["store_state"]:
+        return section["store_state"]
     return state
 
 
@@ -47,7 +47,13 @@ def judge(  # noqa: PLR0913, PLR0917 - both models, and what they are judged by
     elif champion:
         against = ask_champion(config, champion, store, replace(data, holdout=rows), named)
     section = weigh(adjusted, rows, named, mine, against)
+    if challenger.dependence:
+        why = f"the answers depend on which rows are asked together: {challenger.dependence}; {section['why']}"
+        section |= {"verdict": "failed", "why": why}
+    known = run.require("train", wanted_by="evaluate")["model"]["classes"]
     return section | {
+        "positive": model.positive(config, known),
+        "dependence": challenger.dependence,
         "champion": {"version": champion.number, "run_id": champion.run_id} if champion else None,
         "changed": difference.changed(difference.of(run), champion) if champion else None,
         "holdout": {

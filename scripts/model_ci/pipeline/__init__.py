@@ -1,7 +1,7 @@
-"""The stages in their order: what is unchanged is skipped, what a refusal forbids is left out, the rest is run."""
+"""The stages in sequence: what is unchanged is skipped, what a failure forbids is left out, the rest is run."""
 
+from model_ci.pipeline.decision import Step, plan, preview
 from model_ci.pipeline.execution import Outcome, Progress, execute
-from model_ci.pipeline.order import Order
-from model_ci.pipeline.step import Step, plan
+from model_ci.pipeline.invocation import Invocation
 
-__all__ = ["Order", "Outcome", "Progress", "Step", "execute", "plan"]
+__all__ = ["Invocation", "Outcome", "Progress", "Step", "execute", "plan", "preview"]

@@ -5,7 +5,7 @@ import json
 import os
 import urllib.parse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.config import Config
 from model_ci.files import write_atomically
@@ -80,7 +80,7 @@ def _by_rest(uri: str, name: str) -> str | None:
     request = urllib.request.Request(url, headers=_login(parts))  # noqa: S310 - http and https only, see above
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=_tls()) as answer:  # noqa: S310
-            version: dict[str, Any] = json.load(answer)["model_version"]
+            version = json.load(answer)["model_version"]
     except urllib.error.HTTPError as error:
         said = json.load(error)
         if said.get("error_code") in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):

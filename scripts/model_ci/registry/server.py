@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from model_ci.registry.client import connect, translated, without_secrets
 from model_ci.registry.lease import LEASE_S, Lease
 from model_ci.registry.patience import PAUSES_S, patiently
 from model_ci.registry.store import TRACKING_URI, Access, T
 from model_ci.terms import StoreKind
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 class ServerStore:
@@ -20,7 +23,7 @@ class ServerStore:
         self._uri = os.environ[TRACKING_URI]
         self.where = f"registry {without_secrets(self._uri)}"
         self._model = model
-        self._client: Any = None
+        self._client: MlflowClient | None = None
         self._changing = False
 
     def read(self, work: Callable[[Access], T]) -> T | None:

@@ -1,11 +1,12 @@
-"""The stages: one module each, of the same name, with the functions `inputs` and `run`.
+"""The stages: one package each, of the same name, with the functions `inputs` and `run` in `stage.py`.
 
-They stand in two lines. The line `model` makes a model and brings it to a service: what is unchanged is not done again.
-The line `operation` tells of now and acts on it: every order asks anew, in a run of its own. `record` ends both.
+They stand in two lines. The line `model` makes a model and brings it to a service: what is unchanged is skipped. The line
+`operation` checks or changes the running service: every invocation starts a new run. `record` ends both.
 
 `inputs(config, run)` returns what the stage's result depends on, as JSON; it is cheap, for it decides whether to run.
 `run(config, run)` does the work and returns a Result; it prints nothing, never exits, and reads no CI variable.
-A module may have `check(config)` too: what can be known to be wrong before any stage starts to work.
+A module may have `check(config)` too: what can be known to be wrong before any stage starts to work. And it may have
+`observe(config, run)`: in what the world outside is no longer as the stage left it, None where it is.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -31,16 +32,17 @@ class Stage:
     does: str
     line: str = "model"  # or operation
     needs: tuple[str, ...] = ()  # stages without whose section it cannot run
+    reads: tuple[str, ...] = ()  # stages whose section its inputs come from: it runs again when they do
     of_now: tuple[str, ...] = ()  # stages whose result must be what configuration and code give now: it judges that
-    judges: bool = False  # can say no
+    judges: bool = False  # can fail
     writes: bool = False  # changes something outside the run's folder, so a pull request never runs it
-    always: bool = False  # runs after a refusal too
-    amends: bool = False  # its section may be replaced: it tells where the run went, not what came of it
+    always: bool = False  # runs after a failure too
+    amends: bool = False  # its section may be replaced: it records where the run went, not what came of it
     optional: bool = False  # part of a whole run only when its section's `in_run` says so
     leaves: tuple[str, ...] = ()  # folders beside the record; they count once the section names them
     outputs: Mapping[str, str] = field(default_factory=dict)
 
-    def inputs(self, config: Config, run: Run) -> Mapping[str, Any]:
+    def inputs(self, config: Config, run: Run) -> Mapping[str, object]:
         """Return what the stage's result depends on."""
         return self._function("inputs")(config, run)  # type: ignore[no-any-return]
 
@@ -54,7 +56,12 @@ class Stage:
         if check:
             check(config)
 
-    def blocks(self, section: Mapping[str, Any]) -> "Iterable[Block]":
+    def observe(self, config: Config, run: Run) -> str | None:
+        """Return in what the world outside is no longer as the stage left it; None where it is, or nothing is outside."""
+        observe = getattr(import_module(self._module), "observe", None)
+        return observe(config, run) if observe else None
+
+    def blocks(self, section: Mapping[str, object]) -> "Iterable[Block]":
         """Return what the report shows of the stage's section."""
         return import_module(f"model_ci.stages.{self.attribute}.section").blocks(section)  # type: ignore[no-any-return]
 
@@ -80,6 +87,7 @@ STAGES: Final = {
             name="evaluate",
             does="Judge the model against its gates and the champion.",
             needs=("train",),
+            reads=("train",),
             of_now=("train",),
             judges=True,
             leaves=("quality",),
@@ -89,6 +97,7 @@ STAGES: Final = {
             name="explain",
             does="Explain the model by its input columns, and judge what it looks at.",
             needs=("train",),
+            reads=("train",),
             of_now=("train",),
             judges=True,
             optional=True,
@@ -98,6 +107,7 @@ STAGES: Final = {
             name="register",
             does="Register the model and move the aliases.",
             needs=("train", "evaluate"),
+            reads=("train", "evaluate"),
             writes=True,
             outputs={"model-version": "version", "champion-version": "champion"},
         ),
@@ -105,6 +115,7 @@ STAGES: Final = {
             name="build-image",
             does="Build the image that serves the model, try it, and push it.",
             needs=("train",),
+            reads=("train", "register"),
             judges=True,
             writes=True,
             optional=True,
@@ -115,6 +126,7 @@ STAGES: Final = {
             name="deploy",
             does="Bring the image to an environment, wholly or with a share of the requests.",
             needs=("build-image",),
+            reads=("register", "build-image"),
             judges=True,
             writes=True,
             amends=True,  # each weight of a test is another deployment of the same run; the ledger has them all

@@ -45,6 +45,7 @@ def configuration(*, name: str, data: str, rows: int, roles: Roles, entrypoint: 
         "model:",
         f"  name: {_scalar(name)}",
         f"  task: {roles.task.value}{_comment(roles.task.why)}",
+        *([f"  positive: {_scalar(roles.positive.value)}{_comment(roles.positive.why)}"] if roles.positive else []),
         "data:",
         f"  path: {_scalar(data)}{_comment(f'{rows:,} rows')}",
         f"  target: {_scalar(roles.target.value)}{_comment(roles.target.why)}",

@@ -2,18 +2,17 @@
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Final
 
 from model_ci import ci
 from model_ci.commands import check_config
 from model_ci.commands.selftest import cases as selftest
 from model_ci.commands.selftest.cases import Findings
-from model_ci.errors import ConfigError, Exit
+from model_ci.errors import Exit
 from model_ci.report.blocks import Block, Heading, Paragraph, Table, describe_gate
 from model_ci.report.markdown import render as markdown
 from model_ci.report.text import render as text
-from model_ci.run import Run, run_folders
+from model_ci.run import find
 from model_ci.terms import Verdict
 
 _WIDTH: Final = 120
@@ -30,7 +29,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Plant, judge, show; the exit code is 3 when something bad was let through."""
     context = ci.context()
     config = check_config.load(arguments)
-    run = _run(config.root, arguments.run)
+    run = find(config, arguments.run, stage="train", wanted_by="selftest")
     findings = selftest.run(config, run)
     blocks = _blocks(findings, config.model.name, run.id)
     print(text(blocks, color=sys.stdout.isatty() and not context.in_ci, width=_WIDTH))
@@ -40,17 +39,6 @@ def main(arguments: argparse.Namespace) -> int:
         if case.holds is False and (line := ci.annotation(context, "error", "model-ci selftest", _problem(case))):
             print(line)
     return Exit.YES if findings.passed else Exit.NO
-
-
-def _run(root: Path, run_id: str) -> Run:
-    """Open the named run, or the newest that has trained."""
-    runs = [Run.open(folder) for folder in reversed(run_folders(root)) if run_id in ("", folder.name)]
-    for run in runs:
-        if run.section("train"):
-            return run
-    if run_id and not runs:
-        raise ConfigError(f"--run {run_id}: no such run in {root}; leave --run out for the newest")
-    raise ConfigError("selftest: there is no run with a train; run `model-ci run` first")
 
 
 def _blocks(findings: Findings, model: str, run_id: str) -> list[Block]:

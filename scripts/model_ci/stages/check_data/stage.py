@@ -20,7 +20,7 @@ from model_ci.stages.check_data.leakage import Overlap, Sample
 from model_ci.terms import Verdict
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The data's bytes, how they are cut, the contract, and what is asked of the data."""
     agreed = config.root / config.check_data.contract
     return {

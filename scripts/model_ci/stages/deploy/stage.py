@@ -18,11 +18,12 @@ MANIFEST: Final = "manifest.json"
 _WHOLE: Final = 100
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The image, the section, and whether what was deployed still serves."""
+    image, registered = run.section("build-image"), run.section("register")
     return {
-        "image": (run.section("build-image") or {}).get("digest"),
-        "version": (run.section("register") or {}).get("version"),
+        "image": image["digest"] if image else None,
+        "version": registered["version"] if registered else None,
         "deploy section": config.values["deploy"],
         "service": _as_it_was_left(config, run),
     }
@@ -74,14 +75,14 @@ def render(config: Config, run: Run) -> Mapping[str, str]:
 def built(config: Config, run: Run) -> Variant:
     """Return the image of the run as what is to serve, with the weight of the configuration."""
     image = run.require("build-image", wanted_by="deploy")
-    registered = run.section("register") or {}
+    registered = run.section("register")
     weight = config.deploy.weight
     return Variant(
         name=CHAMPION if weight == _WHOLE else CHALLENGER,
         image=image["reference"],
         digest=image["digest"],
-        version=registered.get("version"),
-        run_id=image.get("reused_from", run.id),
+        version=registered["version"] if registered else None,
+        run_id=run.producer("build-image"),
         weight=weight,
         replicas=settings(config, config.deploy.environment).replicas,
     )

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from model_ci import judgement, model, registry
 from model_ci.config import Config
-from model_ci.errors import ConfigError
 from model_ci.gates import quality
 from model_ci.judgement import Side
 from model_ci.run import Result, Run
@@ -15,13 +14,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The model's files, the held-out rows, the gates, and who is champion."""
-    train = run.section("train") or {}
+    train = run.section("train")
     return {
-        "model": train.get("model", {}).get("files"),
-        "data": train.get("data"),
+        "model": train["model"]["files"] if train else None,
+        "data": train["data"] if train else None,
         "evaluate section": config.values["evaluate"],
+        "positive": config.model.positive,
         "champion": judgement.champion_state(config, run, "evaluate"),
         "measured for monitor": _for_monitor(config),
         **_today(config),
@@ -30,6 +30,7 @@ def inputs(config: Config, run: Run) -> Mapping[str, Any]:
 
 def check(config: Config) -> None:
     """Find metrics that do not exist and gates that contradict themselves."""
+    model.process.start()
     judgement.metrics(config)
     judgement.metrics(judgement.monitored(config), "monitor.quality")
 
@@ -40,9 +41,8 @@ def run(config: Config, run: Run) -> Result:
 
     state = judgement.champion_state(config, run, "evaluate")
     data = table.load(config.data, root=config.root)
-    trained = run.require("train", wanted_by="evaluate")
-    if trained["data"]["sha256"] != data.version.sha256:
-        raise ConfigError(f"evaluate: the data changed since run {run.id} trained on it; run `model-ci train` again")
+    run.require("train", wanted_by="evaluate")
+    run.require_data("train", data.version.sha256, "evaluate")
     challenger = judgement.ask(config, run, data)
     with registry.open_registry(config, config.root, in_ci=run.in_ci) as store:
         section = judgement.judge(config, run, data, challenger, store, store.champion())

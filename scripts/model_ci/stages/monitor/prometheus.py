@@ -8,10 +8,14 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.stages.monitor.window import QUANTILES, ROUTES, Spans, Window, rates
+
+if TYPE_CHECKING:
+    pass
+
 
 SOURCE: Final = "prometheus"
 # Sent with each question when it is set; never written anywhere.
@@ -56,7 +60,8 @@ class _Server:
         try:
             request = urllib.request.Request(address, headers=headers)  # noqa: S310 - the schema wants http
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
-                return json.load(answer)  # type: ignore[no-any-return]
+                content: Mapping[str, Any] = json.load(answer)
+                return content
         except urllib.error.HTTPError as error:
             if error.code in (401, 403):
                 raise ServiceError(

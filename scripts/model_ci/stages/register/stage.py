@@ -12,16 +12,17 @@ from model_ci.run import Result, Run
 from model_ci.terms import Verdict
 
 if TYPE_CHECKING:
+    from model_ci.record_types import Artifact, ExplainSection
     from model_ci.registry import Attachment, Registry, Submission, Version
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The model's files, its run, and where it goes."""
-    train, evaluate = run.section("train") or {}, run.section("evaluate") or {}
+    train, evaluate = run.section("train"), run.section("evaluate")
     return {
-        "model": train.get("model", {}).get("files"),
-        "run": (run.section("register") or {}).get("reused_from", run.id),
-        "verdict": evaluate.get("verdict"),
+        "model": train["model"]["files"] if train else None,
+        "run": run.producer("register"),
+        "verdict": evaluate["verdict"] if evaluate else None,
         "register section": config.values["register"],
     }
 
@@ -103,14 +104,15 @@ def _submission(config: Config, run: Run) -> "Submission":
 
 def _attached(run: Run) -> "dict[str, Attachment]":
     """Return what travels with the model besides its own files: what another stage left of it in the run."""
-    left = {
-        "explain": run.section("explain"),
-        "profile": (run.section("train") or {}).get("profile"),
-        training_rows.FOLDER: (run.section("train") or {}).get("training_rows"),
-        "quality": (run.section("evaluate") or {}).get("quality"),
+    explained, trained, evaluated = run.section("explain"), run.section("train"), run.section("evaluate")
+    artifacts: dict[str, ExplainSection | Artifact | None] = {
+        "explain": explained,
+        "profile": trained.get("profile") if trained else None,
+        training_rows.FOLDER: trained.get("training_rows") if trained else None,
+        "quality": evaluated.get("quality") if evaluated else None,
     }
     return {
-        name: registry.Attachment(folder=run.folder / found["folder"], files=found["files"])
-        for name, found in left.items()
-        if found
+        name: registry.Attachment(folder=run.folder / artifact["folder"], files=artifact["files"])
+        for name, artifact in artifacts.items()
+        if artifact
     }

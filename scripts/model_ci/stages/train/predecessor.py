@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from model_ci import model, registry
 from model_ci.config import Config
+from model_ci.errors import ConfigError
+from model_ci.gates.outputs import Outputs
 from model_ci.origin import training_rows
 from model_ci.origin.training_rows import TrainingRows
 from model_ci.run import Run
 from model_ci.stages.train import selection
+from model_ci.stages.train.continuing import CannotContinueError
 from model_ci.stages.train.selection import Signal
 from model_ci.terms import WindowKind
 
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Predecessor:
-    """The champion, loaded; `folder` is its model folder, and `learnt` says from which rows, None where nobody knows.
+    """The champion, not loaded yet; `folder` is its model folder, and `learnt` says from which rows, None where nobody knows.
 
     `rows` recognizes them. `unfit` says why no model may go on from it, and what to do; None where one may.
     """
@@ -34,10 +37,29 @@ class Predecessor:
     version: str
     run_id: str
     folder: Path
-    predictor: model.Predictor
     learnt: Mapping[str, Any] | None
     rows: TrainingRows | None
     unfit: str | None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"version {self.version}"
+
+    def outputs(self, config: Config, rows: "pd.DataFrame") -> Outputs:
+        """Ask it about rows, in a process of its own with its own code."""
+        target, positive = config.data.target, config.model.positive
+        with model.asked(self.folder, positive, self.name) as asked:
+            answers = asked.call("answers", rows.drop(columns=target))
+            _, classes = asked.call("described")
+        return model.outputs(answers, rows[target], classes, config.model.task, positive)
+
+    def estimator(self, config: Config) -> Any:
+        """Load its estimator; raise CannotContinueError where the user's code is another than it was saved with."""
+        try:
+            return model.reopened(self.folder, config.model.positive, self.name, config.root).model
+        except ConfigError as error:
+            raise CannotContinueError(*error.problems) from None
 
     def unseen(self, moments: "pd.Series[Any] | None") -> int | None:
         """Return the first of the rows, which are in the order of time, that it has not learnt from; None if unknown."""
@@ -75,14 +97,12 @@ def opened(config: Config, run: Run, data: "Table") -> Iterator[Predecessor | No
             yield None
             return
         folder = store.download(champion, Path(scratch) / "champion")
-        classes = [] if config.model.task == "regression" else sorted(set(data.train[data.target].tolist()))
         kept = store.attachment(champion, training_rows.FOLDER, Path(scratch) / training_rows.FOLDER)
         rows = TrainingRows.read(kept, f"version {champion.number}") if kept else None
         yield Predecessor(
             version=champion.number,
             run_id=champion.run_id,
             folder=folder,
-            predictor=model.Predictor.load(folder, model.hash_files(folder), classes, data.features),
             learnt=training_rows.read(champion.tags),
             rows=rows,
             unfit=_unfit(f"champion version {champion.number}", rows, data),
@@ -135,7 +155,7 @@ def _losses(config: Config, champion: Predecessor, rows: "pd.DataFrame") -> "npt
     """Return the loss of each row: of the logarithm, of a wrong label where there are no probabilities, or absolute."""
     import numpy as np
 
-    answers = champion.predictor.outputs(rows, config.data.target, config.model.task)
+    answers = champion.outputs(config, rows)
     if config.model.task == "regression":
         return np.asarray(np.abs(answers.truth - answers.labels))
     if answers.probabilities is None:

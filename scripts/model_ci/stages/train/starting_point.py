@@ -43,8 +43,15 @@ class StartingPoint:
         """Return the champion's estimator for an entry point that takes `init_model`, else None."""
         if not self._goes_on("warm_start") or "init_model" not in inspect.signature(function).parameters:
             return None
+        if self._champion is None:
+            return None
+        try:
+            estimator = self._champion.estimator(self._config)
+        except continuing.CannotContinueError as reason:
+            self._why = str(reason)
+            return None
         self._used = "init_model"
-        return self._champion.predictor.model if self._champion else None
+        return estimator
 
     def init_folder(self) -> str:
         """Return the champion's model folder for a command, empty without one."""
@@ -93,7 +100,7 @@ class StartingPoint:
     def _warm(self, estimator: Any, data: "Table", champion: Predecessor) -> Any | None:
         rows, answers = data.train[data.features], data.train[data.target]
         try:
-            both = continuing.pair(champion.predictor.model, estimator, rows, answers)
+            both = continuing.pair(champion.estimator(self._config), estimator, rows, answers)
         except continuing.CannotContinueError as reason:
             self._why = str(reason)
             return None
@@ -106,7 +113,7 @@ class StartingPoint:
         if self._champion and (first := self._unseen(data)) is not None:
             try:
                 pair = continuing.pair(
-                    self._champion.predictor.model, estimator, rows[data.features], rows[data.target]
+                    self._champion.estimator(self._config), estimator, rows[data.features], rows[data.target]
                 )
                 rows, start, fitted = rows.iloc[first:], pair.joined(pair.champion), True
                 self._used = "online"
@@ -116,7 +123,7 @@ class StartingPoint:
             rows=rows,
             features=list(data.features),
             target=data.target,
-            classes=_classes(self._config, data),
+            classes=model.classes(self._config, data.train),
             chunk_rows=self._config.train.online.chunk_rows,
             score=self._score(data),
         )
@@ -137,10 +144,12 @@ class StartingPoint:
     def _score(self, data: "Table") -> "Callable[[Any, pd.DataFrame], Mapping[str, float | None]]":
         config = self._config
         named = {n: m for n, m in judgement.metrics(config).items() if n not in MEASURED}
-        classes = _classes(config, data)
+        classes = model.classes(config, data.train)
 
         def score(estimator: Any, rows: "pd.DataFrame") -> Mapping[str, float | None]:
-            predictor = model.Predictor(model=estimator, columns=list(data.features), classes=classes)
+            predictor = model.Predictor(
+                model=estimator, columns=list(data.features), classes=classes, positive=config.model.positive
+            )
             return measure(named, predictor.outputs(rows, data.target, config.model.task)).values
 
         return score
@@ -171,7 +180,3 @@ def _seed(estimator: Any, seed: int) -> None:
     """Set every random_state that the user left open."""
     unset = {k: seed for k, v in estimator.get_params(deep=True).items() if k.endswith("random_state") and v is None}
     estimator.set_params(**unset)
-
-
-def _classes(config: Config, data: "Table") -> list[Any]:
-    return [] if config.model.task == "regression" else sorted(set(data.train[data.target].tolist()))
