@@ -242,6 +242,7 @@ class EvaluateHoldout(TypedDict):
     false_positives: float
     problem: str | None
     challengers: int | None
+    uncounted: str | None
     confidence: float
 
 
