@@ -56,7 +56,8 @@ bench: .venv/.complete ## Measure against a bare script and against libraries ca
 	python benchmarks/serving.py
 	python benchmarks/image.py
 
-readme: .venv/.complete ## Fill the generated parts of the README and the docs
+readme: .venv/.complete ## Fill the generated parts of the README, the docs and the schemas
+	python scripts/conditions_schema.py
 	cog -r -P -I scripts README.md docs/options.md
 
 records: .venv/.complete ## Write the types of a run's record from its schema

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from model_ci.config import Holdout, Sample, Window
+from model_ci.config import Csv, Holdout, Sample, Window
 from model_ci.schema import fill_defaults, load_schema
+from model_ci.terms import HoldoutKind
 
 
 def window(**keys: Any) -> Window:
@@ -14,4 +15,11 @@ def window(**keys: Any) -> Window:
 
 def held_out(**keys: Any) -> Holdout:
     schema = load_schema("config")
-    return Holdout(**fill_defaults(keys, schema["properties"]["data"]["properties"]["holdout"], schema))
+    filled = fill_defaults(keys, schema["properties"]["data"]["properties"]["holdout"], schema)
+    return Holdout(**filled | {"by": HoldoutKind(filled["by"])})
+
+
+def csv(**keys: Any) -> Csv:
+    schema = load_schema("config")
+    filled = fill_defaults(keys, schema["properties"]["data"]["properties"]["csv"], schema)
+    return Csv(**{key: tuple(value) if isinstance(value, list) else value for key, value in filled.items()})

@@ -1,13 +1,14 @@
 """What a schema cannot say: keys that need or exclude each other."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
+from model_ci.config.conditions import CONDITIONS, Judged
 from model_ci.schema import Path_
-from model_ci.terms import TargetKind, WindowKind
+from model_ci.terms import Fairness, TargetKind, WindowKind
+from model_ci.types import Settings
 
 
-def contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
+def contradictions(values: Settings) -> list[tuple[Path_, str]]:
     """Return where values contradict each other, and how."""
     data, window, holdout = values["data"], values["data"]["window"], values["data"]["holdout"]
     timed = data["time_column"] is not None
@@ -64,23 +65,23 @@ def contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
         f"a random holdout has rows of one {by_column} on both sides, so the model would be judged on a {by_column} that it "
         f"knows; set data.holdout to {{by: group, group: {by_column}}}",
     )
-    for i, gate in enumerate(values["evaluate"]["gates"]):
-        low, high = gate.get("min"), gate.get("max")
-        need(
-            low is None or high is None or low <= high,
-            ("evaluate", "gates", i),
-            f"min {low} is above max {high}; nothing can pass",
-        )
-        for key in ("bins", "min_rows", "max_gap"):
-            need(key not in gate or gate.get("by"), ("evaluate", "gates", i, key), "is only for a gate with 'by'")
-        aged = gate["metric"] == "data_age_days"
-        need(timed or not aged, ("evaluate", "gates", i), "data_age_days needs data.time_column")
+    judging: dict[Path_, Settings] = {
+        ("evaluate",): values["evaluate"],
+        ("monitor", "quality"): values["monitor"]["quality"],
+    }
+    for section, judged in judging.items():
+        for i, gate in enumerate(judged["gates"]):
+            unfit = _unfit_gate(gate, timed=timed, task=values["model"]["task"])
+            found += [((*section, "gates", i, *path), message) for path, message in unfit]
+        for i, name in enumerate(judged["metrics"]):
+            here = (*section, "metrics", i)
+            need(name not in tuple(Fairness), here, f"{name} is of slices; name it in a gate with 'by'")
     for name, environment in values["deploy"]["environments"].items():
         found += [(("deploy", "environments", name, *path), message) for path, message in _unfit(environment)]
     return found
 
 
-def _unfit_holdout(data: Mapping[str, Any], task: str) -> Iterator[tuple[Path_, str]]:
+def _unfit_holdout(data: Settings, task: str) -> Iterator[tuple[Path_, str]]:
     """Yield what the kind of holdout does not have, and what it lacks."""
     holdout = data["holdout"]
     by = holdout["by"]
@@ -103,7 +104,35 @@ def _unfit_holdout(data: Mapping[str, Any], task: str) -> Iterator[tuple[Path_, 
         yield ("group",), f"{data['target']!r} is the target; name another column"
 
 
-def _unfit_window(window: Mapping[str, Any], *, timed: bool) -> Iterator[tuple[Path_, str]]:
+def _unfit_gate(gate: Settings, *, timed: bool, task: str) -> Iterator[tuple[Path_, str]]:
+    """Yield what a gate cannot be."""
+    low, high = gate.get("min"), gate.get("max")
+    if low is not None and high is not None and low > high:
+        yield (), f"min {low} is above max {high}; nothing can pass"
+    for key in ("bins", "min_rows", *(c.name for c in CONDITIONS.values() if c.judged is Judged.GAP)):
+        if key in gate and not gate.get("by"):
+            yield (key,), "is only for a gate with 'by'"
+    if gate["metric"] == "data_age_days" and not timed:
+        yield (), "data_age_days needs data.time_column"
+    if gate["metric"] in tuple(Fairness):
+        yield from _unfit_for_fairness(gate, task)
+
+
+def _unfit_for_fairness(gate: Settings, task: str) -> Iterator[tuple[Path_, str]]:
+    """Yield what a gate of fairness cannot be: it is a gap between slices itself, and a smaller one is better."""
+    name = gate["metric"]
+    if task != "binary":
+        yield (), f"{name} is for the task binary; this is {task}"
+    if not gate.get("by"):
+        yield (), f"{name} compares slices; add 'by: column'"
+    fit = [c for c in CONDITIONS.values() if c.sign < 0 and c.judged is not Judged.GAP]
+    for condition in CONDITIONS.values():
+        if condition.name in gate and condition not in fit:
+            plain = " or ".join(c.name for c in fit if not c.share)
+            yield (condition.name,), f"{name} is a gap itself, less is better; use {plain}"
+
+
+def _unfit_window(window: Settings, *, timed: bool) -> Iterator[tuple[Path_, str]]:
     """Yield what a window's sample cannot be."""
     sample = window["sample"]
     if sample["by"] == "decayed" and not sample["half_life"]:
@@ -116,7 +145,7 @@ def _unfit_window(window: Mapping[str, Any], *, timed: bool) -> Iterator[tuple[P
         yield ("sample",), "needs 'rows': how many are learnt from"
 
 
-def _unfit(environment: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
+def _unfit(environment: Settings) -> Iterator[tuple[Path_, str]]:
     """Yield what the environment's target cannot do."""
     target, replicas = environment["target"], environment["replicas"]
     own = environment.get(target, {})

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from model_ci.config.conditions import CONDITIONS, Condition
 from model_ci.terms import HoldoutKind, StoreKind, WindowKind
+from model_ci.types import JSONObject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +49,23 @@ class Holdout:  # noqa: D101
 
 
 @dataclass(frozen=True, kw_only=True)
+class Csv:  # noqa: D101
+    separator: str
+    decimal: str
+    encoding: str
+    date_format: str | None
+    missing: Sequence[str]
+    text: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Data:  # noqa: D101
     path: str
     target: str
     time_column: str | None
     features: Sequence[str] | None
     exclude: Sequence[str]
+    csv: Csv
     until: str | None
     window: Window
     holdout: Holdout
@@ -85,11 +97,12 @@ class Train:  # noqa: D101
     fall_back: bool
     warm_start: WarmStart
     online: Online
-    parameters: Mapping[str, Any]
+    parameters: JSONObject
     seed: int
     threads: int
     timeout_s: float | None
     code: Sequence[str]
+    env: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +112,27 @@ class Gate:  # noqa: D101
     max: float | None = None
     max_drop: float | None = None
     max_rise: float | None = None
+    max_relative_drop: float | None = None
+    max_relative_rise: float | None = None
     min_gain: float | None = None
     by: str | Sequence[str] | None = None
     bins: int = 4
     min_rows: int = 100
     max_gap: float | None = None
+
+    @property
+    def conditions(self) -> Sequence[Condition]:
+        """The conditions that have a limit."""
+        return [condition for condition in CONDITIONS.values() if self.limit(condition) is not None]
+
+    def limit(self, condition: Condition) -> float | None:
+        """Return the limit of a condition, None where it has none."""
+        return getattr(self, condition.name)  # type: ignore[no-any-return]
+
+    @property
+    def compares(self) -> bool:
+        """Whether a condition compares with the champion."""
+        return any(condition.compares for condition in self.conditions)
 
     @property
     def columns(self) -> Sequence[str]:
@@ -130,7 +159,9 @@ class Uncertainty:  # noqa: D101
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:  # noqa: D101
     metrics: Sequence[str]
+    code: Sequence[str]
     min_rows: int
+    too_good: float | None
     uncertainty: Uncertainty
     gates: Sequence[Gate]
     own_gates: Sequence[str]

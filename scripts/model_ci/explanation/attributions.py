@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Numbers = NDArray[Any]
+    from model_ci.types import Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +19,9 @@ class Attributions:
     explainer: str  # tree, linear or sampled
     scale: str
     columns: Sequence[str]
-    values: "Numbers"  # n x c x k
-    base: "Numbers"  # k
-    outputs: "Numbers"  # n x k
+    values: "Array"  # n x c x k
+    base: "Array"  # k
+    outputs: "Array"  # n x k
     background: int = 0  # training rows that stand for a column unknown
     permutations: int = 0
     note: str | None = None

@@ -52,6 +52,7 @@ def ask(config: Config, run: Run, data: "Table") -> Side:
 
 def side(named: Mapping[str, Metric], outputs: Outputs, measured: Mapping[str, float | None]) -> Side:
     """Score what a model said; `measured` is what is not of rows."""
+    outputs = outputs.frozen()  # the model may keep the arrays that it answered with
     scores = measure(named, outputs)
     return Side(scores=replace(scores, values={**scores.values, **measured}), outputs=outputs)
 

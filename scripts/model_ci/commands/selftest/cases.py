@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from model_ci import judgement
 from model_ci.config import Config
+from model_ci.config.conditions import compares, tolerates
 from model_ci.data import cut, rowhash, source, table
 from model_ci.data.finding import Finding
 from model_ci.data.scan import Scan
-from model_ci.gates.condition import RELATIVE
 from model_ci.gates.metrics import MEASURED, Metric
 from model_ci.gates.outputs import Outputs, Scores
 from model_ci.judgement import Side
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     import polars as pl
 
     from model_ci.data.table import Table
+    from model_ci.record_types import Gate
 
-Gates = Sequence[Mapping[str, Any]]
+Gates = Sequence["Gate"]
 _NUMBERS: Final = ("integer", "number")
 
 
@@ -47,7 +48,7 @@ class Findings:
     """Every case, and by condition of each gate what it alone said of each planted model, by the model's name."""
 
     cases: Sequence[Case]
-    gates: Sequence[tuple[Mapping[str, Any], Mapping[str, str]]]
+    gates: "Sequence[tuple[Gate, Mapping[str, str]]]"
 
     @property
     def passed(self) -> bool:
@@ -103,7 +104,7 @@ class _Bench:
         yield self._few("an empty holdout", 0)
         yield self._few("too few rows", self.config.evaluate.min_rows - 1)
 
-    def alone(self) -> list[tuple[Mapping[str, Any], Mapping[str, str]]]:
+    def alone(self) -> "list[tuple[Gate, Mapping[str, str]]]":
         """Return what each condition said of each planted model."""
         honest: Gates = self.against_itself["gates"]
         return [
@@ -117,7 +118,7 @@ class _Bench:
     def _weigh(self, challenger: Side, champion: Side | None) -> Mapping[str, Any]:
         return judgement.weigh(self.config, self.data.holdout, self.wanted, challenger, champion)
 
-    def _answer(self, planted: Mapping[str, Any], honest: Mapping[str, Any]) -> str:
+    def _answer(self, planted: "Gate", honest: "Gate") -> str:
         if planted["metric"] in MEASURED and planted["challenger"] == honest["challenger"]:
             return "does not look"
         if planted["state"] not in self.refusing:
@@ -148,7 +149,7 @@ class _Bench:
         return Case(name=name, expected="refused", found=found, holds=holds)
 
     def _itself(self) -> Case:
-        compared = [g for g in self.against_itself["gates"] if g["condition"] in ("max_drop", "max_rise")]
+        compared = [g for g in self.against_itself["gates"] if tolerates(g["condition"])]
         worse = [_name(g) for g in compared if g["state"] in self.refusing and g["difference"] is not None]
         expected, name = "not called worse", "the champion against itself"
         if not compared:
@@ -158,7 +159,7 @@ class _Bench:
 
     def _first(self) -> Case:
         gates: Gates = self.first["gates"]
-        relative = [g for g in gates if g["condition"] in RELATIVE]
+        relative = [g for g in gates if compares(g["condition"])]
         judged = [_name(g) for g in relative if g["state"] == State.PASSED]
         passed = [g for g in gates if g["state"] == State.PASSED]
         holds = not judged and (self.first["verdict"] == Verdict.FAILED or bool(passed))
@@ -213,7 +214,7 @@ def _of_nan(told: Outputs) -> Outputs:
     return Outputs(truth=told.truth, labels=nan, probabilities=probabilities)
 
 
-def _name(gate: Mapping[str, Any]) -> str:
+def _name(gate: "Gate") -> str:
     by = f" by {gate['by']}" if gate["by"] else ""
     condition = "" if gate["limit"] is None else f" {gate['condition']}"
     return f"{gate['metric']}{by}{condition}"

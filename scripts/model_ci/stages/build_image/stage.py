@@ -32,7 +32,7 @@ _SHIPPED: Final = ("serving", "explanation", "image", "stages/build_image")
 _KEPT: Final = ("Containerfile", "requirements.txt", "srv/manifest.json")
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The model's files, its version, the service's code, the base, and the settings."""
     train, registered = run.section("train"), run.section("register")
     return {

@@ -20,7 +20,7 @@ from model_ci.stages.check_data.leakage import Overlap, Sample
 from model_ci.terms import Verdict
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The data's bytes, how they are cut, the contract, and what is asked of the data."""
     agreed = config.root / config.check_data.contract
     return {
@@ -126,15 +126,17 @@ class _Soundness:
         few, target = self._few_rows(), self._answers.findings()
         overlapping = self._overlap.findings(wanted.overlap)
         leaks, strongest = self._leaks() if not target else ([], "")
+        odd = self._reading.scan.odd_cells()
         seen, held = self._overlap.counts()
         checks = [
             _check("columns", [], f"{len(columns)} columns, each with a name of its own"),
+            _check("odd-cells", odd, "no column is text because of a few cells"),
             _check("rows", few, f"{self.span.rows}, at least {wanted.min_rows}"),
             _check("target", target, f"{self._config.data.target} fits the task {self._config.model.task}"),
             _check("overlap", overlapping, f"{seen} of {held} rows of the holdout stand in the training rows"),
             _check("leakage", leaks or target, strongest),
         ]
-        return checks, [*few, *target, *overlapping, *leaks]
+        return checks, [*odd, *few, *target, *overlapping, *leaks]
 
     def _few_rows(self) -> list[Finding]:
         wanted = self._config.check_data.min_rows

@@ -3,16 +3,16 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.profile.profile import Column
 from model_ci.profile.sketch import as_floats
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from numpy.typing import NDArray
 
-    Array = NDArray[Any]
+    from model_ci.types import Array
+
 
 _FOLDS: Final = 5
 _CODES: Final = 200
@@ -33,7 +33,7 @@ def sample(batches: "Iterable[pa.RecordBatch]", rows: int, seed: int) -> "pa.Tab
     import pyarrow as pa
 
     draw = np.random.default_rng(seed)
-    kept: Any = None
+    kept: pa.Table | None = None
     keys = np.zeros(0)
     for batch in batches:
         new = draw.random(batch.num_rows)

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci import registry
 from model_ci.config import Config
@@ -19,6 +19,7 @@ from model_ci.serving import classes as naming
 from model_ci.stages.check_drift import table
 
 if TYPE_CHECKING:
+    from model_ci.record_types import CheckDriftReference
     from model_ci.registry import Registry, Version
 
 _HERE: Final = "check-drift"
@@ -31,7 +32,7 @@ class Reference:
     profile: Profile
     table: rows.Rows | None
     importance: Mapping[str, float] | None
-    described: Mapping[str, Any]
+    described: "CheckDriftReference"
 
 
 def find(config: Config, run: Run) -> Reference:
@@ -44,7 +45,7 @@ def find(config: Config, run: Run) -> Reference:
         if not file.is_file():
             raise ConfigError(f"{_HERE}.reference: {wanted.reference}: no such file in {config.root}; name a profile")
         return _of_profile(Profile.from_bytes(file.read_bytes(), wanted.reference), "file", wanted.reference)
-    opened = rows.open(wanted.reference, config.root)
+    opened = rows.open(wanted.reference, config.root, csv=config.data.csv)
     return replace(_of_profile(table.profiled(config, opened), "table", opened.location), table=opened)
 
 
@@ -117,7 +118,7 @@ def _importance(file: Path) -> dict[str, float] | None:
 
 
 def _of_profile(profile: Profile, kind: str, name: str, importance: Mapping[str, float] | None = None) -> Reference:
-    described = {
+    described: CheckDriftReference = {
         "kind": kind,
         "name": name,
         "version": None,

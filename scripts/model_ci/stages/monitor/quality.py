@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_ci.gates.comparison import FEWEST, Resampling, ready
 from model_ci.gates.metrics import Metric
@@ -77,7 +77,7 @@ def interval(metric: Metric, said: Outputs, plan: Resampling, confidence: float)
     import numpy as np
 
     ask = ready(metric, said)
-    drawn: Any = np.concatenate([ask(weights) for weights in plan.weights(len(said.truth))])
+    drawn = np.concatenate([ask(weights) for weights in plan.weights(len(said.truth))])
     finite = drawn[np.isfinite(drawn)]
     if len(finite) < FEWEST * len(drawn):
         return None

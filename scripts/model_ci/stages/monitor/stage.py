@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_ci import judgement, model
 from model_ci.config import Config, Monitor
+from model_ci.config.conditions import CONDITIONS
 from model_ci.data import times
 from model_ci.data.finding import Finding
 from model_ci.errors import ConfigError
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
 
     from model_ci.gates.metrics import Metric
     from model_ci.gates.outputs import Outputs
+    from model_ci.record_types import MonitorGate, MonitorQuality, MonitorQualityMetric, MonitorResult
     from model_ci.stages.monitor.quality import Span
 
 _DAY_S = 86400
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The settings; what the sources say is asked anew each time."""
     return {"monitor section": config.values["monitor"]}
 
@@ -60,7 +62,7 @@ def run(config: Config, run: Run) -> Result:
     broken = [f for f in findings if f.level == "failure"]
     states = Counter([*(one.state for one in judged), *(gate["state"] for gate in gates)])
     sure = states[State.PASSED] and not states[State.INCONCLUSIVE]
-    section = {
+    section: MonitorResult = {
         "why": _why(broken, states),
         "windows": [window.as_record() for window in windows],
         "limits": [one.as_record() for one in judged],
@@ -109,8 +111,10 @@ def _wrong_quality(wanted: Monitor) -> Iterator[str]:
     if judged.breaches > judged.windows:
         yield f"monitor.quality.breaches: {judged.breaches} of {judged.windows} windows can never fail; set it lower"
     for i, gate in enumerate(judged.gates):
-        if gate.min_gain is not None:
-            yield f"monitor.quality.gates[{i}].min_gain: a model does not gain on itself; use max_drop or max_rise"
+        for condition in gate.conditions:
+            if condition.gain:
+                others = " or ".join(c.name for c in CONDITIONS.values() if c.tolerates and not c.share)
+                yield f"monitor.quality.gates[{i}].{condition.name}: a model does not gain on itself; use {others}"
         if gate.metric in MEASURED:
             yield f"monitor.quality.gates[{i}]: {gate.metric} is not of rows; set it in monitor.limits"
 
@@ -147,7 +151,7 @@ def _windows(wanted: Monitor, end: datetime) -> tuple[list[Window], list[Finding
 
 def _reference(config: Config, run: Run) -> tuple[Reference | None, list[Finding]]:
     """Find what gates against the champion are held to, where there are any."""
-    if all(g.max_drop is None and g.max_rise is None for g in config.monitor.quality.gates):
+    if not any(gate.compares for gate in config.monitor.quality.gates):
         return None, []
     found = reference.find(config, run)
     if isinstance(found, str):
@@ -159,8 +163,8 @@ def _reference(config: Config, run: Run) -> tuple[Reference | None, list[Finding
 class Measured:
     """The spans, what became of each gate over them, what is wrong, and the class that counted as positive."""
 
-    spans: Sequence[dict[str, Any]] = ()
-    gates: Sequence[dict[str, Any]] = ()
+    spans: "Sequence[MonitorQuality]" = ()
+    gates: "Sequence[MonitorGate]" = ()
     findings: Sequence[Finding] = ()
     positive: str | None = None
 
@@ -212,7 +216,7 @@ def _rows(config: Config, spans: Spans) -> "tuple[pl.DataFrame, list[Finding]]":
         import polars as pl
 
         rows = rows.filter(pl.col("_variant") == wanted.variant)
-    came = outcomes.read(str(wanted.outcomes), config.root, [config.data.target])
+    came = outcomes.read(str(wanted.outcomes), config.root, [config.data.target], config.data.csv)
     joined = outcomes.join(log, rows, came)
     # Rows without an outcome are counted span by span; late ones are no mistake.
     told = [f for f in joined.findings if f.rule != "predictions-without-outcomes"]
@@ -221,25 +225,28 @@ def _rows(config: Config, spans: Spans) -> "tuple[pl.DataFrame, list[Finding]]":
 
 def _span(
     config: Config, span: "Span", wanted: "Mapping[str, Metric]", said: "Outputs", held_to: Reference | None
-) -> dict[str, Any]:
+) -> "MonitorQuality":
     from model_ci.gates.comparison import Resampling
 
-    head = {
+    record: MonitorQuality = {
         "begin": written(span.begin),
         "end": written(span.end),
         "predicted": span.predicted,
         "rows": span.rows.height,
+        "verdict": State.TOO_FEW,
+        "metrics": {},
+        "gates": [],
     }
     if span.rows.height < config.monitor.quality.min_rows:
-        return {**head, "verdict": State.TOO_FEW, "metrics": {}, "gates": []}
+        return record
     judging = judgement.monitored(config)
     sure = judging.evaluate.uncertainty
     side = judgement.side(wanted, said, {})
     champion = judgement.of_quality(held_to.quality, wanted) if held_to else None
-    judged = judgement.weigh(judging, span.rows.to_pandas(), wanted, side, champion)
+    judged = judgement.weigh(judging, span.rows.to_pandas(), wanted, side, champion, held_out=False)
     plan = Resampling(resamples=sure.resamples, seed=sure.seed)
     bounds = {name: quality.interval(metric, said, plan, sure.confidence) for name, metric in wanted.items()}
-    metrics = {
+    metrics: dict[str, MonitorQualityMetric] = {
         name: {
             "value": measured["challenger"],
             "interval": list(b) if (b := bounds.get(name)) else None,
@@ -249,7 +256,7 @@ def _span(
     }
     gates = [over_time.sure(gate, bounds.get(gate["metric"])) for gate in judged["gates"]]
     return {
-        **head,
+        **record,
         "verdict": State.FAILED if any(g["state"] == State.FAILED for g in gates) else State.PASSED,
         "metrics": metrics,
         "gates": gates,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from model_ci import report
 from model_ci.config import Config
@@ -27,7 +27,7 @@ and what served before. So deleting the branch makes it forget.
 """
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The record, and where it goes."""
     return {"run": _before_this(run), "record section": config.values["record"]}
 
@@ -40,7 +40,7 @@ def run(config: Config, run: Run) -> Result:
         f"runs/{run.id}/run.json": json.dumps(record, indent=2, allow_nan=False).encode() + b"\n",
         f"runs/{run.id}/summary.md": report.markdown(content(record)).encode(),
     }
-    section: dict[str, Any] = {"branch": config.record.branch, "remote": config.record.remote}
+    section: dict[str, object] = {"branch": config.record.branch, "remote": config.record.remote}
     try:
         branch = Branch(root=config.root, name=config.record.branch, remote=config.record.remote)
         done = branch.append(files, f"Record run {run.id}: {record['verdict']}")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from model_ci.registry import Attachment, Registry, Submission, Version
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The model's files, its run, and where it goes."""
     train, evaluate = run.section("train"), run.section("evaluate")
     return {
@@ -25,6 +25,20 @@ def inputs(config: Config, run: Run) -> Mapping[str, Any]:
         "verdict": evaluate["verdict"] if evaluate else None,
         "register section": config.values["register"],
     }
+
+
+def observe(config: Config, run: Run) -> str | None:
+    """Return in what the registry is not as this run left it: its aliases may be moved and its versions deleted by hand."""
+    section = run.section("register")
+    if section is None:
+        return None
+    champion, version = registry.peek(config, config.root, in_ci=run.in_ci), section["version"]
+    if champion != section["store_state"]:
+        now = f"version {champion.split()[0]}" if champion else "no version"
+        return f"{now} is the champion in the registry, not version {section['champion']} as recorded"
+    if version != section["champion"] and not registry.has_version(config, config.root, version, in_ci=run.in_ci):
+        return f"the registry has no version {version} any more"
+    return None
 
 
 def run(config: Config, run: Run) -> Result:
