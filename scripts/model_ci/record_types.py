@@ -53,6 +53,7 @@ class RecordEnvironment(TypedDict):
     python: str
     platform: str
     packages_sha256: str
+    packages: NotRequired[Mapping[str, str]]
 
 
 class RecordConfig(TypedDict):
@@ -70,6 +71,8 @@ class Section(TypedDict):
     inputs: Mapping[str, str]
     settings: Mapping[str, JSON] | None
     code_commit: str | None
+    code_changes: NotRequired[Mapping[str, str | None] | None]
+    modules: NotRequired[Mapping[str, str]]
     start: str
     end: str
     duration_s: float
@@ -242,6 +245,7 @@ class EvaluateHoldout(TypedDict):
     false_positives: float
     problem: str | None
     challengers: int | None
+    uncounted: str | None
     confidence: float
 
 

@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from model_ci.config import Config
-from model_ci.errors import ConfigError, ModelCIError
-from model_ci.release import change, smoke
+from model_ci.errors import ConfigError
+from model_ci.release import change, observation, smoke
 from model_ci.release.change import Change, Wish
 from model_ci.run import Result, Run
 from model_ci.serving.probe import Probe
@@ -19,14 +19,19 @@ _WHOLE: Final = 100
 
 
 def inputs(config: Config, run: Run) -> Mapping[str, object]:
-    """The image, the section, and whether what was deployed still serves."""
+    """The image, its version and the section."""
     image, registered = run.section("build-image"), run.section("register")
     return {
         "image": image["digest"] if image else None,
         "version": registered["version"] if registered else None,
         "deploy section": config.values["deploy"],
-        "service": _as_it_was_left(config, run),
     }
+
+
+def observe(config: Config, run: Run) -> str | None:
+    """Return in what the environment is not as the deployment left it."""
+    section = run.section("deploy")
+    return observation.differs(config, section["environment"], section["deployment"]) if section else None
 
 
 def check(config: Config) -> None:
@@ -124,16 +129,3 @@ def composed(config: Config, variant: Variant, before: Deployment | None) -> Dep
     else:
         variants = (replace(champion, weight=_WHOLE - variant.weight, replicas=many), variant)
     return Deployment(environment=config.deploy.environment, variants=variants)
-
-
-def _as_it_was_left(config: Config, run: Run) -> Any:
-    """Return nothing as long as the service is as the recorded deployment left it, else what it is."""
-    section = run.section("deploy")
-    if section is None:
-        return None
-    try:
-        now = open_target(config, config.deploy.environment).current()
-    except ModelCIError as error:
-        return str(error)
-    record = now.as_record() if now else "nothing"
-    return None if record == section["deployment"] else record

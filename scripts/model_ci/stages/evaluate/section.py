@@ -74,7 +74,7 @@ def _judged_on(section: "EvaluateSection") -> str:
             f"About {holdout['false_positives']:.2%} of such rows are left out by mistake."
         )
     if holdout["challengers"] is None:
-        return f"{text} How many challengers were judged on these rows before is not known."
+        return f"{text} How many challengers were judged on these rows before is not known: {holdout['uncounted']}."
     if holdout["challengers"] > 1:
         text += f" {holdout['challengers']} different challengers were judged on these rows."
     return text

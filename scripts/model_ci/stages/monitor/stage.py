@@ -216,7 +216,7 @@ def _rows(config: Config, spans: Spans) -> "tuple[pl.DataFrame, list[Finding]]":
         import polars as pl
 
         rows = rows.filter(pl.col("_variant") == wanted.variant)
-    came = outcomes.read(str(wanted.outcomes), config.root, [config.data.target])
+    came = outcomes.read(str(wanted.outcomes), config.root, [config.data.target], config.data.csv)
     joined = outcomes.join(log, rows, came)
     # Rows without an outcome are counted span by span; late ones are no mistake.
     told = [f for f in joined.findings if f.rule != "predictions-without-outcomes"]
