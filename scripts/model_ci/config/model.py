@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from model_ci.config.conditions import CONDITIONS, Condition
 from model_ci.terms import HoldoutKind, StoreKind, WindowKind
-from model_ci.types import JSONObject
+from model_ci.types import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ class Train:  # noqa: D101
     fall_back: bool
     warm_start: WarmStart
     online: Online
-    parameters: JSONObject
+    parameters: Settings
     seed: int
     threads: int
     timeout_s: float | None

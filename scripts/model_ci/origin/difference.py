@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from model_ci.record_types import EvaluateChanged
     from model_ci.registry import Version
-    from model_ci.types import JSON
+    from model_ci.types import JSON, Settings
 
 TAG: Final = "model_ci.origin"  # of the registered version
 _LONGEST: Final = 120  # of a setting in the tag, which the registry bounds
@@ -41,14 +41,17 @@ def of(run: Run) -> "dict[str, JSON]":
     """Return what the run's model was made of, by name; what is not known is null. A later model is told from it."""
     trained, code = run.require("train", wanted_by="evaluate"), run.record["code"]
     data, method, environment = trained["data"], trained["method"], run.record["environment"]
-    settings = run.record["config"]["values"]
+    settings: Settings = run.record["config"]["values"]
     before = method["champion"]
     return {
         "code": _code(code["commit"], code["dirty"], code["diff_sha256"]),
         "data": data["location"],
         "data version": data["sha256"][:16],
         "data rows": data["rows"],
-        **{f"data {name.replace('_', ' ')}": data.get(name) for name in ("train_rows", "first", "last", "boundary")},
+        "data rows trained on": data.get("train_rows"),
+        "data first row": data.get("first"),
+        "data last row": data.get("last"),
+        "data boundary": data.get("boundary"),
         **dict(_leaves("data", {k: v for k, v in settings["data"].items() if k != "path"})),
         "trained by": trained["how"],
         "began from": method["used"] + (f" of version {before['version']}" if before else ""),
