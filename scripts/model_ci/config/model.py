@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from model_ci.config.conditions import CONDITIONS, Condition
+from model_ci.schema import default
 from model_ci.terms import HoldoutKind, StoreKind, WindowKind
 from model_ci.types import Settings
 
@@ -116,8 +117,8 @@ class Gate:  # noqa: D101
     max_relative_rise: float | None = None
     min_gain: float | None = None
     by: str | Sequence[str] | None = None
-    bins: int = 4
-    min_rows: int = 100
+    bins: int = default("gate", "bins")
+    min_rows: int = default("gate", "min_rows")
     max_gap: float | None = None
 
     @property
