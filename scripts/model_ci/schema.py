@@ -17,11 +17,17 @@ _HERE = Path(__file__).parent
 
 @cache
 def load_schema(name: str) -> dict[str, Any]:
-    """Return `schemas/<name>.schema.json`, from beside the package (wheel) or from the checkout."""
+    """Return `schemas/<name>.schema.json`."""
+    return json.loads(schema_text(name))  # type: ignore[no-any-return]
+
+
+@cache
+def schema_text(name: str) -> bytes:
+    """Return its text, from beside the package (wheel) or from the checkout."""
     for folder in (_HERE / "schemas", _HERE.parents[1] / "schemas"):
         file = folder / f"{name}.schema.json"
         if file.is_file():
-            return json.loads(file.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+            return file.read_bytes()
     raise FileNotFoundError(f"{name}.schema.json")
 
 

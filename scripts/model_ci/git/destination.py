@@ -12,10 +12,9 @@ from model_ci.git.checkout import configuration, remotes
 from model_ci.git.program import GitFailed, clean_environment, run
 from model_ci.git.refusal import explain, without_credentials
 
-_BORROWED: Final = re.compile(
+_BORROWED: Final = (
     r"(http|https|credential|url|ssh|protocol|user)\..+|core\.(sshcommand|askpass|gitproxy)|"
-    r"remote\..+\.(url|pushurl|proxy|proxyauthmethod|receivepack|uploadpack)|extensions\.objectformat",
-    re.IGNORECASE,
+    r"remote\..+\.(url|pushurl|proxy|proxyauthmethod|receivepack|uploadpack)|extensions\.objectformat"
 )
 
 
@@ -55,7 +54,7 @@ class Destination:
         borrowed = [
             (key, value)
             for scope, key, value in self.settings
-            if scope in ("local", "worktree", "command") and _BORROWED.fullmatch(key)
+            if scope in ("local", "worktree", "command") and re.fullmatch(_BORROWED, key, re.IGNORECASE)
         ]
         everything = clean_environment()
         clean = {k: v for k, v in everything.items() if not k.startswith("GIT_CONFIG_") or k == "GIT_CONFIG_GLOBAL"}

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,8 @@ _TIP: Final = "refs/heads/tip"
 @contextmanager
 def opened(there: Destination) -> Iterator["Private"]:
     """Make one for a while."""
+    import tempfile  # takes longer to import than most commands take
+
     with tempfile.TemporaryDirectory(prefix="model-ci-git-", ignore_cleanup_errors=True) as folder:
         yield Private(Path(folder), there)
 

@@ -3,9 +3,9 @@
 import re
 from typing import Final
 
-_RACES: Final = re.compile(
+_RACES: Final = (
     r"\[rejected\]|\((fetch first|non-fast-forward|stale info|failed to update ref|incorrect old value provided"
-    r"|reference already exists|failed to lock)\)|cannot lock ref|but expected|shallow file has changed",
+    r"|reference already exists|failed to lock)\)|cannot lock ref|but expected|shallow file has changed"
 )
 _GITHUB: Final = "on GitHub give the job 'permissions: contents: write' (a pull request from a fork never gets it)"
 _GITLAB: Final = (
@@ -71,7 +71,7 @@ def explain(said: str, host: str = "") -> str:
 
 def lost_race(said: str) -> bool:
     """Tell whether a push failed only because the branch had moved meanwhile."""
-    return "hook declined" not in said and _RACES.search(said) is not None
+    return "hook declined" not in said and re.search(_RACES, said) is not None
 
 
 def without_credentials(text: str) -> str:
