@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from model_ci.git import tree
+from model_ci.git import listing
 from model_ci.git.program import GitFailed, run
 from model_ci.git.refusal import explain, without_credentials
 
@@ -20,7 +20,7 @@ class Checkout:
         self._files: dict[str, str] | None = None
         self._by_content: set[str] = set()
         try:
-            self._status: tree.Status | None = tree.status(root)
+            self._status: listing.Status | None = listing.status(root)
             self._problem = None
         except GitFailed as failed:
             self._status, self._problem = None, f"{root}: {explain(failed.said)}"
@@ -39,9 +39,9 @@ class Checkout:
         """Return the content's hash of each file that is not ignored; outside a repository of each file at all."""
         if self._files is None:
             if self._status:
-                self._files, self._by_content = tree.files(self._status)
+                self._files, self._by_content = listing.files(self._status)
             else:
-                self._files = tree.tree(self.root)
+                self._files = listing.tree(self.root)
         return self._files
 
     def uncommitted(self) -> dict[str, str | None]:

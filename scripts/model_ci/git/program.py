@@ -62,7 +62,8 @@ def _trust(folder: str) -> None:
 
     if not _trusting:
         home = Path(tempfile.mkdtemp(prefix="model-ci-git-config-"))
-        atexit.register(shutil.rmtree, home, ignore_errors=True)
+        owner = os.getpid()
+        atexit.register(lambda: os.getpid() == owner and shutil.rmtree(home, ignore_errors=True))
         _trusting["GIT_CONFIG_GLOBAL"] = str(home / "config")
     _trusted.append(folder)
     before = os.environ.get("GIT_CONFIG_GLOBAL")
