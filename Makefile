@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo year test lint bench readme platforms constraints clean
+.PHONY: help setup demo year unit test lint bench readme records platforms constraints clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -25,9 +25,12 @@ demo: .venv/.complete ## Run the pipeline on the example project, three months o
 year: .venv/.complete ## Live through a year of flights: drift, retraining, refusals, and what came of them
 	python example-project/year.py
 
+unit: .venv/.complete ## Run the unit tests: no engine, no runner, no network
+	python -m pytest tests/unit -m "not slow" -q
+
 test: setup ## Run all tests
 	.ci/setup engine || [ "$$MODEL_CI_REQUIRE_ALL" != 1 ]
-	python -m pytest -n 4 --dist worksteal --durations=40  # many tests wait for containers and runners
+	python -m pytest -n 4 --dist worksteal --cpu  # four workers: many tests wait for containers and runners
 
 lint: setup ## Check the code, the shell scripts, the workflows, the templates and the schemas
 	ruff check
@@ -38,6 +41,7 @@ lint: setup ## Check the code, the shell scripts, the workflows, the templates a
 	zizmor --quiet --offline --strict-collection --persona=auditor .github actions example-project
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml example-project/.github/workflows/*.yml
 	check-jsonschema --builtin-schema vendor.github-actions actions/*/action.yml
+	check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml example-project/.gitlab-ci.yml
 	check-jsonschema --check-metaschema schemas/*.json
 	python -m tests.ci.lint_templates gitlab/*.gitlab-ci.yml templates/*.yml
@@ -52,8 +56,12 @@ bench: .venv/.complete ## Measure against a bare script and against libraries ca
 	python benchmarks/serving.py
 	python benchmarks/image.py
 
-readme: .venv/.complete ## Fill the generated parts of the README and the docs
+readme: .venv/.complete ## Fill the generated parts of the README, the docs and the schemas
+	python scripts/conditions_schema.py
 	cog -r -P -I scripts README.md docs/options.md
+
+records: .venv/.complete ## Write the types of a run's record from its schema
+	python scripts/typed_records.py
 
 platforms: .venv/.complete ## Write actions/, gitlab/ and templates/ from platforms/
 	python -m platforms

@@ -13,13 +13,29 @@ from typing import Any
 
 import pytest
 import yaml
+from tests import shared
 
-pytest_plugins = ["tests.ci.fixtures", "tests.serving.fixtures", "tests.docker_engine"]
+pytest_plugins = ["tests.cpu", "tests.ci.fixtures", "tests.serving.fixtures", "tests.docker_engine"]
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Test", "GIT_AUTHOR_EMAIL": "test@example.invalid",
     "GIT_COMMITTER_NAME": "Test", "GIT_COMMITTER_EMAIL": "test@example.invalid",
 }  # fmt: skip
+# What a test's fixtures say of it: an engine, or a runner of a CI platform.
+MARKERS = {"docker": {"docker_engine"}, "platform": {"github", "gitlab"}}
 FOREIGN = ("GITHUB_", "CI_", "GITLAB_", "MLFLOW_", "INPUT_", "GIT_")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: a simulation, or more than two CPU seconds for one behaviour")
+    config.addinivalue_line("markers", "docker: needs a Docker engine")
+    config.addinivalue_line("markers", "platform: runs act or gitlab-ci-local")
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        for marker, fixtures in MARKERS.items():
+            if fixtures & set(getattr(item, "fixturenames", ())):
+                item.add_marker(marker)
 
 
 @pytest.fixture(autouse=True)
@@ -145,19 +161,22 @@ def write_rows(file: Path, rows: int = 400, seed: int = 0, labels: Sequence[int]
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow takes seconds to make a database: make one, for all tests to begin with a copy of it."""
-    from model_ci.registry.file import FileStore
 
-    store = FileStore(tmp_path_factory.mktemp("store"))
-    store.change(lambda access: None, lambda access: None)
-    store.close()
-    return store.folder
+    def make(folder: Path) -> None:
+        from model_ci.registry.file import FileStore
+
+        store = FileStore(folder)
+        store.change(lambda access: None, lambda access: None)
+        store.close()
+
+    return shared.made("empty-store", tmp_path_factory, make)
 
 
 @pytest.fixture
-def project(tmp_path: Path, empty_store: Path) -> Project:
-    """A small project of 400 rows and a logistic regression, in a repository without a remote."""
+def repository(tmp_path: Path) -> Project:
+    """A small project of 400 rows and a logistic regression, in a repository without a remote, that never ran."""
     root = tmp_path / "project"
-    shutil.copytree(empty_store, root / ".model-ci" / "store")
+    root.mkdir()
     write_rows(root / "data.csv")
     (root / "model_code.py").write_text(MODEL_CODE)
     (root / "model-ci.yaml").write_text(yaml.safe_dump(CONFIG, sort_keys=False))
@@ -165,3 +184,10 @@ def project(tmp_path: Path, empty_store: Path) -> Project:
     for arguments in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "begin"]):
         subprocess.run(["git", *arguments], cwd=root, check=True)
     return Project(root)
+
+
+@pytest.fixture
+def project(repository: Project, empty_store: Path) -> Project:
+    """The same, with an empty model store."""
+    shutil.copytree(empty_store, repository.root / ".model-ci" / "store")
+    return repository

@@ -43,10 +43,6 @@ class DockerEngine:
     base: str = BASE
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "docker: needs a Docker engine")
-
-
 @pytest.fixture(scope="session")
 def docker_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerEngine]:
     """Skip where there is no engine; in CI, where one must be, fail."""

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from model_ci import web
+from model_ci.errors import ServiceError
+
 REPORTS: Final = Path(".model-ci") / "reports"
 _GITLAB_EVENTS: Final = {
     "merge_request_event": "pull_request",
@@ -153,19 +156,16 @@ def protected_environment(environment: Mapping[str, str] = os.environ) -> str | 
 
     GitHub says so in the token that it signs for the job, which needs `permissions: id-token: write`.
     """
-    import urllib.request  # takes longer than most commands
-
     if environment.get("GITLAB_CI") == "true":
         return environment.get("CI_ENVIRONMENT_NAME") or None
     url, token = (environment.get(f"ACTIONS_ID_TOKEN_REQUEST_{name}") for name in ("URL", "TOKEN"))
     if environment.get("GITHUB_ACTIONS") != "true" or not url or not token:
         return None
     try:
-        request = urllib.request.Request(f"{url}&audience=model-ci", headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - of the platform itself
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            claims = json.loads(answer.read())["value"].split(".")[1]
+        answer = web.Client().ask("GET", f"{url}&audience=model-ci", {"Authorization": f"Bearer {token}"})
+        claims = json.loads(answer.body)["value"].split(".")[1]
         told = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
-    except (OSError, ValueError, KeyError, IndexError, TypeError):
+    except (ServiceError, ValueError, KeyError, IndexError, TypeError):
         return None
     return told.get("environment") if isinstance(told, dict) else None
 

@@ -131,20 +131,28 @@ def sources(name: str, root: Path) -> list[Path]:
     return sorted(found)
 
 
+def libraries(name: str | None, root: Path) -> list[str]:
+    """Return the installed modules that an entry point's files import when they are imported themselves."""
+    files = sources(name, root) if name else []
+    own = {file.relative_to(root).parts[0].removesuffix(".py") for file in files}
+    names = {n for file in files for n in _imports(file, "", deferred=False) if n.partition(".")[0] not in own}
+    return sorted(names)
+
+
 def _files(module: str, root: Path) -> list[Path]:
     parts = module.split(".")
     packages = [root.joinpath(*parts[:i], "__init__.py") for i in range(1, len(parts) + 1)]
     return [f for f in (*packages, root.joinpath(*parts).with_suffix(".py")) if f.is_file()]
 
 
-def _imports(file: Path, module: str) -> list[str]:
+def _imports(file: Path, module: str, *, deferred: bool = True) -> list[str]:
     try:
         tree = ast.parse(file.read_bytes())
     except SyntaxError:
         return []
     package = module.split(".") if file.name == "__init__.py" else module.split(".")[:-1]
     names: list[str] = []
-    for node in ast.walk(tree):
+    for node in ast.walk(tree) if deferred else tree.body:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

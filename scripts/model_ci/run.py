@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final, Literal, cast, overload
 
 from model_ci import __version__
 from model_ci.config import Config
@@ -19,6 +19,26 @@ from model_ci.schema import dotted_path
 from model_ci.terms import Verdict
 from model_ci.validity import violations
 
+if TYPE_CHECKING:
+    from model_ci.record_types import (
+        BuildImageSection,
+        Change,
+        CheckDataSection,
+        CheckDriftSection,
+        CompareVariantsSection,
+        EvaluateSection,
+        ExplainSection,
+        MonitorSection,
+        Record,
+        RecordSection,
+        RegisterSection,
+        RetrainSection,
+        ReusableSection,
+        Section,
+        Sections,
+        TrainSection,
+    )
+
 RUNS: Final = Path(".model-ci") / "runs"
 RECORD: Final = "run.json"
 
@@ -27,7 +47,7 @@ RECORD: Final = "run.json"
 class Result:
     """What a stage gives back: its section of the record, and its verdict where it judges."""
 
-    section: Mapping[str, Any]
+    section: Mapping[str, object]
     verdict: Verdict = Verdict.DONE  # done, passed or failed
 
 
@@ -38,27 +58,25 @@ class Run:
     a file in the folder counts only once the record names it.
     """
 
-    def __init__(self, folder: Path, record: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, record: "Record") -> None:
         self.folder = folder
         self.record = record
         self._to_bring: list[Path] = []
 
     @classmethod
-    def create(cls, root: Path, header: Mapping[str, Any]) -> "Run":
+    def create(cls, root: Path, header: Mapping[str, object]) -> "Run":
         """Make a new run below `root`, in memory: its folder appears with the first file that a stage leaves in it."""
         now = datetime.now(UTC)
         run_id = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}Z-{secrets.token_hex(4)}"
-        return cls(
-            root / RUNS / run_id,
-            {
-                "schema_version": 1,
-                "run_id": run_id,
-                "start": timestamp(now),
-                **header,
-                "stages": {},
-                "verdict": Verdict.NOT_JUDGED,
-            },
-        )
+        record = {
+            "schema_version": 1,
+            "run_id": run_id,
+            "start": timestamp(now),
+            **header,
+            "stages": {},
+            "verdict": Verdict.NOT_JUDGED,
+        }
+        return cls(root / RUNS / run_id, cast("Record", record))
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
@@ -78,25 +96,65 @@ class Run:
     @property
     def id(self) -> str:
         """The run's id: sorts by time, unique."""
-        return str(self.record["run_id"])
+        return self.record["run_id"]
 
     @property
     def in_ci(self) -> bool:
         """Whether a CI platform began the run."""
-        return bool(self.record["ci"]["provider"] != "local")
+        return self.record["ci"]["provider"] != "local"
 
-    def section(self, stage: str) -> dict[str, Any] | None:
+    # The type of a section follows from the name of its stage; a name that is not known here gives what all have.
+    @overload
+    def section(self, stage: Literal["check-data"]) -> "CheckDataSection | None": ...
+    @overload
+    def section(self, stage: Literal["train"]) -> "TrainSection | None": ...
+    @overload
+    def section(self, stage: Literal["evaluate"]) -> "EvaluateSection | None": ...
+    @overload
+    def section(self, stage: Literal["explain"]) -> "ExplainSection | None": ...
+    @overload
+    def section(self, stage: Literal["register"]) -> "RegisterSection | None": ...
+    @overload
+    def section(self, stage: Literal["build-image"]) -> "BuildImageSection | None": ...
+    @overload
+    def section(self, stage: Literal["compare-variants"]) -> "CompareVariantsSection | None": ...
+    @overload
+    def section(self, stage: Literal["check-drift"]) -> "CheckDriftSection | None": ...
+    @overload
+    def section(self, stage: Literal["monitor"]) -> "MonitorSection | None": ...
+    @overload
+    def section(self, stage: Literal["retrain"]) -> "RetrainSection | None": ...
+    @overload
+    def section(self, stage: Literal["record"]) -> "RecordSection | None": ...
+    @overload
+    def section(self, stage: Literal["deploy", "promote", "rollback"]) -> "Change | None": ...
+    @overload
+    def section(self, stage: str) -> "Section | None": ...
+    def section(self, stage: str) -> "Section | None":
         """Return what `stage` recorded, or None when it has not completed in this run."""
-        return self.record["stages"].get(stage)  # type: ignore[no-any-return]
+        return sections(self.record).get(stage)
 
-    def require(self, stage: str, wanted_by: str) -> dict[str, Any]:
+    @overload
+    def require(self, stage: Literal["train"], wanted_by: str) -> "TrainSection": ...
+    @overload
+    def require(self, stage: Literal["evaluate"], wanted_by: str) -> "EvaluateSection": ...
+    @overload
+    def require(self, stage: Literal["build-image"], wanted_by: str) -> "BuildImageSection": ...
+    @overload
+    def require(self, stage: str, wanted_by: str) -> "Section": ...
+    def require(self, stage: str, wanted_by: str) -> "Section":
         """Return the section of `stage`; raise ConfigError when it has not completed."""
         section = self.section(stage)
         if section is None:
             raise ConfigError(f"{wanted_by}: run {self.id} has no {stage}; run `model-ci {stage}` first")
         return section
 
-    def require_data(self, stage: str, sha256: str, wanted_by: str) -> None:
+    def producer(self, stage: str) -> str:
+        """Return the id of the run that produced the section of `stage`: this one, unless it was taken over."""
+        section = cast("ReusableSection | None", self.section(stage))
+        return section.get("reused_from", self.id) if section else self.id
+
+    def require_data(self, stage: Literal["check-data", "train"], sha256: str, wanted_by: str) -> None:
         """Raise ConfigError when the data is not the one that `stage` read, where it has completed."""
         section = self.section(stage)
         if section and section["data"]["sha256"] != sha256:
@@ -106,12 +164,13 @@ class Run:
 
     def failed(self) -> list[str]:
         """Name the stages that failed."""
-        return [name for name, section in self.record["stages"].items() if section["verdict"] == Verdict.FAILED]
+        return [name for name, section in sections(self.record).items() if section["verdict"] == Verdict.FAILED]
 
-    def take_over(self, stage: str, section: Mapping[str, Any], old: "Run", folders: Sequence[str]) -> None:
+    def take_over(self, stage: str, section: "Mapping[str, object]", old: "Run", folders: Sequence[str]) -> None:
         """Take over a section of another run, in memory; `settle` brings the folders that belong to it."""
-        self.record["stages"][stage] = dict(section) | {"reused_from": section.get("reused_from", old.id)}
-        self.record["verdict"] = _verdict(self.record["line"], self.record["stages"])
+        taken = {**section, "reused_from": old.producer(stage)}
+        self.record["stages"] = cast("Sections", {**self.record["stages"], stage: taken})
+        self.record["verdict"] = _verdict(self.record)
         self._to_bring += [old.folder / name for name in folders]
 
     def settle(self) -> None:
@@ -126,15 +185,16 @@ class Run:
 
     def has_work(self) -> bool:
         """Whether a stage ran in this run itself."""
-        return any("reused_from" not in section for section in self.record["stages"].values())
+        return any("reused_from" not in section for section in sections(self.record).values())
 
-    def complete(self, stage: str, section: Mapping[str, Any]) -> None:
+    def complete(self, stage: str, section: Mapping[str, object]) -> None:
         """Add a stage's section; the stage counts as done from here on, and the run's verdict with it."""
-        stages = self.record["stages"] | {stage: dict(section)}
-        ends = datetime.fromisoformat(section["end"])
-        seconds = (ends - datetime.fromisoformat(self.record["start"])).total_seconds()
-        end = {"end": section["end"], "duration_s": round(max(seconds, 0), 3)} if "reused_from" not in section else {}
-        self.record |= {"stages": stages, "verdict": _verdict(self.record["line"], stages), **end}
+        self.record["stages"] = cast("Sections", {**self.record["stages"], stage: dict(section)})
+        self.record["verdict"] = _verdict(self.record)
+        if "reused_from" not in section:
+            end = str(section["end"])
+            seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(self.record["start"])).total_seconds()
+            self.record |= {"end": end, "duration_s": round(max(seconds, 0), 3)}
         self.save()
 
     def save(self) -> None:
@@ -220,7 +280,7 @@ def _may_be_reused(folder: Path, config: Config) -> bool:
         return True  # opening it tells what is wrong
 
 
-def _belongs(record: Mapping[str, Any], config: Config) -> bool:
+def _belongs(record: "Record", config: Config) -> bool:
     return bool(record["model"]["name"] == config.model.name and record["config"]["file"] == config.file)
 
 
@@ -260,11 +320,17 @@ def timestamp(moment: datetime | None = None) -> str:
     return (moment or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="milliseconds")
 
 
-def _verdict(line: str, stages: Mapping[str, Any]) -> Verdict:
+def sections(record: "Record") -> "Mapping[str, Section]":
+    """Return the sections of a record by stage, where every stage is treated alike."""
+    return cast("Mapping[str, Section]", record["stages"])
+
+
+def _verdict(record: "Record") -> Verdict:
     """One failure fails the run; a model passes only by its evaluation."""
-    verdicts = {section["verdict"] for section in stages.values()}
+    verdicts = {section["verdict"] for section in sections(record).values()}
     if Verdict.FAILED in verdicts:
         return Verdict.FAILED
-    if line == "model":
-        verdicts = {stages.get("evaluate", {}).get("verdict")}
+    if record["line"] == "model":
+        evaluation = record["stages"].get("evaluate")
+        verdicts = {evaluation["verdict"]} if evaluation else set()
     return Verdict.PASSED if Verdict.PASSED in verdicts else Verdict.NOT_JUDGED

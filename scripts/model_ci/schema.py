@@ -12,13 +12,15 @@ from typing import Any
 import yaml
 
 Path_ = tuple[str | int, ...]
+Schema = dict[str, Any]  # JSON Schema
 _HERE = Path(__file__).parent
 
 
 @cache
-def load_schema(name: str) -> dict[str, Any]:
+def load_schema(name: str) -> Schema:
     """Return `schemas/<name>.schema.json`."""
-    return json.loads(schema_text(name))  # type: ignore[no-any-return]
+    schema: Schema = json.loads(schema_text(name))
+    return schema
 
 
 @cache
@@ -132,7 +134,7 @@ def dotted_path(path: Path_) -> str:
     return text
 
 
-def fill_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
+def fill_defaults(value: Any, schema: Schema, root: Schema) -> Any:
     """Return `value` with the schema's defaults where it says nothing."""
     schema = resolved(schema, root)
     own_names = schema.get("additionalProperties")
@@ -149,12 +151,12 @@ def fill_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> A
     return value
 
 
-def resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+def resolved(schema: Schema, root: Schema) -> Schema:
     """Return the schema with what its reference names."""
     return root["$defs"][schema["$ref"].rpartition("/")[2]] | schema if "$ref" in schema else schema
 
 
-def problems(value: Any, schema_name: str) -> Iterator[tuple[Path_, str]]:
+def problems(value: object, schema_name: str) -> Iterator[tuple[Path_, str]]:
     """Yield each violation as its path and a sentence: what must be, what was got, what is allowed."""
     from jsonschema import Draft202012Validator
 
@@ -169,7 +171,7 @@ def problems(value: Any, schema_name: str) -> Iterator[tuple[Path_, str]]:
                 yield path, message
 
 
-def _sentences(error: Any, root: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
+def _sentences(error: Any, root: Schema) -> Iterator[tuple[Path_, str]]:
     path: Path_ = tuple(error.absolute_path)
     match error.validator:
         case "additionalProperties" | "unevaluatedProperties":
@@ -199,7 +201,7 @@ def _sentences(error: Any, root: dict[str, Any]) -> Iterator[tuple[Path_, str]]:
             yield path, f"must be {_expected(error)}. Got {error.instance!r}."
 
 
-def _properties(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+def _properties(schema: Schema, root: Schema) -> Schema:
     """Return the properties of a schema, those of what it refers to first."""
     inherited = _properties(root["$defs"][schema["$ref"].rpartition("/")[2]], root) if "$ref" in schema else {}
     return {**inherited, **schema.get("properties", {})}
@@ -227,14 +229,14 @@ def _expected(error: Any) -> str:
     return str(error.message)
 
 
-def _expected_of(schema: dict[str, Any]) -> str:
+def _expected_of(schema: Schema) -> str:
     kind = _TYPES[schema["type"]]
     if "pattern" in schema:
         return f"{kind} that matches {schema['pattern']}"
     return f"{kind} {_range(schema)}".strip()
 
 
-def _range(schema: dict[str, Any]) -> str:
+def _range(schema: Schema) -> str:
     low, high = (
         schema.get("minimum", schema.get("exclusiveMinimum")),
         schema.get("maximum", schema.get("exclusiveMaximum")),
@@ -261,7 +263,7 @@ def _or(parts: list[str]) -> str:
     return " or ".join(parts)
 
 
-def _describe(schema: dict[str, Any], key: str) -> str:
+def _describe(schema: Schema, key: str) -> str:
     text = schema.get("properties", {}).get(key, {}).get("description", "")
     return f"add it: {text}" if text else "add it"
 
@@ -271,6 +273,6 @@ def _suggest(key: str, allowed: list[str]) -> str:
     return f"did you mean '{near[0]}'?" if near else f"allowed are {', '.join(allowed)}"
 
 
-def _nearest(value: Any, allowed: list[str]) -> str:
+def _nearest(value: object, allowed: list[str]) -> str:
     near = difflib.get_close_matches(str(value), allowed, n=1, cutoff=0.6)
     return f" Did you mean '{near[0]}'?" if near else ""

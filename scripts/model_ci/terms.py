@@ -65,6 +65,15 @@ class WindowKind(StrEnum):
     DYNAMIC = "dynamic"
 
 
+class HoldoutKind(StrEnum):
+    """What decides whether a row is held out."""
+
+    TIME = "time"
+    RANDOM = "random"
+    GROUP = "group"
+    FILE = "file"
+
+
 class Trigger(StrEnum):
     """What causes a retraining."""
 

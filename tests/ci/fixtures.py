@@ -1,6 +1,7 @@
 """pytest's way to GitHub and GitLab: the fixtures `github` and `gitlab`, and what they share in a session."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -8,12 +9,14 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from tests import shared
 from tests.ci.github import GitHub
 from tests.ci.gitlab import GitLab
 from tests.ci.repository import IGNORED
 
 ROOT: Final = Path(__file__).parents[2]
-_SHIPPED: Final = (".github", "actions", "gitlab", "schemas", "scripts")
+_SHIPPED: Final = (".github", "actions", "gitlab", "templates", "schemas", "scripts")
+_OWN_WORKFLOWS: Final = ("ci.yml", "release.yml")  # they use actions that nothing stands in for
 _SHIPPED_FILES: Final = ("LICENSE", "README.md", "constraints.txt", "pyproject.toml")
 
 
@@ -25,6 +28,8 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, copy / name, ignore=IGNORED)
     for name in _SHIPPED_FILES:
         shutil.copy(ROOT / name, copy)
+    for name in _OWN_WORKFLOWS:
+        (copy / ".github" / "workflows" / name).unlink()
     return copy
 
 
@@ -33,19 +38,33 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Where environments and packages are kept, so that a session makes each environment once."""
     _require("uv", "git")
     cache = subprocess.run(["uv", "cache", "dir"], check=True, capture_output=True, text=True).stdout.strip()
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    return {"MODEL_CI_ENV_DIR": str(shared / "environments"), "UV_CACHE_DIR": cache}
+    return {"MODEL_CI_ENV_DIR": str(shared.folder(tmp_path_factory) / "environments"), "UV_CACHE_DIR": cache}
 
 
 @pytest.fixture(scope="session")
 def toolkit(product: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The requirement that installs the tool as it is now, for GitLab."""
     _require("uv")
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run(["uv", "build", "--quiet", "--wheel", "--out-dir", folder, product], check=True)
+
+    def build(folder: Path) -> None:
+        subprocess.run(["uv", "build", "--quiet", "--wheel", "--out-dir", folder, product], check=True)
+
+    # One for all workers: uv keeps an environment for each address of a wheel, and making one costs a minute.
+    folder = shared.made("wheel", tmp_path_factory, build)
     return f"model-ci @ {next(folder.glob('*.whl')).as_uri()}"
+
+
+@pytest.fixture(scope="session")
+def product_for_gitlab(product: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same files, but that every job installs all extras: one environment in place of eleven.
+
+    The actions are generated from the same description, and act runs each of them with the extras of its own.
+    """
+    copy = tmp_path_factory.mktemp("product-for-gitlab") / "model-ci"
+    shutil.copytree(product, copy)
+    for file in [*copy.glob("gitlab/*.yml"), *copy.glob("templates/*.yml")]:
+        file.write_text(re.sub(r"model-ci\[[a-z,-]+\]", "model-ci[all]", file.read_text()))
+    return copy
 
 
 @pytest.fixture
@@ -56,10 +75,10 @@ def github(tmp_path: Path, product: Path, caches: dict[str, str]) -> GitHub:
 
 
 @pytest.fixture
-def gitlab(tmp_path: Path, product: Path, caches: dict[str, str]) -> GitLab:
+def gitlab(tmp_path: Path, product_for_gitlab: Path, caches: dict[str, str]) -> GitLab:
     """A GitLab whose project acme/demo may include acme/model-ci at v1, which is this repository."""
     _require("gitlab-ci-local", "git", "node", "rsync")
-    return GitLab(folder=tmp_path, projects={"acme/model-ci": (product, ["v1"])}, variables=caches)
+    return GitLab(folder=tmp_path, projects={"acme/model-ci": (product_for_gitlab, ["v1"])}, variables=caches)
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def record(name: str = "flight-delays", gates: list[dict[str, Any]] | None = Non
         "environment": {"python": "3.12.3", "platform": "Linux", "packages_sha256": "4" * 64},
         "config": {"file": "model-ci.yaml", "values": {}}, "verdict": verdict,
         "stages": {
-            "check-data": {**COMMON, "verdict": "passed", "data": DATA, "checks": ["columns"], "findings": []},
+            "check-data": {**COMMON, "verdict": "passed", "data": DATA, "checks": [{"name": "columns", "passed": True, "detail": "5 columns"}], "findings": []},
             "train": {**COMMON, "verdict": "done", "data": DATA, "how": "model_code:build", "parameters": {"depth": 4},
                       "hyperparameters": {}, "seed": 0, "threads": 1, "model": MODEL, "method": METHOD, "store_state": None},
             "evaluate": {

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.windows import window
+from tests.windows import held_out, window
 
-from model_ci.config import Data, Holdout
+from model_ci.config import Data
 from model_ci.data import source
 from model_ci.errors import ConfigError, ServiceError
 
@@ -26,7 +26,7 @@ def data(path: str) -> Data:
         exclude=(),
         until=None,
         window=window(),
-        holdout=Holdout(by="random", last=None, share=0.2),
+        holdout=held_out(by="random"),
     )
 
 

@@ -1,11 +1,14 @@
 """The actions, executed as a user's workflow executes them: from another repository."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import yaml
 from tests.ci.github import Event, GitHub
 from tests.ci.repository import branches, newest_record
+from tests.ci.yaml12 import load
 
 HOSTILE = "$(touch x) `touch x` \"; touch x; \" '; touch x; '\n${{ github.token }} %0A::error::x"
 STAGES = """
@@ -170,3 +173,15 @@ def test_nothing_in_an_input_is_executed(github: GitHub, consumer: Callable[...,
     record = json.loads(outcome.job("model").steps["2"].log)
     assert record["trigger"]["reason"] == HOSTILE
     assert record["config"]["values"]["train"]["parameters"] == {"C": 0.25}
+
+
+def test_the_projects_own_workflow_calls_its_own_actions(github: GitHub, product: Path, tmp_path: Path) -> None:
+    tree = shutil.copytree(product, tmp_path / "own")
+    root = Path(__file__).parents[2]
+    shutil.copytree(root / "example-project", tree / "example-project", ignore=shutil.ignore_patterns(".model-ci"))
+    workflow = load(root / ".github" / "workflows" / "ci.yml")
+    workflow["jobs"] = {"actions": {**workflow["jobs"]["actions"], "runs-on": "ubuntu-latest"}}
+    (tree / ".github" / "workflows" / "ci.yml").write_text(yaml.safe_dump(workflow))
+    outcome = github.run(tree, "ci.yml", timeout_s=900)
+    assert outcome.exit == 0, outcome.told
+    assert branches(outcome.origin) == {"main"}  # nothing of it writes

@@ -80,6 +80,53 @@ def test_stages_hand_the_run_on(gitlab: GitLab, consumer: Callable[..., Path], t
     assert not list(gitlab.folder.rglob("x"))
 
 
+def test_components_run_the_commit_that_was_included(gitlab: GitLab, consumer: Callable[..., Path]) -> None:
+    """gitlab-ci-local resolves the commit as GitLab does; reading a private project by the job's token it cannot show."""
+    components = [
+        {"component": f"gitlab.example.com/acme/model-ci/{name}@v1", "inputs": {"reason": HOSTILE}}
+        for name in STAGES[:2]
+    ]
+    outcome = gitlab.run(consumer(pipeline=json.dumps({"stages": STAGES, "include": components})))
+    assert outcome.exit == 0, outcome.told
+    assert {name: job.status for name, job in outcome.jobs.items()} == dict.fromkeys(STAGES[:2], "success")
+    assert len({job.dotenv["RUN_ID"] for job in outcome.jobs.values()}) == 1
+    train = outcome.jobs["train"]
+    assert train.artifacts is not None
+    (record,) = train.artifacts.glob(".model-ci/runs/*/run.json")
+    assert json.loads(record.read_text())["trigger"]["reason"] == HOSTILE
+    assert not list(gitlab.folder.rglob("x"))
+
+
+def test_every_component_can_be_included(gitlab: GitLab, consumer: Callable[..., Path], product: Path) -> None:
+    names = sorted(file.stem for file in (product / "templates").glob("*.yml"))
+    pipeline = {
+        "stages": ["watch", "train", "test"],
+        "include": [
+            {
+                "component": f"gitlab.example.com/acme/model-ci/{name}@v1",
+                "inputs": {} if name == "scheduled" else {"job-name": f"my {name}", "stage": "test"},
+            }
+            for name in names
+        ],
+    }
+    outcome = gitlab.run(consumer(pipeline=json.dumps(pipeline)), "schedule", plan=True)
+    assert outcome.exit == 0, outcome.told
+    jobs = {*(f"my {name}" for name in names if name != "scheduled"), "watch", "train"}
+    assert outcome.planned.keys() == jobs
+    left_out = {name for name, when in outcome.planned.items() if when == "never"}
+    assert left_out == {"my comment"}  # for merge requests alone
+
+
+def test_a_component_of_a_commit_that_is_not_there_fails(gitlab: GitLab, consumer: Callable[..., Path]) -> None:
+    component = {
+        "component": "gitlab.example.com/acme/model-ci/check-data@v1",
+        "inputs": {"toolkit-project": "acme/no"},
+    }
+    outcome = gitlab.run(consumer(pipeline=json.dumps({"stages": STAGES, "include": [component]})))
+    assert outcome.exit == 1
+    assert outcome.jobs["check-data"].status == "failed"
+
+
 def test_a_person_starts_it_with_parameters(gitlab: GitLab, consumer: Callable[..., Path], toolkit: str) -> None:
     settings = "train.parameters.C=0.5\nmodel.name=other"
     outcome = gitlab.run(consumer(pipeline=include(toolkit, "pipeline", set=settings)), "web")

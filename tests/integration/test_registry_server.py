@@ -21,7 +21,7 @@ on_a_server = pytest.mark.parametrize("place", ["server"], indirect=True)
 def proxy(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     with Proxy(place.uri).running() as running:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", running.uri)
-        monkeypatch.setattr("model_ci.registry.server.PAUSES_S", (0.01,) * 3)
+        monkeypatch.setattr("model_ci.web.sleep", lambda _: time.sleep(0.01))
         yield running
 
 
@@ -101,7 +101,7 @@ def test_what_a_server_refuses_is_said(place: Place, proxy: Proxy, status: int, 
 def test_secrets_stay_secret(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "token-of-mine")
-    monkeypatch.setattr("model_ci.registry.server.PAUSES_S", ())
+    monkeypatch.setattr("model_ci.registry.server.TRIES", 1)
 
     for act in (lambda: place.register("run-1"), place.peek):
         with pytest.raises(ServiceError) as refused:

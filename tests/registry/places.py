@@ -1,6 +1,5 @@
 """The three places a registry can be in, for real, and a model to put there."""
 
-import fcntl
 import functools
 import hashlib
 import os
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests import shared
 
 from model_ci import config as configuration
 from model_ci import registry
@@ -34,13 +34,13 @@ from model_ci.registry.location import artifacts_uri, relocate
 @pytest.fixture(scope="session", name="model")
 def a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a real, tiny model."""
-    return _made("model", tmp_path_factory, _make_model)
+    return shared.made("model", tmp_path_factory, _make_model)
 
 
 @pytest.fixture(scope="session", name="new_database")
 def a_new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What MLflow makes of an empty store, made once, for making it takes longer than most tests."""
-    return _made("new-store", tmp_path_factory, _make_database) / "mlflow.db"
+    return shared.made("new-store", tmp_path_factory, _make_database) / "mlflow.db"
 
 
 @dataclass(frozen=True)
@@ -58,19 +58,6 @@ def a_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if running.process.poll() is None:
         os.killpg(running.process.pid, 15)
         running.process.wait()
-
-
-def _made(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], None]) -> Path:
-    """Make a folder that all modules, and all processes that test at once, share."""
-    base = factory.getbasetemp()
-    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / f"shared-{name}"
-    with folder.with_suffix(".lock").open("a+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.is_dir():
-            partial = folder.with_suffix(".partial")
-            make(partial)
-            partial.rename(folder)
-    return folder
 
 
 def _make_model(folder: Path) -> None:

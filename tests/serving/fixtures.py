@@ -3,20 +3,30 @@
 from pathlib import Path
 
 import pytest
+from tests import shared
 from tests.serving import models
 
 
 @pytest.fixture(scope="session")
 def flights_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example project's flights, through ONNX, with explanations."""
-    estimator, rows = models.flights()
-    made = models.make(tmp_path_factory.mktemp("onnx"), estimator, rows, explain=rows.tail(100))
-    assert made.manifest["engine"] == "onnx", made.manifest["why"]
-    return made.folder
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        estimator, rows = models.flights()
+        made = models.make(folder, estimator, rows, explain=rows.tail(100))
+        assert made.manifest["engine"] == "onnx", made.manifest["why"]
+
+    return shared.made("onnx-bundle", tmp_path_factory, make) / "srv"
 
 
 @pytest.fixture(scope="session")
 def flights_bundle_sklearn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same model through scikit-learn, without explanations."""
-    estimator, rows = models.flights()
-    return models.make(tmp_path_factory.mktemp("sklearn"), estimator, rows, wanted="sklearn").folder
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        estimator, rows = models.flights()
+        models.make(folder, estimator, rows, wanted="sklearn")
+
+    return shared.made("sklearn-bundle", tmp_path_factory, make) / "srv"

@@ -69,10 +69,11 @@ def make(
     """Save a fitted estimator as `train` does and make its bundle."""
     saved = into / "saved"
     with threadpool_limits(1):
-        model.save(estimator, saved, rows, code)
+        model.save(estimator, saved, rows, {file.stem: file for file in code})
     files = model.hash_files(saved)
     classes = [] if task == "regression" else list(estimator.classes_)
-    loaded = model.Predictor.load(saved, files, classes, list(rows.columns))
+    with model.own_code.space(saved / "code"):
+        loaded = model.load(saved, classes=classes, features=list(rows.columns))
     source = bundle.Source(
         folder=saved, files=files, estimator=loaded.model, columns=loaded.columns, classes=loaded.classes,
         name="shop", task=task, run_id="20260101T000000000Z-0123abcd", version=version,

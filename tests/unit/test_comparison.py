@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from model_ci.errors import ConfigError
 from model_ci.gates.comparison import Difference, Resampling, differences, holm, narrowed, rows_needed, widened
 from model_ci.gates.metrics import available, measure, resolve
 from model_ci.gates.outputs import Outputs
@@ -31,9 +32,16 @@ def numbers(seed: int) -> Outputs:
     return Outputs(truth=truth, labels=truth * noise, probabilities=None)
 
 
+def fits(name: str, task: str) -> bool:
+    try:
+        return bool(resolve(name, task, lambda n: None))
+    except ConfigError:
+        return False
+
+
 def asked(task: str, outputs: Outputs) -> list[str]:
     """The metrics that have a value for such outputs; some ask for labels of another kind."""
-    metrics = {name: resolve(name, task, lambda n: None) for name in available(task)}
+    metrics = {name: resolve(name, task, lambda n: None) for name in available(task) if fits(name, task)}
     values = measure(metrics, outputs).values
     return [name for name in metrics if values[name] is not None]
 

@@ -96,6 +96,7 @@ paths = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(path=paths, value=values)
 def test_no_value_anywhere_gives_anything_but_a_config_or_a_config_error(path: str, value: Any) -> None:

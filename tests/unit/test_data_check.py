@@ -109,7 +109,7 @@ def test_the_rows_are_those_that_train_gets(settings: Callable[..., config.Confi
 
     rows = frame().with_columns(late=pl.when(pl.col("id") % 10 > 0).then("late"))
     wanted = settings(rows, f"data.holdout.by={by}", "data.window.kind=fixed", "data.window.last=333")
-    loaded = table.load(wanted.data, seed=wanted.train.seed, root=wanted.root)
+    loaded = table.load(wanted.data, root=wanted.root)
     data = check(wanted)[1]["data"]
     assert {**data} == {**loaded.version.as_record(), **loaded.as_record()}
 
@@ -215,7 +215,8 @@ def test_what_the_result_depends_on(settings: Callable[..., config.Config]) -> N
     assert inputs(rows=frame(1001)) != first
     assert inputs("data.holdout.share=0.3") != first
     assert inputs("check-data.min_rows=10") != first
-    assert inputs("train.seed=1") != first
+    assert inputs("data.holdout.by=random", "data.holdout.seed=1") != inputs("data.holdout.by=random")
+    assert inputs("train.seed=1") == first
     assert inputs("evaluate.min_rows=10") == first
     check_data.learn(settings(frame()))
     assert inputs() != first
@@ -249,6 +250,6 @@ def test_bytes_are_hashed_once(settings: Callable[..., config.Config], monkeypat
     monkeypatch.setattr(hashes, "_read", lambda *given: count.append(1) or read(*given))
     check_data.inputs(wanted, None)  # type: ignore[arg-type]
     check(wanted)
-    table.load(wanted.data, seed=0, root=wanted.root)
+    table.load(wanted.data, root=wanted.root)
     source.version(source.resolve(wanted.data, wanted.root))
     assert len(count) == 1

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.windows import window
+from tests.windows import held_out, window
 
-from model_ci.config import Data, Holdout
+from model_ci.config import Data
 from model_ci.data import source
 from model_ci.data.scan import Scan
 from model_ci.errors import ConfigError
 
-WINDOW, HOLDOUT = window(), Holdout(by="random", last=None, share=0.2)
+WINDOW, HOLDOUT = window(), held_out(by="random")
 
 
 def scan(root: Path, path: str, time_column: str | None = None) -> Scan:

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.windows import window
+from tests.windows import held_out, window
 
-from model_ci.config import Data, Holdout
-from model_ci.data import cut, source
+from model_ci.config import Data
+from model_ci.data import cut, rowhash, source
 from model_ci.data.scan import Scan
 from model_ci.data.table import Table, load
 from model_ci.errors import ConfigError
@@ -20,9 +20,9 @@ from model_ci.errors import ConfigError
 def data(path: str = "d.parquet", **keys: Any) -> Data:
     chosen = window(**keys.pop("window", {}))
     timed = keys.get("time_column", "t") is not None
-    holdout = {"by": "time" if timed else "random", "last": None, "share": 0.2} | keys.pop("holdout", {})
+    chosen_by = {"by": "time" if timed else "random"} | keys.pop("holdout", {})
     rest = {"target": "y", "time_column": "t", "features": None, "exclude": (), "until": None} | keys
-    return Data(path=path, window=chosen, holdout=Holdout(**holdout), **rest)
+    return Data(path=path, window=chosen, holdout=held_out(**chosen_by), **rest)
 
 
 def days(count: int = 100, per_day: int = 1) -> pl.DataFrame:
@@ -33,13 +33,13 @@ def days(count: int = 100, per_day: int = 1) -> pl.DataFrame:
     return pl.DataFrame({"t": t, "x": x, "y": x % 2})
 
 
-def table(root: Path, frame: pl.DataFrame, seed: int = 0, **keys: Any) -> Table:
+def table(root: Path, frame: pl.DataFrame, **keys: Any) -> Table:
     path = keys.get("path", "d.parquet")
     if path.endswith(".csv"):
         frame.write_csv(root / path)
     else:
         frame.write_parquet(root / path)
-    return load(data(**keys), seed=seed, root=root)
+    return load(data(**keys), root=root)
 
 
 def test_the_newest_rows_are_held_out(tmp_path: Path) -> None:
@@ -50,7 +50,18 @@ def test_the_newest_rows_are_held_out(tmp_path: Path) -> None:
     assert found.as_record() == {
         "window": {"kind": "all", "last": None, "start": None},
         "until": None,
-        "holdout": {"by": "time", "last": None, "share": 0.2},
+        "holdout": {
+            "by": "time",
+            "last": None,
+            "share": 0.2,
+            "group": None,
+            "path": None,
+            "key": None,
+            "seed": None,
+            "stratify": False,
+            "gap": None,
+            "gap_rows": 0,
+        },
         "boundary": "2024-03-21",
         "rows": 100,
         "train_rows": 80,
@@ -62,26 +73,30 @@ def test_the_newest_rows_are_held_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "rows", "train"),
+    ("keys", "train", "held"),
     [
-        ({"until": "2024-01-11"}, range(10), 8),
-        ({"window": {"kind": "fixed", "last": 10}}, range(90, 100), 8),
-        ({"window": {"kind": "fixed", "last": 1000}}, range(100), 80),
-        ({"window": {"kind": "fixed", "last": "30d"}}, range(70, 100), 24),
-        ({"window": {"kind": "fixed", "last": "2w"}, "until": "2024-02-01"}, range(17, 31), 11),
-        ({"window": {"kind": "fixed", "last": "36h"}}, range(98, 100), 1),
-        ({"window": {"kind": "expanding", "start": "2024-03-01"}}, range(60, 100), 32),
-        ({"window": {"kind": "expanding", "start": "2023-01-01"}}, range(100), 80),
-        ({"holdout": {"last": "7d"}}, range(100), 93),
-        ({"holdout": {"share": 0.001}}, range(100), 99),
-        ({"holdout": {"share": 0.999}}, range(100), 1),
+        ({"until": "2024-01-11"}, range(8), range(8, 10)),
+        ({"window": {"kind": "fixed", "last": 10}}, range(70, 80), range(80, 100)),
+        ({"window": {"kind": "fixed", "last": 1000}}, range(80), range(80, 100)),
+        ({"window": {"kind": "fixed", "last": "30d"}}, range(50, 80), range(80, 100)),
+        ({"window": {"kind": "fixed", "last": "2w"}, "until": "2024-02-01"}, range(11, 25), range(25, 31)),
+        ({"window": {"kind": "fixed", "last": "36h"}}, range(78, 80), range(80, 100)),
+        ({"window": {"kind": "expanding", "start": "2024-03-01"}}, range(60, 80), range(80, 100)),
+        ({"window": {"kind": "expanding", "start": "2023-01-01"}}, range(80), range(80, 100)),
+        ({"holdout": {"last": "7d"}}, range(93), range(93, 100)),
+        ({"holdout": {"share": 0.001}}, range(99), range(99, 100)),
+        ({"holdout": {"share": 0.999}}, range(1), range(1, 100)),
+        ({"holdout": {"gap": "7d"}}, range(73), range(80, 100)),
+        ({"holdout": {"gap": "7d"}, "window": {"kind": "fixed", "last": 5}}, range(68, 73), range(80, 100)),
     ],
 )
 @pytest.mark.parametrize("path", ["d.csv", "d.parquet"])
-def test_windows(tmp_path: Path, path: str, keys: dict[str, Any], rows: range, train: int) -> None:
+def test_windows(tmp_path: Path, path: str, keys: dict[str, Any], train: range, held: range) -> None:
     found = table(tmp_path, days(), path=path, **keys)
-    assert [*found.train["x"], *found.holdout["x"]] == list(rows)
-    assert len(found.train) == train
+    assert found.train["x"].tolist() == list(train)
+    assert found.holdout["x"].tolist() == list(held)
+    gap = found.as_record()["holdout"]["gap_rows"]
+    assert gap == (7 if "gap" in keys.get("holdout", {}) else 0)
 
 
 @pytest.mark.parametrize(("share", "held"), [(0.12, 10), (0.18, 20), (0.01, 10), (0.99, 90)])
@@ -93,14 +108,15 @@ def test_rows_of_one_time_are_on_one_side(tmp_path: Path, share: float, held: in
 
 def test_a_window_of_rows_is_exact_where_times_are_equal(tmp_path: Path) -> None:
     found = table(tmp_path, days(10, per_day=10), window={"kind": "fixed", "last": 25})
-    assert [*found.train["x"], *found.holdout["x"]] == list(range(75, 100))
+    assert found.train["x"].tolist() == list(range(55, 80))
+    assert found.holdout["x"].tolist() == list(range(80, 100))
 
 
 def test_rows_without_a_label_are_counted_and_left_out(tmp_path: Path) -> None:
     frame = days().with_columns(y=pl.when(pl.col("x") % 10 > 0).then("y"))
     found = table(tmp_path, frame, window={"kind": "fixed", "last": 18})
-    assert found.as_record()["rows"] == 18
-    assert found.as_record()["unlabelled_rows"] == 1
+    assert found.as_record()["rows"] == 36
+    assert found.as_record()["unlabelled_rows"] == 3
     assert found.train["y"].dtype == np.int64
 
 
@@ -118,7 +134,7 @@ def test_rows_without_a_label_are_counted_and_left_out(tmp_path: Path) -> None:
 )
 def test_times_as_they_are_written(tmp_path: Path, times: list[str], until: str, rows: int) -> None:
     (tmp_path / "d.csv").write_text("t,x,y\n" + "".join(f"{t},{i},{i}\n" for i, t in enumerate(times)))
-    found = load(data("d.csv", until=until, holdout={"share": 0.5}), seed=0, root=tmp_path)
+    found = load(data("d.csv", until=until, holdout={"share": 0.5}), root=tmp_path)
     assert found.as_record()["rows"] == rows
 
 
@@ -130,6 +146,8 @@ def test_a_zone_is_kept(tmp_path: Path) -> None:
     assert str(found.train["t"].dtype) == "datetime64[us, America/New_York]"
 
 
+SIDES_OF_VALUES = [0, 3, 4, 5, 6, 14, 18]
+SIDES_OF_KEYS = [2, 13, 14, 15, 17, 18]
 NO_TIME = "values are no times, or not written like the first"
 
 
@@ -155,7 +173,7 @@ NO_TIME = "values are no times, or not written like the first"
         (
             "t,x,y\n2024-01-01,1,0\n2024-01-02,1,1\n",
             {"window": {"kind": "expanding", "start": "2025-01-01"}},
-            "the newest is of 2024-01-02",
+            "the newest is of 2024-01-01, and the newest of all rows of 2024-01-02",
         ),
         ("t,x,y\n2024-01-01,1,0\n2024-01-01,1,1\n", {}, "cannot be parted into training and holdout by time"),
         ("t,x,y\n2024-01-01,1,0\n", {}, "cannot be parted into training and holdout by time"),
@@ -172,7 +190,7 @@ NO_TIME = "values are no times, or not written like the first"
 def test_what_cannot_be_used_is_refused(tmp_path: Path, text: str, keys: dict[str, Any], says: str) -> None:
     (tmp_path / "d.csv").write_text(text)
     with pytest.raises(ConfigError) as caught:
-        load(data("d.csv", **keys), seed=0, root=tmp_path)
+        load(data("d.csv", **keys), root=tmp_path)
     assert says in str(caught.value)
     assert "; " in str(caught.value), "a message says what to do"
 
@@ -180,7 +198,7 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path, text: str, keys: dict[st
 def test_all_missing_columns_are_named_at_once(tmp_path: Path) -> None:
     days().write_parquet(tmp_path / "d.parquet")
     with pytest.raises(ConfigError) as caught:
-        load(data(target="no", time_column="nor", features=("never",)), seed=0, root=tmp_path)
+        load(data(target="no", time_column="nor", features=("never",)), root=tmp_path)
     assert len(caught.value.problems) == 3
 
 
@@ -206,43 +224,167 @@ def test_a_row_stays_on_its_side_when_data_grows(tmp_path: Path, path: str) -> N
     after = by_side(table(tmp_path, pl.concat([grown, odd]).with_columns(pl.col("y").cast(pl.Float64)), **keys))
     assert {x: side for x, side in after.items() if x < 400} == before
     assert 50 < list(before.values()).count("holdout") < 110
-    assert by_side(table(tmp_path, frame, seed=1, **keys)) != before
+    assert by_side(table(tmp_path, frame, holdout={"seed": 1}, **keys)) != before
 
 
 def test_the_sides_never_change_between_versions(tmp_path: Path) -> None:
     frame = pl.DataFrame({"x": range(20), "w": ["ä", "b"] * 10, "y": [0.5, -0.0] * 10, "b": [True, None] * 10})
     found = table(tmp_path, frame, time_column=None, holdout={"share": 0.4})
     # Whatever changes this list puts rows that a champion has learnt from into the holdout.
-    assert found.holdout["x"].tolist() == [0, 3, 5, 6, 10, 12, 14, 15, 16, 17, 18]
+    assert found.holdout["x"].tolist() == SIDES_OF_VALUES
+    found = table(tmp_path, frame, time_column=None, holdout={"share": 0.4, "key": ("x",)})
+    assert found.holdout["x"].tolist() == SIDES_OF_KEYS
 
 
-@settings(max_examples=40, deadline=None)
+def many(count: int = 600) -> pl.DataFrame:
+    draw = np.random.default_rng(4)
+    return pl.DataFrame(
+        {
+            "id": range(count),
+            "customer": draw.integers(0, 60, count),
+            "x": draw.normal(size=count),
+            "y": (draw.random(count) < 0.1).astype(int),
+        }
+    )
+
+
+BY = [{"by": "random", "key": ("id",)}, {"by": "group", "group": "customer"}, {"by": "random"}]
+
+
+@pytest.mark.parametrize("holdout", BY, ids=["key", "group", "values"])
+def test_no_change_of_other_rows_or_columns_moves_a_row(tmp_path: Path, holdout: dict[str, Any]) -> None:
+    frame, keys = many(), {"time_column": None, "holdout": holdout, "features": ("x",)}
+    before = sides_of(table(tmp_path, frame, **keys))
+    changed = {
+        "more rows": pl.concat([frame.with_columns(id=pl.col("id") + 5000, x=pl.col("x") + 50), frame]),
+        "another order": frame.sample(fraction=1, shuffle=True, seed=3),
+        "a new column": frame.with_columns(new=pl.col("x") * 2),
+        "columns in another order": frame.select("y", "x", "customer", "id"),
+        "corrected labels": frame.with_columns(y=1 - pl.col("y")),
+        "wider types": frame.with_columns(pl.col("id").cast(pl.Float64), pl.col("customer").cast(pl.Int16)),
+        "other files": frame,
+    }
+    for what, rows in changed.items():
+        path = "d.csv" if what == "other files" else "d.parquet"
+        after = sides_of(table(tmp_path, rows, path=path, **keys))
+        assert {row: side for row, side in after.items() if row < 600} == before, what
+    assert sides_of(table(tmp_path, frame, **keys | {"holdout": holdout | {"seed": 1}})) != before
+    if "key" in holdout or "group" in holdout:
+        wide = table(tmp_path, frame, **keys | {"features": ("x", "customer")})
+        assert sides_of(wide) == before, "another feature does not move a row either"
+
+
+def sides_of(found: Table) -> dict[int, str]:
+    return dict.fromkeys(found.train["id"], "train") | dict.fromkeys(found.holdout["id"], "holdout")
+
+
+def test_groups_are_never_split(tmp_path: Path) -> None:
+    found = table(tmp_path, many(), time_column=None, holdout={"by": "group", "group": "customer"})
+    assert not set(found.train["customer"]) & set(found.holdout["customer"])
+    assert 60 < len(found.holdout) < 200
+
+
+def test_neighbouring_identifiers_of_64_bits_are_different_rows(tmp_path: Path) -> None:
+    frame = many().with_columns(id=pl.col("id") + 2**62)
+    found = table(tmp_path, frame, time_column=None, holdout={"by": "random", "key": ("id",)})
+    assert 80 < len(found.holdout) < 160
+
+
+@pytest.mark.parametrize("by", ["random", "group"])
+def test_stratified_holdouts_have_the_same_share_of_each_class(tmp_path: Path, by: str) -> None:
+    rare = many().with_columns(y=pl.when(pl.col("id") == 3).then(7).when(pl.col("id") < 7).then(5).otherwise("y"))
+    holdout = {"by": by, "share": 0.25, "stratify": True} | (
+        {"group": "customer"} if by == "group" else {"key": ("id",)}
+    )
+    found = table(tmp_path, rare, time_column=None, holdout=holdout)
+    if by == "group":
+        assert not set(found.train["customer"]) & set(found.holdout["customer"])
+        assert {5} <= set(found.holdout["y"]) & set(found.train["y"])
+        return
+    shares = {c: (found.holdout["y"] == c).sum() / (rare["y"] == c).sum() for c in (0, 1)}
+    assert all(abs(share - 0.25) < 0.01 for share in shares.values()), shares
+    assert (found.holdout["y"] == 5).sum() == round(0.25 * 6)
+    assert (found.holdout["y"] == 7).sum() == 0, "one row alone is learnt from"
+
+
+def test_a_file_of_its_own_is_held_out(tmp_path: Path) -> None:
+    frame = many()
+    frame.tail(100).write_parquet(tmp_path / "held.parquet")
+    found = table(tmp_path, frame.head(500), time_column=None, holdout={"by": "file", "path": "held.parquet"})
+    assert found.train["id"].tolist() == list(range(500))
+    assert found.holdout["id"].tolist() == list(range(500, 600))
+    assert list(found.train) == ["id", "customer", "x", "y"]
+    assert [file.path for file in found.version.files] == ["d.parquet", "held.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("holdout", "message"),
+    [
+        ({"by": "file", "path": "d.*"}, "data.holdout.path: d.parquet matched by data.path as well"),
+        ({"by": "file", "path": "no.parquet"}, "data.holdout.path: no file matches no.parquet"),
+        ({"by": "random", "key": ("nr",)}, "data.holdout.key: d.parquet has no column 'nr'"),
+        ({"by": "group", "group": "custmer"}, "did you mean 'customer'?"),
+        ({"by": "group", "group": "gap"}, "data.holdout.group: 300 of 600 rows have no gap"),
+        ({"by": "random", "key": ("gap", "id")}, "data.holdout.key: 300 of 600 rows have no gap"),
+        ({"by": "group", "group": "one"}, "name a data.holdout.group of more values than one has"),
+    ],
+)
+def test_holdouts_that_cannot_be_cut_are_refused(tmp_path: Path, holdout: dict[str, Any], message: str) -> None:
+    frame = many().with_columns(gap=pl.when(pl.col("id") % 2 == 0).then("id"), one=pl.lit(1))
+    with pytest.raises(ConfigError) as caught:
+        table(tmp_path, frame, time_column=None, holdout=holdout)
+    assert message in str(caught.value)
+    assert "; " in str(caught.value)
+
+
+def test_the_holdout_is_the_same_for_every_window(tmp_path: Path) -> None:
+    frame = many().with_columns(t=pl.lit(np.datetime64("2024-01-01")) + pl.duration(hours=pl.col("id")))
+    windows: list[dict[str, Any]] = [
+        {}, {"kind": "fixed", "last": 50}, {"kind": "fixed", "last": "3d"}, {"kind": "expanding", "start": "2024-01-10"},
+        {"kind": "dynamic", "last": "10d"},
+    ]  # fmt: skip
+    for holdout in ({"by": "time"}, {"by": "time", "last": "2d"}, *BY):
+        cuts = [table(tmp_path, frame, window=window, holdout=holdout) for window in windows]
+        assert len({tuple(found.holdout["id"]) for found in cuts}) == 1, holdout
+        rest = cuts[0].train["id"].tolist()
+        assert cuts[1].train["id"].tolist() == rest[-50:]
+        assert all(len(found.train) < len(rest) for found in cuts[1:])
+
+
+@settings(max_examples=60, deadline=None)
 @given(
     times=st.lists(st.integers(0, 8), min_size=2, max_size=30),
     last=st.integers(1, 30),
     share=st.floats(0.05, 0.95),
     batch=st.integers(1, 7),
+    by=st.sampled_from(["time", "random", "group"]),
+    stratify=st.booleans(),
 )
 def test_batches_are_cut_as_the_whole(
-    tmp_path_factory: pytest.TempPathFactory, times: list[int], last: int, share: float, batch: int
-) -> None:
+    tmp_path_factory: pytest.TempPathFactory, times: list[int], last: int, share: float, batch: int, by: str,
+    stratify: bool,
+) -> None:  # fmt: skip
     root = tmp_path_factory.mktemp("cut")
-    frame = pl.DataFrame({"t": times, "x": range(len(times)), "y": [i % 2 for i in range(len(times))]})
+    count = range(len(times))
+    frame = pl.DataFrame({"t": times, "x": count, "y": [i % 2 for i in count], "g": [i % 5 for i in count]})
     frame.write_parquet(root / "d.parquet")
-    wanted = data(window={"kind": "fixed", "last": last}, holdout={"share": share})
-    scan = Scan(source.resolve(wanted, root))
+    more = {"group": "g"} if by == "group" else {}
+    holdout = {"by": by, "share": share, "stratify": stratify and by != "time", **more}
+    settled = data(window={"kind": "fixed", "last": last}, holdout=holdout)
+    scan = Scan(source.resolve(settled, root))
     try:
-        found = cut.find(wanted, scan, 0)
+        chosen = cut.find(settled, scan, ["x", "g"])
     except ConfigError:
-        newest = sorted(times)[-last:]
-        assert len(set(newest)) == 1
+        assert by != "time" or len(set(times)) == 1
         return
-    parts = pl.concat(found.window(frame.iter_slices(batch)))
-    expected = frame.sort("t", maintain_order=True).tail(last)
-    assert sorted(parts["x"]) == sorted(expected["x"])
-    held = found.holdout(parts)
-    assert 0 < held.sum() < len(held)
-    assert parts.filter(~held)["t"].max() < parts.filter(held)["t"].min()  # type: ignore[operator]
+    parts = [*chosen.parts(frame.iter_slices(batch))]
+    rows, held = pl.concat(part.rows for part in parts), np.concatenate([part.held for part in parts])
+    learnt, holdout_rows = rows.filter(~held), rows.filter(held)
+    rest = frame.filter(~pl.col("x").is_in(holdout_rows["x"].implode()))
+    assert sorted(learnt["x"]) == sorted(rest.sort("t", maintain_order=True).tail(last)["x"])
+    if by == "time":
+        assert learnt["t"].max() < holdout_rows["t"].min()  # type: ignore[operator]
+    assert all(np.array_equal(part.hashes()["x"], rowhash.of_columns(part.rows)["x"]) for part in parts)
 
 
 def test_types_are_those_that_models_take(tmp_path: Path) -> None:

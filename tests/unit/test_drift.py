@@ -91,6 +91,7 @@ def test_categories_that_are_too_many_are_counted_together() -> None:
     assert (len(small.counts), small.others, small.rows) == (1000, 500, 6000)
 
 
+@pytest.mark.slow
 def test_the_same_numbers_on_dask(tmp_path: Path) -> None:
     """A real scheduler and workers on this machine count the parts."""
     distributed = pytest.importorskip("distributed")

@@ -306,6 +306,7 @@ def test_a_shift_is_judged_against_a_champion_that_was_explained() -> None:
     assert changes([column("a", None)], [column("a", 1.0)]) == []
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_of_whatever_there_is(tmp_path: Path) -> None:
     rows = table(60).assign(when=pd.Timestamp("2024-01-01"), yes=True)
     rows["$x^2$\n<b>"] = [f"name {i}" for i in range(60)]

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from model_ci.config import Gate
+from model_ci.config.conditions import CONDITIONS
 from model_ci.gates import gate as gates
 from model_ci.gates import sliced, slices
 from model_ci.gates.comparison import Resampling, differences
@@ -82,7 +83,7 @@ def check(outcomes: list[gates.Outcome]) -> None:
             assert value >= outcome.limit
         if outcome.condition == "max" and outcome.metric not in FAIRNESS:
             assert value <= outcome.limit
-        if outcome.condition in gates.RELATIVE:
+        if CONDITIONS[outcome.condition].compares:
             assert outcome.champion is not None
             assert math.isfinite(outcome.champion)
             assert outcome.interval is not None

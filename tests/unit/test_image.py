@@ -24,7 +24,7 @@ LOGIN = Login(user="robot", password="secret")
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repository, "_PAUSES_S", (0, 0, 0))
+    monkeypatch.setattr("model_ci.web.sleep", lambda _: None)
     for name in ("MODEL_CI_REGISTRY_USER", "MODEL_CI_REGISTRY_PASSWORD", "DOCKER_CONFIG"):
         monkeypatch.delenv(name, raising=False)
 

@@ -22,16 +22,16 @@ BOTH = Deployment(
 )
 
 
-def loaded(project: Project) -> config.Config:
-    return config.load(project.root / "model-ci.yaml")
+def loaded(repository: Project) -> config.Config:
+    return config.load(repository.root / "model-ci.yaml")
 
 
 def entry(action: str, wanted: Deployment | None, before: Deployment | None) -> ledger.Entry:
     return ledger.new(action, "staging", wanted, before, run_id="r1", reason="why", where=ci.Context(actor="ann"))
 
 
-def test_what_is_appended_is_read_back_the_newest_last(project: Project) -> None:
-    there = loaded(project)
+def test_what_is_appended_is_read_back_the_newest_last(repository: Project) -> None:
+    there = loaded(repository)
     assert ledger.read(there, "staging") == []
     entries = [entry("deploy", FIRST, None), entry("weights", BOTH, FIRST), entry("remove", None, BOTH)]
     for each in entries:
@@ -40,17 +40,17 @@ def test_what_is_appended_is_read_back_the_newest_last(project: Project) -> None
     assert ledger.read(there, "production") == []
 
 
-def test_a_line_says_who_what_and_when(project: Project) -> None:
-    ledger.append(loaded(project), entry("deploy", FIRST, None))
+def test_a_line_says_who_what_and_when(repository: Project) -> None:
+    ledger.append(loaded(repository), entry("deploy", FIRST, None))
     shown = ["git", "show", "model-ci/records:ledger/staging.jsonl"]
-    line = json.loads(subprocess.run(shown, cwd=project.root, check=True, capture_output=True).stdout)
+    line = json.loads(subprocess.run(shown, cwd=repository.root, check=True, capture_output=True).stdout)
     assert (line["actor"], line["action"], line["reason"], line["run_id"]) == ("ann", "deploy", "why", "r1")
     assert line["variants"][0]["digest"] == "sha256:1"
     assert line["previous"] == []
 
 
-def test_nothing_is_lost_when_many_append_at_once(project: Project) -> None:
-    there = loaded(project)
+def test_nothing_is_lost_when_many_append_at_once(repository: Project) -> None:
+    there = loaded(repository)
     several = [replace(entry("weights", BOTH, FIRST), reason=str(i)) for i in range(6)]
     at_once = [threading.Thread(target=ledger.append, args=(there, each)) for each in several]
     for each in at_once:
@@ -60,8 +60,8 @@ def test_nothing_is_lost_when_many_append_at_once(project: Project) -> None:
     assert sorted(each.reason or "" for each in ledger.read(there, "staging")) == list("012345")
 
 
-def test_a_damaged_ledger_is_an_error(project: Project) -> None:
-    there = loaded(project)
+def test_a_damaged_ledger_is_an_error(repository: Project) -> None:
+    there = loaded(repository)
     ledger._branch(there).append({"ledger/staging.jsonl": b"{}\n"}, "Damage")
     with pytest.raises(ServiceError, match=r"ledger/staging\.jsonl on branch 'model-ci/records': cannot be read"):
         ledger.read(there, "staging")

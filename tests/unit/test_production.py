@@ -161,6 +161,7 @@ anything = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=st.sampled_from(sorted(request(0))), value=anything)
 def test_no_line_gives_anything_but_rows_and_findings(tmp_path: Path, key: str, value: Any) -> None:

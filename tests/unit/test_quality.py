@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from model_ci.config import Gate
+from model_ci.config.conditions import CONDITIONS
 from model_ci.errors import ConfigError
 from model_ci.gates.comparison import Resampling
 from model_ci.gates.condition import Comparisons, judged, opened
@@ -38,10 +39,11 @@ def state(before: Quality, now: Outputs) -> str:
     difference = mine.less(before.read("brier_score", None, [None], plan), 0)
     assert difference
     compared = Comparisons(differences={"brier_score": difference}, rows=None, confidence=0.95)
-    start = opened(SAME, "max_rise", ["brier_score"])
+    start = opened(SAME, CONDITIONS["max_rise"], ["brier_score"])
     return judged(start, mine.scores[0], before.scores(["brier_score"]), compared).state
 
 
+@pytest.mark.slow
 def test_a_model_that_is_as_good_as_it_was_is_seldom_called_worse() -> None:
     """At the limit itself one in twenty is, however few the champion's rows; chance leaves 200 trials between 1 and 10 %."""
     draw = np.random.default_rng(3)

@@ -107,6 +107,74 @@ def test_a_model_that_looks_at_the_other_rows_is_asked_about_each_request_alone(
     assert [answer.json["predictions"] for answer in answers] == [[1], [1]]
 
 
+class Dropping(Picky):
+    """Leaves rows without a size out of its answer, which no model should."""
+
+    def predict(self, rows: pd.DataFrame) -> Any:
+        size = np.asarray(rows, dtype=float)[:, 0]
+        return (size[~np.isnan(size)] > 0).astype(int)
+
+
+class DroppingLarge(Picky):
+    """Leaves out rows that no check at the start sends."""
+
+    def predict(self, rows: pd.DataFrame) -> Any:
+        size = np.asarray(rows, dtype=float)[:, 0]
+        return (size[~(size >= 100)] > 0).astype(int)
+
+
+class Malformed(Picky):
+    """Answers some rows in another form."""
+
+    def predict(self, rows: pd.DataFrame) -> Any:
+        size = np.asarray(rows, dtype=float)[:, 0]
+        if (size > 400).any():
+            return np.where(size > 0, "yes", "no")
+        if (size > 300).any():
+            return np.zeros((len(size), 2), dtype=int)
+        if (size > 200).any():
+            return (size > 0).astype(float)
+        return (size > 0).astype(int) if not (size >= 100).any() else np.repeat((size > 0).astype(int), 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "batches", "bad", "status", "why"),
+    [
+        (Dropping, False, None, 422, "gives 0 predictions for 1 row"),
+        (DroppingLarge, True, 1e3, 422, "gives 0 predictions for 1 row"),
+        (Malformed, True, 150.0, 422, "gives 2 predictions for 1 row"),
+        (Malformed, True, 250.0, 500, "predictions of type float64"),
+        (Malformed, True, 350.0, 500, "predictions of shape (1, 2)"),
+        (Malformed, True, 450.0, 500, "where int is expected"),
+    ],
+)
+def test_nobody_gets_the_answer_of_another(
+    tmp_path: Path, kind: type[Picky], batches: bool, bad: float | None, status: int, why: str
+) -> None:
+    served = made(tmp_path, kind())
+    assert served.service.batches is batches
+    sizes = [1.0, -1.0, bad, 2.0, -2.0, bad, -3.0]
+    answers = ask_at_once(served, "/invocations", [{"instances": [[size]]} for size in sizes])
+    for size, answer in zip(sizes, answers, strict=True):
+        if size == bad:
+            assert answer.status == status
+            assert why in answer.json["error"]
+            assert "predictions" not in answer.json
+        else:
+            assert answer.json["predictions"] == [int(size > 0)]
+    several = ask(served, "POST", "/invocations", {"instances": [[1.0], [bad], [2.0]]})
+    assert several.status == status
+    if status == 422:
+        assert [problem["row"] for problem in several.json["problems"]] == [1]
+
+
+def test_a_large_request_is_checked_as_well(tmp_path: Path) -> None:
+    served = made(tmp_path, DroppingLarge())
+    answer = ask(served, "POST", "/invocations", {"instances": [[1.0]] * 6000 + [[1e3]]})
+    assert answer.status == 422
+    assert "gives 6000 predictions for 6001 rows" in answer.json["error"]
+
+
 def test_a_call_has_a_bound_and_all_are_answered(flights_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "MOST_ROWS", 10)
     served = app(flights_bundle)

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -124,7 +125,87 @@ def test_only_the_outputs_that_are_wanted() -> None:
             inference.wanted({"outputs": wrong}, offered)
 
 
-@pytest.mark.parametrize("sent", [b"", b"[1]", b"5", b"{", b'{"a": 1,}', b"\xff", b"[" * 100_000, b'{"a": NaN'])
+@pytest.mark.parametrize(
+    ("datatype", "good", "bad"),
+    [
+        ("BOOL", [True, False], [0, 1.0, "true", [True]]),
+        ("BYTES", ["", "5"], [5, 1.5, True, {}]),
+        ("INT8", [-128, 127, 5.0], [128, -129, 300, 0.5, "5", True, float("nan"), float("inf")]),
+        ("INT16", [-32768, 32767], [32768, -32769]),
+        ("INT32", [-(2**31), 2**31 - 1], [2**31, -(2**31) - 1]),
+        ("INT64", [-(2**63), 2**63 - 1], [2**63, 1e300]),
+        ("UINT8", [0, 255], [-1, 256]),
+        ("UINT16", [65535], [65536, -1]),
+        ("UINT32", [2**32 - 1], [2**32, -1]),
+        ("UINT64", [0], [-1, 2**64]),
+        ("FP16", [65504, -1.5], [65505, "1.5", False]),
+        ("FP32", [1, 3e38, float("nan")], [1e39, -1e39, "1.5"]),
+        ("FP64", [1, 1e300, float("nan")], ["1.5", True, 10**400]),
+    ],
+)
+def test_a_value_must_be_of_its_datatype(datatype: str, good: list[Any], bad: list[Any]) -> None:
+    def sent(*values: Any) -> dict[str, Any]:
+        return {"inputs": [{"name": "other", "shape": [len(values)], "datatype": datatype, "data": [*values]}]}
+
+    one = Signature([Column(name=name, type="string", required=False) for name in ("a", "b")])
+    for values in (good, [*good, None], *([value] for value in good)):
+        assert inference.rows(sent(*values), one, 10).count == len(values)
+    for value in bad:
+        with pytest.raises(Refusal, match=f"column 'other', row 1: is not {datatype}") as refused:
+            inference.rows(sent(good[0], value), one, 10)
+        assert refused.value.status == 422
+
+
+PARAMETERS = [{"content_type": "base64"}, {"content_type": True}, {"binary_data_size": 3}, {"x": None}, [1], "base64"]
+
+
+@pytest.mark.parametrize("parameters", PARAMETERS)
+def test_a_parameter_that_may_change_the_meaning_is_refused(parameters: Any) -> None:
+    offered = inference.offered("binary", probabilities=True)
+    questions = [
+        lambda: inference.rows({**tensors(), "parameters": parameters}, SIGNATURE, 10),
+        lambda: inference.rows(tensors(parameters=parameters), SIGNATURE, 10),
+        lambda: inference.wanted({"outputs": [{"name": "predict", "parameters": parameters}]}, offered),
+    ]
+    for question in questions:
+        with pytest.raises(Refusal, match="parameters") as refused:
+            question()
+        assert refused.value.status == 422
+
+
+def test_parameters_that_leave_the_meaning_are_taken() -> None:
+    for sent in ({"content_type": "pd"}, {"binary_data_output": False}, {}, None):
+        assert (
+            inference.rows({**tensors(parameters={"content_type": "np"}), "parameters": sent}, SIGNATURE, 10).count == 2
+        )
+    assert inference.wanted({"outputs": [{"name": "predict", "parameters": {"binary_data": False}}]}, ("predict",))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b'{"a": 1, "a": 1}', b'{"a": {"b": 1, "b": 2}}', b'{"a": [{"b": 1}, {"b": 1, "b": 2}]}', b'{"a": [[{"b": 1, "b": 2}]]}',
+        rb'{"a": "\u003a", "b": 1, "b": 1}', rb'{"a": 1, "\u0061": 2}', b'{"a": NaN, "a": 1}', b'{"a": ":", "a": 1}',
+    ],
+)  # fmt: skip
+def test_a_key_that_stands_twice_is_refused(sent: bytes) -> None:
+    with pytest.raises(Refusal, match="stands twice") as refused:
+        body.read(sent)
+    assert refused.value.status == 422
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"a": ":", "b:": 1}, {"a": [{"b": "12:30"}, {"b": "::"}]}, {"a": [1, {"b": {"c": [{"d": ":"}]}}]}, {"a": []}],
+)
+def test_colons_are_not_keys(value: dict[str, Any]) -> None:
+    assert body.read(json.dumps(value).encode()) == value
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", rb'{"a": NaN, "b": "\ud800"}', b"[1]", b"5", b"{", b'{"a": 1,}', b"\xff", b"[" * 100_000, b'{"a": NaN'],
+)
 def test_what_is_no_json_mapping_is_refused(sent: bytes) -> None:
     with pytest.raises(Refusal) as refused:
         body.read(sent)

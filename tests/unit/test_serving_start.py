@@ -67,7 +67,7 @@ def test_what_was_not_touched_starts_and_is_by_the_schema(folder: Path, flights_
         (lambda f: change(f, lambda v: v.update(engine="torch")), "engine must be"),
         (lambda f: change(f, lambda v: v.pop("probe")), "probe missing"),
         (lambda f: change(f, lambda v: v["probe"].pop("outputs")), "the manifest has no probe rows"),
-        (lambda f: change(f, lambda v: v["probe"].update(probabilities=None)), "probabilities where the model gives none"),
+        (lambda f: change(f, lambda v: v["probe"].update(probabilities=None)), "a malformed answer"),
         (lambda f: (f / "manifest.json").write_text("{"), "cannot be read"),
         (lambda f: change(f, lambda v: v["probe"]["outputs"].__setitem__(0, 9)), "does not answer its probe rows"),
         (lambda f: change(f, lambda v: v["probe"]["probabilities"][0].__setitem__(0, 0.123)), "probability 0 of row 0"),

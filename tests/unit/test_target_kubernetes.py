@@ -44,6 +44,7 @@ def one(objects: list[dict[str, Any]], kind: str, name: str = "shop-staging") ->
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("routing", [{}, {"host": "shop.example.org"}], ids=["replicas", "nginx"])
 @pytest.mark.parametrize("settings", [{}, EVERYTHING], ids=["smallest", "everything"])

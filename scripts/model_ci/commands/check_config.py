@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from model_ci import config
+from model_ci import config, model
 from model_ci.errors import Exit
 
 
@@ -23,7 +23,8 @@ def load(arguments: argparse.Namespace) -> config.Config:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Load the file; problems are raised, so that reaching the end means it is valid."""
+    """Load the file and check its classes; problems are raised, so that reaching the end means it is valid."""
     loaded = load(arguments)
+    model.check_first_rows(loaded)
     print(f"{arguments.config}: valid, {loaded.model.name}, {loaded.model.task}, {len(loaded.evaluate.gates)} gates")
     return Exit.YES

@@ -6,7 +6,7 @@ What is shown was made by the request's own code, so every record is taken for h
 import argparse
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci import ci, config, report
 from model_ci.errors import ConfigError, Exit, ModelCIError
@@ -14,9 +14,12 @@ from model_ci.forge import GitHub, GitLab, Head, handover, put
 from model_ci.run import RECORD, RUNS, run_folders
 from model_ci.stages.content import content
 
+if TYPE_CHECKING:
+    from model_ci.record_types import Record
+
+
 _TOKEN: Final = "MODEL_CI_API_TOKEN"  # noqa: S105 - its name
 _MOST_MODELS: Final = 10
-Record = Mapping[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +57,7 @@ def _on_gitlab(request: ci.Request, arguments: argparse.Namespace) -> int:
     return _comment(gitlab, [request.number], [_local(arguments)], request.link)
 
 
-def _after_workflow(github: GitHub, request: ci.Request, run: Record) -> int:
+def _after_workflow(github: GitHub, request: ci.Request, run: Mapping[str, Any]) -> int:
     """Comment on what an untrusted workflow made; which pull request that is, only GitHub is asked."""
     if run["event"] != "pull_request" or not run.get("head_repository"):
         return _nothing("the workflow did not run for a pull request")
@@ -69,9 +72,9 @@ def _after_workflow(github: GitHub, request: ci.Request, run: Record) -> int:
     return code
 
 
-def _handed_over(archives: Iterable[tuple[str, bytes]]) -> tuple[list[Record], list[str]]:
+def _handed_over(archives: Iterable[tuple[str, bytes]]) -> "tuple[list[Record], list[str]]":
     """Return the newest record of each model, and what is wrong with the others."""
-    records: list[dict[str, Any]] = []
+    records: list[Record] = []
     problems: list[str] = []
     for i, (_, archive) in enumerate(archives, start=1):
         if i > _MOST_MODELS:
@@ -85,7 +88,7 @@ def _handed_over(archives: Iterable[tuple[str, bytes]]) -> tuple[list[Record], l
     return list(newest.values()), problems
 
 
-def _local(arguments: argparse.Namespace) -> Record:
+def _local(arguments: argparse.Namespace) -> "Record":
     """Read the record of a run in this folder."""
     file = Path(arguments.config).resolve()
     for folder in reversed(run_folders(file.parent)):
@@ -98,7 +101,7 @@ def _local(arguments: argparse.Namespace) -> Record:
     raise ConfigError(f"comment: there is no {named} in {file.parent / RUNS}; run `model-ci run`, or fetch its files")
 
 
-def _comment(forge: GitHub | GitLab, numbers: Iterable[int], records: Iterable[Record], link: str | None) -> int:
+def _comment(forge: GitHub | GitLab, numbers: Iterable[int], records: "Iterable[Record]", link: str | None) -> int:
     texts = list(_texts(records, link, forge.comment_limit))
     for number in numbers:
         for model, body in texts:
@@ -107,7 +110,7 @@ def _comment(forge: GitHub | GitLab, numbers: Iterable[int], records: Iterable[R
     return Exit.YES
 
 
-def _texts(records: Iterable[Record], link: str | None, limit: int) -> Iterator[tuple[str, str]]:
+def _texts(records: "Iterable[Record]", link: str | None, limit: int) -> Iterator[tuple[str, str]]:
     for record in records:
         try:
             yield (

@@ -39,13 +39,13 @@ def main(arguments: argparse.Namespace) -> int:
 
     config = check_config.load(arguments)
     run = find(config, arguments.run, stage="train", wanted_by="explain")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
-    predictor = explain.load(run)
-    rows = _asked(arguments, predictor, data, run)
-    attributions = explain.attribute(config, predictor, rows, explainer.background(data.train, config.explain.seed))
-    print(_model(config, run))
-    for i in range(attributions.rows):
-        print(_decision(attributions, predictor, config, rows, i))
+    data = table.load(config.data, root=config.root)
+    with explain.opened(config, run) as predictor:
+        rows = _asked(arguments, predictor, data, run)
+        attributions = explain.attribute(config, predictor, rows, explainer.background(data.train, config.explain.seed))
+        print(_model(config, run))
+        for i in range(attributions.rows):
+            print(_decision(attributions, predictor, config, rows, i))
     if not attributions.holds(config.explain.tolerance):
         print(f"The attributions miss the model's output by up to {attributions.error:.3g}: do not rely on them.")
     if attributions.rows < len(rows):
@@ -167,7 +167,8 @@ def _meaning(attributions: "Attributions", predictor: "Predictor", config: Confi
     if config.model.task == "regression":
         return f"the output is {total:.4f}"
     classes = list(predictor.classes)
-    of = classes[-1 if config.model.task == "binary" else output] if classes else output + 1
+    place = explain.explained_class(config, predictor)
+    of = classes[output if place is None else place] if classes else output + 1
     words = f"the {attributions.scale} of {of} is {total:.4f}"
     if attributions.scale == "log-odds" and config.model.task == "binary":
         return f"{words}, a probability of {_chance(total):.4f}"

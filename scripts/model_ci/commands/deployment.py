@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci import ci, pipeline
 from model_ci.config import Config
@@ -11,6 +11,10 @@ from model_ci.files import write_atomically
 from model_ci.release import promotion, reversal
 from model_ci.stages import STAGES
 from model_ci.stages.deploy import stage as deploy
+
+if TYPE_CHECKING:
+    pass
+
 
 PLANS: Final = {"deploy": deploy.plan, "promote": promotion.plan, "rollback": reversal.plan}
 # What each option sets.

@@ -9,7 +9,7 @@ from pathlib import Path
 from model_ci import ci, config, report
 from model_ci.errors import ConfigError, Exit, ModelCIError, ServiceError
 from model_ci.forge import HEARTBEAT, WEBHOOK, GitHub, GitLab, Tracker, beat, raise_issue, settle, tell
-from model_ci.run import Run, by_id
+from model_ci.run import Run, by_id, sections
 from model_ci.stages import STAGES
 from model_ci.stages.content import content
 from model_ci.terms import Verdict
@@ -80,7 +80,7 @@ def _tracker(request: ci.Request | None) -> tuple[Tracker | None, int]:
 
 def _causes(run: Run | None, model: str, link: str | None, limit: int) -> Iterator[Cause]:
     """Yield every cause that this run can tell of; what did not run, or judged nothing, is left as it was."""
-    for name, section in run.record["stages"].items() if run else ():
+    for name, section in sections(run.record).items() if run else ():
         if STAGES[name].judges and "reused_from" not in section and section["verdict"] != Verdict.DONE:
             yield Cause(
                 marker=report.marker(model, name),

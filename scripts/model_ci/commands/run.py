@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from model_ci import ci, pipeline, report
 from model_ci.commands import check_config
@@ -15,11 +15,14 @@ from model_ci.commands.progress import show_progress
 from model_ci.config import Config
 from model_ci.errors import Exit, ModelCIError
 from model_ci.files import write_atomically
-from model_ci.run import Run, run_folders
+from model_ci.run import Run, run_folders, sections
 from model_ci.schema import Document
 from model_ci.stages import STAGES, whole
 from model_ci.stages.content import content
 from model_ci.terms import Verdict
+
+if TYPE_CHECKING:
+    from model_ci.record_types import Section
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -140,9 +143,9 @@ def _outputs(run: Run) -> dict[str, str]:
     said: dict[str, str] = {}
     for stage in STAGES.values():
         for name, path in stage.outputs.items():
-            value: Any = run.section(stage.name)
+            value: object = run.section(stage.name)
             for key in path.split("."):
-                value = (value or {}).get(key)
+                value = value.get(key) if isinstance(value, dict) else None
             said[name] = json.dumps(value) if isinstance(value, bool) else str(value or said.get(name, ""))
     return said
 
@@ -154,7 +157,7 @@ def _exit_code(arguments: argparse.Namespace, outcome: pipeline.Outcome, context
         _annotate(context, "warning", problem)
         print(problem, file=sys.stderr)
     if outcome.verdict == Verdict.FAILED:
-        why = "; ".join(s.get("why") or f"{n} failed" for n, s in _failed(outcome.run))
+        why = "; ".join(str(s.get("why") or f"{n} failed") for n, s in _failed(outcome.run))
         level = "error" if arguments.on_verdict == "fail" else "warning"
         _annotate(context, level, why)
         _annotate_refusals(outcome.run, context, config, level)
@@ -165,14 +168,14 @@ def _exit_code(arguments: argparse.Namespace, outcome: pipeline.Outcome, context
     return Exit.YES
 
 
-def _failed(run: Run) -> list[tuple[str, dict[str, str]]]:
-    return [(name, section) for name, section in run.record["stages"].items() if section["verdict"] == Verdict.FAILED]
+def _failed(run: Run) -> "list[tuple[str, Section]]":
+    return [(name, section) for name, section in sections(run.record).items() if section["verdict"] == Verdict.FAILED]
 
 
 def _overdue(run: Run) -> list[str]:
     """Return what is said of the check that did not run; the report has it too."""
-    sections = [run.section(name) or {} for name in ("retrain", "record")]
-    return [f"{f['where']}: {f['what']}" for section in sections for f in section.get("findings", ())]
+    judged = [section for section in (run.section("retrain"), run.section("record")) if section]
+    return [f"{finding['where']}: {finding['what']}" for section in judged for finding in section["findings"]]
 
 
 def _unpushed(run: Run) -> str | None:

@@ -3,6 +3,9 @@
 import argparse
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -38,12 +41,13 @@ def main(arguments: argparse.Namespace) -> int:
     from model_ci.stages.build_image import bundle
 
     config = check_config.load(arguments)
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     with tempfile.TemporaryDirectory(prefix="model-ci-serve-") as scratch:
         folder = Path(scratch)
-        source = _champion(config, data, folder) if arguments.champion else _of_run(config, arguments.run)
+        chosen = _champion(config, folder) if arguments.champion else _of_run(config, arguments.run)
         explain = _explain(config, data) if arguments.explain else None
-        made = bundle.create(source, data.holdout, folder / "srv", wanted=arguments.engine, explain=explain)
+        with _source(config, chosen) as source:
+            made = bundle.create(source, data.holdout, folder / "srv", wanted=arguments.engine, explain=explain)
         said = made.manifest
         print(f"{said['name']} of run {said['run_id'] or '-'} through {said['engine']}: {said['why']}", file=sys.stderr)
         print(f"http://{arguments.host}:{arguments.port}/invocations, and /openapi.json for the rest", file=sys.stderr)
@@ -65,9 +69,30 @@ def _serve(arguments: argparse.Namespace, folder: Path) -> int:
         raise ConfigError(*error.problems) from None
 
 
-def _of_run(config: Config, run_id: str) -> "Source":
+@dataclass(frozen=True, kw_only=True)
+class _Chosen:
+    """The model that is served, before it is loaded."""
+
+    folder: Path
+    files: Mapping[str, str]
+    run_id: str
+    version: str | None = None
+
+
+@contextmanager
+def _source(config: Config, chosen: _Chosen) -> "Iterator[Source]":
     from model_ci.stages.build_image.bundle import Source
 
+    name = f"version {chosen.version}" if chosen.version else f"run {chosen.run_id}"
+    with model.opened(chosen.folder, config.model.positive, name) as loaded:
+        yield Source(
+            folder=chosen.folder, files=chosen.files, estimator=loaded.model, columns=loaded.columns,
+            classes=loaded.classes, name=config.model.name, task=config.model.task, run_id=chosen.run_id,
+            version=chosen.version, positive=config.model.positive,
+        )  # fmt: skip
+
+
+def _of_run(config: Config, run_id: str) -> _Chosen:
     run = find(config, run_id, stage="train", wanted_by="serve")
     if failed := run.failed():
         print(
@@ -76,28 +101,17 @@ def _of_run(config: Config, run_id: str) -> "Source":
         )
     trained = run.require("train", wanted_by="serve")["model"]
     folder = run.folder / trained["folder"]
-    loaded = model.Predictor.load(folder, trained["files"], trained["classes"], trained["features"])
-    return Source(
-        folder=folder, files=trained["files"], estimator=loaded.model, columns=loaded.columns, classes=loaded.classes,
-        name=config.model.name, task=config.model.task, run_id=run.id,
-    )  # fmt: skip
+    model.check(folder, trained["files"])
+    return _Chosen(folder=folder, files=trained["files"], run_id=run.id)
 
 
-def _champion(config: Config, data: "Table", scratch: Path) -> "Source":
-    from model_ci.stages.build_image.bundle import Source
-
+def _champion(config: Config, scratch: Path) -> _Chosen:
     with registry.open_registry(config, config.root, in_ci=ci.context().in_ci) as store:
         version = store.champion()
         if version is None:
             raise ConfigError(f"--champion: {config.model.name} has none in {store.where}; register one first")
         folder = store.download(version, scratch / "champion")
-    classes = [] if config.model.task == "regression" else sorted(set(data.train[data.target].tolist()))
-    files = model.hash_files(folder)
-    loaded = model.Predictor.load(folder, files, classes, data.features)
-    return Source(
-        folder=folder, files=files, estimator=loaded.model, columns=loaded.columns, classes=loaded.classes,
-        name=config.model.name, task=config.model.task, run_id=version.run_id, version=version.number,
-    )  # fmt: skip
+    return _Chosen(folder=folder, files=model.hash_files(folder), run_id=version.run_id, version=version.number)
 
 
 def _explain(config: Config, data: "Table") -> "Explain":

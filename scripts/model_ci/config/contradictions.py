@@ -1,13 +1,14 @@
 """What a schema cannot say: keys that need or exclude each other."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
+from model_ci.config.conditions import CONDITIONS, Judged
 from model_ci.schema import Path_
 from model_ci.terms import TargetKind, WindowKind
+from model_ci.types import Settings
 
 
-def contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
+def contradictions(values: Settings) -> list[tuple[Path_, str]]:
     """Return where values contradict each other, and how."""
     data, window, holdout = values["data"], values["data"]["window"], values["data"]["holdout"]
     timed = data["time_column"] is not None
@@ -35,7 +36,7 @@ def contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
     )
     by_time = window["kind"] != WindowKind.ALL or holdout["by"] == "time" or data["until"]
     need(timed or not by_time, ("data",), "'time_column' is missing; windows, holdouts and 'until' by time need it")
-    need(holdout["last"] is None or holdout["by"] == "time", ("data", "holdout", "last"), "is only for by: time")
+    found += [(("data", "holdout", *path), message) for path, message in _unfit_holdout(data, values["model"]["task"])]
     taken = {data["target"]: "the target", data["time_column"]: "the time column"}
     for i, name in enumerate(data["features"] or ()):
         need(
@@ -57,23 +58,61 @@ def contradictions(values: Mapping[str, Any]) -> list[tuple[Path_, str]]:
     by_column, by_duration = unsure["block_column"], unsure["block_duration"]
     need(not (by_column and by_duration), there, "needs one of block_column and block_duration, not both")
     need(timed or not by_duration, there, "block_duration needs data.time_column")
-    for i, gate in enumerate(values["evaluate"]["gates"]):
-        low, high = gate.get("min"), gate.get("max")
-        need(
-            low is None or high is None or low <= high,
-            ("evaluate", "gates", i),
-            f"min {low} is above max {high}; nothing can pass",
-        )
-        for key in ("bins", "min_rows", "max_gap"):
-            need(key not in gate or gate.get("by"), ("evaluate", "gates", i, key), "is only for a gate with 'by'")
-        aged = gate["metric"] == "data_age_days"
-        need(timed or not aged, ("evaluate", "gates", i), "data_age_days needs data.time_column")
+    splits = by_column and holdout["by"] == "random" and holdout["key"] != [by_column]
+    need(
+        not splits,
+        (*there, "block_column"),
+        f"a random holdout has rows of one {by_column} on both sides, so the model would be judged on a {by_column} that it "
+        f"knows; set data.holdout to {{by: group, group: {by_column}}}",
+    )
+    lists: dict[Path_, Sequence[Settings]] = {
+        ("evaluate", "gates"): values["evaluate"]["gates"],
+        ("monitor", "quality", "gates"): values["monitor"]["quality"]["gates"],
+    }
+    for section, gates in lists.items():
+        for i, gate in enumerate(gates):
+            found += [((*section, i, *path), message) for path, message in _unfit_gate(gate, timed=timed)]
     for name, environment in values["deploy"]["environments"].items():
         found += [(("deploy", "environments", name, *path), message) for path, message in _unfit(environment)]
     return found
 
 
-def _unfit_window(window: Mapping[str, Any], *, timed: bool) -> Iterator[tuple[Path_, str]]:
+def _unfit_holdout(data: Settings, task: str) -> Iterator[tuple[Path_, str]]:
+    """Yield what the kind of holdout does not have, and what it lacks."""
+    holdout = data["holdout"]
+    by = holdout["by"]
+    only: Mapping[str, Sequence[str]] = {
+        "last": ["time"], "gap": ["time"], "group": ["group"], "path": ["file"], "seed": ["random", "group"],
+        "stratify": ["random", "group"],
+    }  # fmt: skip
+    for key, kinds in only.items():
+        if holdout[key] and by not in kinds:
+            yield (key,), f"is only for by: {' or '.join(kinds)}. Got by: {by}."
+    if by == "group" and not holdout["group"]:
+        yield (), "by group needs 'group': the column whose rows of one value stay together"
+    if by == "file" and not holdout["path"]:
+        yield (), "by file needs 'path': the file of the held-out rows"
+    if holdout["stratify"] and task == "regression":
+        yield ("stratify",), "needs classes, but model.task is regression; leave it out"
+    if data["target"] in (holdout["key"] or ()):
+        yield ("key",), f"{data['target']!r} is the target; the side of a row must not depend on it"
+    if data["target"] == holdout["group"]:
+        yield ("group",), f"{data['target']!r} is the target; name another column"
+
+
+def _unfit_gate(gate: Settings, *, timed: bool) -> Iterator[tuple[Path_, str]]:
+    """Yield what a gate cannot be."""
+    low, high = gate.get("min"), gate.get("max")
+    if low is not None and high is not None and low > high:
+        yield (), f"min {low} is above max {high}; nothing can pass"
+    for key in ("bins", "min_rows", *(c.name for c in CONDITIONS.values() if c.judged is Judged.GAP)):
+        if key in gate and not gate.get("by"):
+            yield (key,), "is only for a gate with 'by'"
+    if gate["metric"] == "data_age_days" and not timed:
+        yield (), "data_age_days needs data.time_column"
+
+
+def _unfit_window(window: Settings, *, timed: bool) -> Iterator[tuple[Path_, str]]:
     """Yield what a window's sample cannot be."""
     sample = window["sample"]
     if sample["by"] == "decayed" and not sample["half_life"]:
@@ -86,7 +125,7 @@ def _unfit_window(window: Mapping[str, Any], *, timed: bool) -> Iterator[tuple[P
         yield ("sample",), "needs 'rows': how many are learnt from"
 
 
-def _unfit(environment: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
+def _unfit(environment: Settings) -> Iterator[tuple[Path_, str]]:
     """Yield what the environment's target cannot do."""
     target, replicas = environment["target"], environment["replicas"]
     own = environment.get(target, {})

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +13,8 @@ from model_ci.config.model import CheckData, Data, Evaluate, Explain, Model, Reg
 from model_ci.config.operation import CheckDrift, CompareVariants, Monitor, Record, Retrain
 from model_ci.config.release import BuildImage, Deploy, Promote, Rollback
 from model_ci.errors import ConfigError
-from model_ci.schema import Document, Path_, fill_defaults, load_schema, resolved
+from model_ci.schema import Document, Path_, Schema, fill_defaults, load_schema, resolved
+from model_ci.types import Settings
 from model_ci.validity import violations
 
 DEFAULT_FILE: Final = "model-ci.yaml"
@@ -25,7 +26,7 @@ class Config:
 
     root: Path
     file: str
-    values: Mapping[str, Any]
+    values: Settings
     model: Model
     data: Data
     check_data: CheckData
@@ -96,7 +97,7 @@ def _read(file: Path) -> Document:
         raise ConfigError(f"{file}: cannot be read: {error}; make it a readable UTF-8 text file") from None
 
 
-def _typed(kind: Any, value: Any) -> Any:
+def _typed(kind: Any, value: Any) -> Any:  # of whatever type the field has
     if is_dataclass(kind) and isinstance(kind, type):
         hints = get_type_hints(kind)
         return kind(**{name: _typed(hints[name], v) for name, v in value.items()})
@@ -110,11 +111,11 @@ def _typed(kind: Any, value: Any) -> Any:
     return value
 
 
-def _expand(values: Any, schema: Mapping[str, Any], path: Path_, document: Document) -> list[str]:
+def _expand(values: dict[str, Any], schema: Schema, path: Path_, document: Document) -> list[str]:
     """Replace ${NAME} in place where the schema allows it; return the problems."""
     found: list[str] = []
     for key, sub in _properties(values, schema).items():
-        value = values.get(key) if isinstance(values, dict) else None
+        value = values.get(key)
         if isinstance(value, dict):
             found += _expand(value, sub, (*path, key), document)
         elif isinstance(value, str) and sub.get("expandEnvironment"):
@@ -126,9 +127,10 @@ def _expand(values: Any, schema: Mapping[str, Any], path: Path_, document: Docum
     return found
 
 
-def _properties(values: Any, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def _properties(values: Settings, schema: Schema) -> Schema:
     """Return the schema of each key; of a mapping with names of the user's own, each of which is of one kind, too."""
     kind = schema.get("additionalProperties")
-    if not isinstance(kind, dict) or not isinstance(values, dict):
-        return schema.get("properties", {})  # type: ignore[no-any-return]
+    if not isinstance(kind, dict):
+        properties: Schema = schema.get("properties", {})
+        return properties
     return dict.fromkeys(values, resolved(kind, load_schema("config")))

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from model_ci.terms import StoreKind, WindowKind
+from model_ci.config.conditions import CONDITIONS, Condition
+from model_ci.terms import HoldoutKind, StoreKind, WindowKind
+from model_ci.types import JSONObject
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:  # noqa: D101 - the schema describes each section and key
     name: str
     task: str
+    positive: str | float | bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +37,15 @@ class Window:  # noqa: D101
 
 @dataclass(frozen=True, kw_only=True)
 class Holdout:  # noqa: D101
-    by: str
+    by: HoldoutKind
     last: str | None
     share: float
+    group: str | None
+    path: str | None
+    key: Sequence[str] | None
+    seed: int
+    gap: str | None
+    stratify: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +86,7 @@ class Train:  # noqa: D101
     fall_back: bool
     warm_start: WarmStart
     online: Online
-    parameters: Mapping[str, Any]
+    parameters: JSONObject
     seed: int
     threads: int
     timeout_s: float | None
@@ -93,11 +101,27 @@ class Gate:  # noqa: D101
     max: float | None = None
     max_drop: float | None = None
     max_rise: float | None = None
+    max_relative_drop: float | None = None
+    max_relative_rise: float | None = None
     min_gain: float | None = None
     by: str | Sequence[str] | None = None
     bins: int = 4
     min_rows: int = 100
     max_gap: float | None = None
+
+    @property
+    def conditions(self) -> Sequence[Condition]:
+        """The conditions that have a limit."""
+        return [condition for condition in CONDITIONS.values() if self.limit(condition) is not None]
+
+    def limit(self, condition: Condition) -> float | None:
+        """Return the limit of a condition, None where it has none."""
+        return getattr(self, condition.name)  # type: ignore[no-any-return]
+
+    @property
+    def compares(self) -> bool:
+        """Whether a condition compares with the champion."""
+        return any(condition.compares for condition in self.conditions)
 
     @property
     def columns(self) -> Sequence[str]:
@@ -118,6 +142,7 @@ class Uncertainty:  # noqa: D101
     block_column: str | None
     block_duration: str | None
     inconclusive: str
+    reuse: str
 
 
 @dataclass(frozen=True, kw_only=True)

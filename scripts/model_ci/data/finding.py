@@ -2,7 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from model_ci import record_types
+    from model_ci.types import JSON
 
 MAX_EXAMPLES: Final = 5
 
@@ -15,15 +19,22 @@ class Finding:
     where: str
     what: str
     count: int | None = None
-    examples: Sequence[Any] = ()
+    examples: "Sequence[JSON]" = ()
     level: str = "failure"  # or warning
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> "record_types.Finding":
         """Return the finding as it stands in a run's record."""
-        return {**vars(self), "examples": list(self.examples)}
+        return {
+            "rule": self.rule,
+            "where": self.where,
+            "what": self.what,
+            "count": self.count,
+            "examples": list(self.examples),
+            "level": self.level,
+        }
 
 
-def such_as(examples: Sequence[Any]) -> str:
+def such_as(examples: Sequence[object]) -> str:
     """List a few examples for the end of a sentence."""
     shown = [repr(example) if isinstance(example, str) else str(example) for example in examples[:3]]
     return f", such as {', '.join(shown)}" if shown else ""

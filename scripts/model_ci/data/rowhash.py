@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 RowHashes: TypeAlias = "npt.NDArray[np.uint64]"
 
 _ABSENT: Final = 0x9E3779B97F4A7C15
+_EXACT: Final = 2.0**53  # up to here every whole number is a floating-point number
 _FIRST: Final = 0xBF58476D1CE4E5B9
 _SECOND: Final = 0x94D049BB133111EB
 
@@ -36,6 +37,13 @@ def of_rows(columns: "Mapping[str, RowHashes]", names: Iterable[str], seed: int 
     return _mixed(total)
 
 
+def salted(hashes: "RowHashes", salt: int) -> "RowHashes":
+    """Return other hashes of the same rows, which these tell nothing about."""
+    import numpy as np
+
+    return _mixed(hashes ^ np.uint64(_of_text(f"salt {salt}")))
+
+
 def shares(hashes: "RowHashes") -> "npt.NDArray[np.float64]":
     """Spread hashes evenly over 0 to 1."""
     import numpy as np
@@ -54,16 +62,30 @@ def _of_column(column: "pl.Series") -> "RowHashes":
     import polars as pl
 
     absent = column.is_null().to_numpy() if column.null_count() else None
+    if isinstance(column.dtype, pl.Categorical | pl.Enum):
+        column = column.cast(pl.String)
     if column.dtype == pl.String:
         bits = _text_bits(column)
     else:
         if column.dtype.is_temporal():
             column = column.cast(pl.Datetime("us")).cast(pl.Int64)
-        numbers = column.cast(pl.Float64).fill_null(0.0).to_numpy()
-        bits = (numbers + 0.0).view(np.uint64)  # adding 0 makes -0.0 the 0.0 that it equals
+        bits = _number_bits(column)
     if absent is not None:
         bits = np.where(absent, np.uint64(_ABSENT), bits)
     return _mixed(bits ^ np.uint64(_of_text(column.name)))
+
+
+def _number_bits(column: "pl.Series") -> "RowHashes":
+    import numpy as np
+    import polars as pl
+
+    numbers = column.cast(pl.Float64).fill_null(0.0).to_numpy()
+    bits = (numbers + 0.0).view(np.uint64)  # adding 0 makes -0.0 the 0.0 that it equals
+    if column.dtype in (pl.Int64, pl.UInt64) and np.abs(numbers).max(initial=0.0) >= _EXACT:
+        # Identifiers of 64 bits are no floating-point numbers: neighbours would become one.
+        inexact = (column.cast(pl.Float64).cast(column.dtype, strict=False) != column).fill_null(value=False)
+        bits = np.where(inexact.to_numpy(), column.fill_null(0).to_numpy().view(np.uint64), bits)
+    return bits
 
 
 def _text_bits(column: "pl.Series") -> "RowHashes":

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 BATCH_ROWS: Final = 50_000
+HELD_OUT: Final = "model-ci: held out"  # marks the rows of data.holdout.path; no column of `schema`
 _BUFFER_BYTES: Final = 1 << 20
 _SAMPLE_ROWS: Final = 1_000
 
@@ -66,7 +67,10 @@ class Scan:
         lazy = lazy.select(layout.conformed(self._read_schema))
         if self.source.format == "csv":
             lazy = lazy.filter(~pl.all_horizontal(pl.all().is_null()))  # blank lines
-        return lazy.with_columns(writing.parse(pl.col(name)) for name, writing in self._written.items())
+        lazy = lazy.with_columns(writing.parse(pl.col(name)) for name, writing in self._written.items())
+        if self.source.held_out:
+            lazy = lazy.with_columns(pl.lit(layout.file in self.source.held_out).alias(HELD_OUT))
+        return lazy
 
     def _recognize(self, column: str) -> None:
         """Find how the text of the time column is written, and that all of it is written so."""

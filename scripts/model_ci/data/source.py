@@ -18,13 +18,14 @@ FORMATS: Final = {".csv": "csv", ".parquet": "parquet"}
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The files of the data, in order, all of one format."""
+    """The files of the data, in order, all of one format; the rows of those in `held_out` are the holdout."""
 
     root: Path
     location: str
     format: str
     files: tuple[Path, ...]
     pointers: tuple[Pointer, ...]
+    held_out: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,27 +69,46 @@ class DataVersion:
 
 
 def resolve(data: Data, root: Path) -> Source:
-    """Find the files that `data.path` names, pulling from the DVC remote those that are absent.
+    """Find the files that `data.path` and `data.holdout.path` name, pulling from the DVC remote those that are absent.
 
     Raises ConfigError when there is none or their formats differ, ServiceError when the remote refuses.
     """
-    wanted = Path(os.path.normpath(root / data.path))
-    if wanted.is_dir():
-        raise ConfigError(f"data.path: {data.path} is a folder; name its files, such as {_inside(data.path)}")
-    pointers = pointer.find(wanted)
+    files, pointers = _resolve("data.path", data.path, root)
+    held_out: list[Path] = []
+    if data.holdout.path:
+        held_out, others = _resolve("data.holdout.path", data.holdout.path, root)
+        pointers += [p for p in others if p not in pointers]
+        if both := [_relative(file, root) for file in held_out if file in files]:
+            raise ConfigError(
+                f"data.holdout.path: {', '.join(both)} matched by data.path as well; a file is learnt from or held out: "
+                "narrow one of the two"
+            )
+        files += held_out
+    return Source(
+        root=root,
+        location=data.path,
+        format=_format(files, root),
+        files=tuple(files),
+        pointers=tuple(pointers),
+        held_out=tuple(held_out),
+    )
+
+
+def _resolve(key: str, path: str, root: Path) -> tuple[list[Path], list[Pointer]]:
+    place = Path(os.path.normpath(root / path))
+    folder = f"{key}: {path} is a folder; name its files, such as {_inside(path)}"
+    if place.is_dir():
+        raise ConfigError(folder)
+    pointers = pointer.find(place)
     absent = [p for p in pointers if not p.path.exists()]
     if absent:
         pointer.pull(absent, root)
-        if wanted.is_dir():
-            raise ConfigError(f"data.path: {data.path} is a folder; name its files, such as {_inside(data.path)}")
-    files = _files(wanted)
+        if place.is_dir():
+            raise ConfigError(folder)
+    files = _files(place)
     if not files:
-        raise ConfigError(
-            f"data.path: no file matches {data.path} in {root}; correct the path, or track the data with DVC"
-        )
-    return Source(
-        root=root, location=data.path, format=_format(files, root), files=tuple(files), pointers=tuple(pointers)
-    )
+        raise ConfigError(f"{key}: no file matches {path} in {root}; correct the path, or track the data with DVC")
+    return files, pointers
 
 
 def version(source: Source) -> DataVersion:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from model_ci.data.cut import Cut
 from model_ci.errors import ConfigError
+from model_ci.terms import HoldoutKind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +45,10 @@ class Span:
         if not 0 < self.held < self.rows:
             side = "held out" if self.held else "for training"
             how = f"data.holdout.share {data.holdout.share}"
+            if data.holdout.by == HoldoutKind.FILE:
+                how = f"data.holdout.path {data.holdout.path}"
+            if data.holdout.by == HoldoutKind.GROUP:
+                how += f", or name a data.holdout.group of more values than {data.holdout.group} has"
             raise ConfigError(f"{location}: all {self.rows} rows are {side}; give more rows, or change {how}")
 
     def as_record(self) -> dict[str, Any]:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model_ci.config import Data
-from model_ci.data import cut, source
-from model_ci.data.cut import Cut
+from model_ci.data import cut, identity, source
+from model_ci.data.cut import Cut, Part
+from model_ci.data.holdout import require_present
 from model_ci.data.scan import Scan
 from model_ci.data.source import DataVersion
 from model_ci.data.span import Span
 from model_ci.errors import ConfigError
+from model_ci.terms import HoldoutKind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,12 +25,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Training and holdout rows with all columns, ordered by time when there is a time column."""
+    """Training and holdout rows with all columns, ordered by time when there is a time column.
+
+    `identity` names the columns by which a row is known again.
+    """
 
     version: DataVersion
     train: "pd.DataFrame"
     holdout: "pd.DataFrame"
     features: Sequence[str]
+    identity: Sequence[str]
     target: str
     window: dict[str, Any]
 
@@ -37,30 +43,29 @@ class Table:
         return self.window
 
 
-def load(data: Data, *, seed: int, root: Path) -> Table:
+def load(data: Data, *, root: Path) -> Table:
     """Read the rows that count and part them into training and holdout rows.
 
     Rows without a label are left out and counted. Raises ConfigError when the data cannot be used.
     """
-    found = source.resolve(data, root)
-    version = source.version(found)
-    scan = Scan(found, data.time_column)
+    files = source.resolve(data, root)
+    version = source.version(files)
+    scan = Scan(files, data.time_column)
     features = feature_names(data, scan)
-    rows, chosen = _rows(data, scan, seed)
-    source.confirm(found, version)
-    labelled = rows.filter(rows[data.target].is_not_null())
-    if chosen.clock and not labelled[chosen.clock.column].is_sorted():
-        labelled = labelled.sort(chosen.clock.column, maintain_order=True)
-    held = chosen.holdout(labelled)
+    part, chosen = _rows(data, scan, features)
+    source.confirm(files, version)
+    rows, held = _labelled(part, chosen)
+    require_present(rows, data.holdout.key or (), "data.holdout.key")
     span = Span(chosen)
-    span.add(labelled, held, unlabelled=rows.height - labelled.height)
-    span.check(found.location)
-    frame = _to_pandas(labelled)
+    span.add(rows, held, unlabelled=part.rows.height - rows.height)
+    span.check(files.location)
+    frame = _to_pandas(rows)
     return Table(
         version=version,
         train=_part(frame, ~held),
         holdout=_part(frame, held),
         features=features,
+        identity=identity.columns(data, features),
         target=data.target,
         window=span.as_record(),
     )
@@ -70,32 +75,52 @@ def feature_names(data: Data, scan: Scan) -> list[str]:
     """Return the columns the model sees; raise ConfigError when a column that the configuration names is not there."""
     named = {"data.target": [data.target], "data.time_column": [data.time_column] if data.time_column else []}
     named |= {"data.features": list(data.features or ()), "data.exclude": list(data.exclude)}
-    found = [_missing(key, name, scan) for key, names in named.items() for name in names if name not in scan.schema]
+    named |= {"data.holdout.key": list(data.holdout.key or ())}
+    named |= {"data.holdout.group": [data.holdout.group] if data.holdout.group else []}
+    wrong = [_missing(key, name, scan) for key, names in named.items() for name in names if name not in scan.schema]
+    wrong += [
+        f"data.holdout: {name} holds {scan.schema[name]}, by which no row can be known again; name another column"
+        for name in (*(data.holdout.key or ()), *filter(None, [data.holdout.group]))
+        if name in scan.schema and scan.kinds[name] == "other"
+    ]
     taken = {data.target, data.time_column, *data.exclude}
     features = list(data.features) if data.features else [name for name in scan.schema if name not in taken]
-    if not features and not found:
-        found.append(f"data: {scan.source.location} has no column left to learn from; add features, or exclude fewer")
+    if not features and not wrong:
+        wrong.append(f"data: {scan.source.location} has no column left to learn from; add features, or exclude fewer")
     used = [name for name in (data.target, *features) if name in scan.schema]
-    found += [
+    wrong += [
         f"{scan.source.location}: {name}: holds {scan.schema[name]}, which no model can take; exclude or convert it"
         for name in used
         if scan.kinds[name] == "other"
     ]
-    if found:
-        raise ConfigError(*found)
+    if wrong:
+        raise ConfigError(*wrong)
     return features
 
 
-def _rows(data: Data, scan: Scan, seed: int) -> tuple["pl.DataFrame", Cut]:
-    import polars as pl
-
-    if cut.needs_times(data):
-        chosen = cut.find(data, scan, seed)
+def _rows(data: Data, scan: Scan, features: Sequence[str]) -> tuple[Part, Cut]:
+    if data.holdout.by == HoldoutKind.TIME and cut.needs_times(data):
+        chosen = cut.find(data, scan, features)
         frame = scan.collect(chosen.roughly(scan.lazy()))
     else:
         frame = scan.collect(scan.lazy())
-        chosen = cut.find(data, scan, seed, frame)
-    return pl.concat(chosen.window([frame])), chosen
+        chosen = cut.find(data, scan, features, frame)
+    part, *_ = chosen.parts([frame])
+    return part, chosen
+
+
+def _labelled(part: Part, chosen: Cut) -> "tuple[pl.DataFrame, npt.NDArray[np.bool_]]":
+    """Return the rows with a label, in the order of time, and which of them are held out."""
+    import numpy as np
+
+    rows, held = part.rows, part.held
+    labelled = rows[chosen.data.target].is_not_null()
+    if not labelled.all():
+        rows, held = rows.filter(labelled), held[labelled.to_numpy()]
+    if chosen.clock and not rows[chosen.clock.column].is_sorted():
+        places = np.argsort(rows[chosen.clock.column].to_numpy(), kind="stable")
+        rows, held = rows[places], held[places]
+    return rows, held
 
 
 def _missing(key: str, name: str, scan: Scan) -> str:

@@ -1,18 +1,18 @@
 """What a model answers, as numbers that attributions can add up to."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_ci.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
+    from sklearn.base import BaseEstimator
 
-    Numbers = NDArray[Any]
+    from model_ci.types import Array, Label
 
 
-def scales(model: Any, rows: "pd.DataFrame", task: str) -> "Iterator[tuple[str, Numbers]]":
+def scales(model: "BaseEstimator", rows: "pd.DataFrame", task: str) -> "Iterator[tuple[str, Array]]":
     """Yield each way in which an estimator's answers can be counted, with the answers, rows x outputs."""
     import numpy as np
 
@@ -31,7 +31,7 @@ def scales(model: Any, rows: "pd.DataFrame", task: str) -> "Iterator[tuple[str, 
                 yield "log-odds", np.log(chance) - np.log1p(-chance)
 
 
-def scale(model: Any, task: str, classes: Sequence[Any], rows: "pd.DataFrame") -> str:
+def scale(model: "BaseEstimator", task: str, classes: "Sequence[Label]", rows: "pd.DataFrame") -> str:
     """Name the one scale in which any model, whatever its flavour, can be asked."""
     if task == "regression":
         return "output"
@@ -45,7 +45,7 @@ def scale(model: Any, task: str, classes: Sequence[Any], rows: "pd.DataFrame") -
     return "probability" if task == "binary" or answer.shape[1] == len(classes) else "label"
 
 
-def ask(model: Any, task: str, classes: Sequence[Any], scale: str, rows: "pd.DataFrame") -> "Numbers":
+def ask(model: "BaseEstimator", task: str, classes: "Sequence[Label]", scale: str, rows: "pd.DataFrame") -> "Array":
     """Return the answers in that scale, rows x outputs; a label is 1 for the class that was named and 0 for others."""
     import numpy as np
 
@@ -63,18 +63,18 @@ def ask(model: Any, task: str, classes: Sequence[Any], scale: str, rows: "pd.Dat
     return np.column_stack([named == value for value in counted]).astype(float)
 
 
-def _columns(answers: Any) -> "Numbers":
+def _columns(answers: "Array") -> "Array":
     import numpy as np
 
     found = np.asarray(answers)
     return found.reshape(-1, 1) if found.ndim == 1 else found
 
 
-def _second(chances: "Numbers", task: str) -> "Numbers":
+def _second(chances: "Array", task: str) -> "Array":
     return chances[:, -1:].astype(float) if task == "binary" else chances.astype(float)
 
 
-def _are_log_odds(margins: "Numbers", chances: "Numbers | None") -> bool:
+def _are_log_odds(margins: "Array", chances: "Array | None") -> bool:
     import numpy as np
     from scipy.special import expit, softmax
 

@@ -1,32 +1,35 @@
 """What each input column adds to each output of each row."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Numbers = NDArray[Any]
+    from model_ci.types import Array
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attributions:
     """Attributions of n rows, c columns and k outputs, with the outputs that they should add up to.
 
-    k is the number of classes for several classes, and 1 otherwise: the number predicted, or the second class.
+    k is the number of classes for several classes, and 1 otherwise: the number predicted, or the positive class.
     `scale` says in what the outputs are counted: output, probability, log-odds, margin or label.
     """
 
     explainer: str  # tree, linear or sampled
     scale: str
     columns: Sequence[str]
-    values: "Numbers"  # n x c x k
-    base: "Numbers"  # k
-    outputs: "Numbers"  # n x k
+    values: "Array"  # n x c x k
+    base: "Array"  # k
+    outputs: "Array"  # n x k
     background: int = 0  # training rows that stand for a column unknown
     permutations: int = 0
     note: str | None = None
+
+    def mirrored(self) -> "Attributions":
+        """Return the same for the other of two classes."""
+        whole = 1.0 if self.scale in ("probability", "label") else 0.0
+        return replace(self, values=-self.values, base=whole - self.base, outputs=whole - self.outputs)
 
     @property
     def rows(self) -> int:

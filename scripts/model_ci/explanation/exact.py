@@ -10,9 +10,10 @@ from model_ci.explanation.lineage import trace
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
+    from sklearn.base import BaseEstimator
 
-    Numbers = NDArray[Any]
+    from model_ci.types import Array
+
 
 _CELLS: Final = 20_000_000  # of the encoded table; more would fill a runner's memory
 
@@ -22,7 +23,7 @@ class UnexplainedError(ModelCIError):
 
 
 def attribute(
-    model: Any, rows: "pd.DataFrame", background: "pd.DataFrame", task: str, tolerance: float
+    model: "BaseEstimator", rows: "pd.DataFrame", background: "pd.DataFrame", task: str, tolerance: float
 ) -> Attributions:
     """Attribute by the final estimator's own structure.
 
@@ -58,12 +59,12 @@ def attribute(
     raise UnexplainedError(f"shap's attributions of {type(final).__name__} miss the model's output: {missed}")
 
 
-def _parts(model: Any) -> tuple[list[Any], Any]:
+def _parts(model: "BaseEstimator") -> "tuple[list[BaseEstimator], BaseEstimator]":
     """Part a model into what encodes and the estimator at its end; searches stand for what they found."""
     from sklearn.model_selection._search import BaseSearchCV
     from sklearn.pipeline import Pipeline
 
-    steps: list[Any] = []
+    steps: list[BaseEstimator] = []
     while isinstance(model, Pipeline | BaseSearchCV):
         if isinstance(model, Pipeline):
             steps += [step for _, step in model.steps[:-1] if step not in (None, "passthrough")]
@@ -73,7 +74,7 @@ def _parts(model: Any) -> tuple[list[Any], Any]:
     return steps, model
 
 
-def _encode(steps: Sequence[Any], rows: "pd.DataFrame") -> "tuple[Numbers, list[int]]":
+def _encode(steps: "Sequence[BaseEstimator]", rows: "pd.DataFrame") -> "tuple[Array, list[int]]":
     import numpy as np
 
     table: Any = rows
@@ -90,7 +91,7 @@ def _encode(steps: Sequence[Any], rows: "pd.DataFrame") -> "tuple[Numbers, list[
         raise UnexplainedError("the final estimator is given columns that are no numbers") from None
 
 
-def _kind(final: Any, width: int) -> str:
+def _kind(final: "BaseEstimator", width: int) -> str:
     """Tell what a final estimator is, by what it has; whether that is true, adding up shows."""
     coefficients = getattr(final, "coef_", None)
     if hasattr(final, "intercept_") and getattr(coefficients, "shape", (0,))[-1] == width:
@@ -102,14 +103,14 @@ def _kind(final: Any, width: int) -> str:
     raise UnexplainedError(f"{type(final).__name__} is neither made of trees nor linear")
 
 
-def _of_trees(final: Any) -> bool:
+def _of_trees(final: "BaseEstimator") -> bool:
     import numpy as np
 
     members = np.ravel(getattr(final, "estimators_", [])).tolist()
     return bool(members) and all(hasattr(member, "tree_") for member in members)
 
 
-def _linear(final: Any, encoded: "Numbers", background: "Numbers") -> "tuple[Numbers, Numbers]":
+def _linear(final: "BaseEstimator", encoded: "Array", background: "Array") -> "tuple[Array, Array]":
     import shap
 
     try:
@@ -120,7 +121,7 @@ def _linear(final: Any, encoded: "Numbers", background: "Numbers") -> "tuple[Num
         raise UnexplainedError(f"shap cannot explain {type(final).__name__}: {first_line(error)}") from None
 
 
-def _tree(final: Any, encoded: "Numbers") -> "tuple[Numbers, Numbers]":
+def _tree(final: "BaseEstimator", encoded: "Array") -> "tuple[Array, Array]":
     import shap
 
     try:
@@ -130,14 +131,14 @@ def _tree(final: Any, encoded: "Numbers") -> "tuple[Numbers, Numbers]":
         raise UnexplainedError(f"shap cannot explain {type(final).__name__}: {first_line(error)}") from None
 
 
-def _shaped(values: Any, base: Any) -> "tuple[Numbers, Numbers]":
+def _shaped(values: "Array", base: "Array") -> "tuple[Array, Array]":
     import numpy as np
 
     found = np.asarray(values, dtype=float)
     return found.reshape(*found.shape[:2], -1), np.atleast_1d(np.asarray(base, dtype=float)).ravel()
 
 
-def _sum(values: "Numbers", sources: Sequence[int], columns: int) -> "Numbers":
+def _sum(values: "Array", sources: Sequence[int], columns: int) -> "Array":
     import numpy as np
 
     summed = np.zeros((values.shape[0], columns, values.shape[2]))

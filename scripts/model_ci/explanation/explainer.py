@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.explanation import answers, exact, sampled
 from model_ci.explanation.attributions import Attributions
@@ -10,23 +10,29 @@ from model_ci.explanation.lineage import UnknownLineageError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
+    from sklearn.base import BaseEstimator
+
+    from model_ci.types import Array, Label
 
 BACKGROUND_ROWS: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What is explained, and how exactly; `classes` are in the order of the probabilities, and none for a number."""
+    """What is explained, and how exactly; `classes` are in the order of the probabilities, and none for a number.
+
+    `positive` is the position of the class that is explained among two.
+    """
 
     task: str
-    classes: Sequence[Any]
+    classes: "Sequence[Label]"
     seed: int
     tolerance: float
+    positive: int | None = None
 
 
 def explain(
-    model: Any,
+    model: "BaseEstimator",
     rows: "pd.DataFrame",
     background: "pd.DataFrame",
     terms: Terms,
@@ -36,6 +42,13 @@ def explain(
     `background` are training rows with the same columns. When the model has to be asked, only the first rows are
     explained, as many as a bounded number of questions allows.
     """
+    found = _of_last_class(model, rows, background, terms)
+    return found.mirrored() if terms.positive == 0 else found
+
+
+def _of_last_class(
+    model: "BaseEstimator", rows: "pd.DataFrame", background: "pd.DataFrame", terms: Terms
+) -> Attributions:
     why = "the model is no scikit-learn estimator"
     if hasattr(model, "get_params"):
         try:
@@ -45,7 +58,7 @@ def explain(
     some = rows.iloc[: sampled.affordable_rows(rows.shape[1])]
     scale = answers.scale(model, terms.task, terms.classes, some)
 
-    def ask(asked: "pd.DataFrame") -> "NDArray[Any]":
+    def ask(asked: "pd.DataFrame") -> "Array":
         return answers.ask(model, terms.task, terms.classes, scale, asked)
 
     found = sampled.attribute(ask, some, background, terms.seed)

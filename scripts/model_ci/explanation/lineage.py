@@ -1,9 +1,13 @@
 """From which input column each encoded column comes, read off the structure of fitted scikit-learn transformers."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ModelCIError
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
 
 _ONE_TO_ONE: Final = {
     "Binarizer", "MaxAbsScaler", "MinMaxScaler", "OrdinalEncoder", "PowerTransformer", "QuantileTransformer",
@@ -16,7 +20,7 @@ class UnknownLineageError(ModelCIError):
     """The structure does not prove where an encoded column comes from."""
 
 
-def trace(transformer: Any, sources: Sequence[int], width: int | None) -> list[int]:
+def trace(transformer: "BaseEstimator", sources: Sequence[int], width: int | None) -> list[int]:
     """Return for each of the `width` columns that a fitted transformer makes the input column it comes from.
 
     `sources` are the input columns of what it is given. Raises UnknownLineageError where several columns may meet in one.
@@ -34,7 +38,7 @@ def trace(transformer: Any, sources: Sequence[int], width: int | None) -> list[i
     return found
 
 
-def _known(transformer: Any, name: str, sources: Sequence[int], width: int | None) -> list[int]:
+def _known(transformer: "BaseEstimator", name: str, sources: Sequence[int], width: int | None) -> list[int]:
     if name in _ONE_TO_ONE:
         return list(sources)
     match name:
@@ -62,14 +66,14 @@ def _known(transformer: Any, name: str, sources: Sequence[int], width: int | Non
     raise UnknownLineageError(f"{name} may mix its columns")
 
 
-def _chain(steps: Sequence[Any], sources: Sequence[int], width: int | None) -> list[int]:
+def _chain(steps: "Sequence[BaseEstimator]", sources: Sequence[int], width: int | None) -> list[int]:
     widths = [getattr(step, "n_features_in_", None) for step in steps[1:]] + [width]
     for step, made in zip(steps, widths, strict=True):
         sources = trace(step, sources, made)
     return list(sources)
 
 
-def _columns(transformer: Any, sources: Sequence[int]) -> list[int]:
+def _columns(transformer: "BaseEstimator", sources: Sequence[int]) -> list[int]:
     slices = transformer.output_indices_
     found = [-1] * max((part.stop for part in slices.values()), default=0)
     for name, step, _ in transformer.transformers_:
@@ -79,7 +83,7 @@ def _columns(transformer: Any, sources: Sequence[int]) -> list[int]:
     return found
 
 
-def _union(transformer: Any, sources: Sequence[int]) -> list[int]:
+def _union(transformer: "BaseEstimator", sources: Sequence[int]) -> list[int]:
     found: list[int] = []
     for _, step in transformer.transformer_list:
         if step != "drop":
@@ -88,7 +92,7 @@ def _union(transformer: Any, sources: Sequence[int]) -> list[int]:
     return found
 
 
-def _imputed(imputer: Any, sources: Sequence[int]) -> list[int]:
+def _imputed(imputer: "BaseEstimator", sources: Sequence[int]) -> list[int]:
     """An imputer leaves out columns that were all empty, and may add one for each with gaps."""
     import numpy as np
 
@@ -97,7 +101,7 @@ def _imputed(imputer: Any, sources: Sequence[int]) -> list[int]:
     return found + ([sources[i] for i in imputer.indicator_.features_] if imputer.add_indicator else [])
 
 
-def _function(transformer: Any, sources: Sequence[int]) -> list[int]:
+def _function(transformer: "BaseEstimator", sources: Sequence[int]) -> list[int]:
     import numpy as np
 
     function = transformer.func

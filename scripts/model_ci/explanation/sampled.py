@@ -7,16 +7,16 @@ text and categories stay what they are.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.explanation.attributions import Attributions
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
-    Numbers = NDArray[Any]
+    from model_ci.types import Array
+
 
 PERMUTATIONS: Final = 16  # each walked both ways
 _QUESTIONS: Final = 100_000  # to the model, about
@@ -30,7 +30,7 @@ def affordable_rows(columns: int) -> int:
 
 
 def attribute(
-    ask: "Callable[[pd.DataFrame], Numbers]",
+    ask: "Callable[[pd.DataFrame], Array]",
     rows: "pd.DataFrame",
     background: "pd.DataFrame",
     seed: int,
@@ -64,8 +64,8 @@ def attribute(
 
 
 def _walk(
-    ask: "Callable[[pd.DataFrame], Numbers]", rows: "pd.DataFrame", stand_in: "pd.DataFrame", order: "Numbers"
-) -> "tuple[Numbers, Numbers]":
+    ask: "Callable[[pd.DataFrame], Array]", rows: "pd.DataFrame", stand_in: "pd.DataFrame", order: "Array"
+) -> "tuple[Array, Array]":
     """Turn the stand-in into each row, one column after the other; return what each column changed, and all answers."""
     import numpy as np
 
@@ -79,9 +79,9 @@ def _walk(
     return changed, answers
 
 
-def _pick(rows: "pd.DataFrame", stand_in: "pd.DataFrame", picked: "Numbers") -> "pd.DataFrame":
+def _pick(rows: "pd.DataFrame", stand_in: "pd.DataFrame", picked: "Array") -> "pd.DataFrame":
     import pandas as pd
 
     values = pd.concat([rows, stand_in], ignore_index=True).astype(rows.dtypes)
-    names: Sequence[Any] = list(rows.columns)
+    names = list(rows.columns)
     return pd.DataFrame({name: values[name].take(picked[:, i]).array for i, name in enumerate(names)})

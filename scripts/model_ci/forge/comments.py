@@ -1,6 +1,6 @@
 """One comment a model: found again by its marker, written anew in place."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,8 +27,9 @@ class Thread(Protocol):
     def update(self, comment: Comment, body: str) -> None:
         """Replace a comment's text."""
 
-    def pause(self, attempt: int) -> None:
-        """Wait before another attempt."""
+    @property
+    def wait(self) -> Callable[[float], None] | None:
+        """How to wait before another attempt; None: as everywhere."""
 
 
 def put(thread: Thread, marker: str, body: str) -> str:
@@ -36,7 +37,7 @@ def put(thread: Thread, marker: str, body: str) -> str:
 
     Where it is not known whether a comment was created, it is looked for before another one is.
     """
-    return until_answered(lambda: _put(thread, marker, body), thread.pause)
+    return until_answered(lambda: _put(thread, marker, body), thread.wait)
 
 
 def _put(thread: Thread, marker: str, body: str) -> str:

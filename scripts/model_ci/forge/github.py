@@ -1,10 +1,9 @@
 """GitHub: the pull request of a commit, the artifacts of a run, and the comments of a pull request."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from model_ci.forge.api import Api, RefusedError
@@ -32,7 +31,7 @@ class GitHub:
     comment_limit: Final = 65_536
 
     def __init__(
-        self, *, api_url: str, repository: str, token: str, wait: Callable[[float], None] = time.sleep
+        self, *, api_url: str, repository: str, token: str, wait: Callable[[float], None] | None = None
     ) -> None:
         headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
         self.repository = repository
@@ -74,11 +73,12 @@ class _Author:
     def __init__(self, api: Api) -> None:
         self._api = api
 
-    def pause(self, attempt: int) -> None:
-        """Wait before another attempt."""
-        self._api.wait(2**attempt)
+    @property
+    def wait(self) -> Callable[[float], None] | None:
+        """How to wait before another attempt."""
+        return self._api.wait
 
-    def _is_mine(self, author: Any) -> bool:
+    def _is_mine(self, author: Mapping[str, object]) -> bool:
         return bool(author.get("login") == self._me if self._me else author.get("type") == "Bot")
 
     @cached_property

@@ -1,9 +1,8 @@
 """GitLab: the notes of a merge request, and the issues of a project."""
 
-import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 from model_ci.forge.api import Api
 from model_ci.forge.comments import Comment
@@ -17,7 +16,7 @@ class GitLab:
 
     comment_limit: Final = 1_000_000
 
-    def __init__(self, *, api_url: str, project: str, token: str, wait: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, *, api_url: str, project: str, token: str, wait: Callable[[float], None] | None = None) -> None:
         self.api = Api(name="GitLab", base=api_url, secret={"PRIVATE-TOKEN": token}, wait=wait)
         self._path = f"/projects/{project}"
 
@@ -51,13 +50,14 @@ class MergeRequest:
         """Replace a note's text."""
         self._api.send("PUT", f"{self._path}/{comment.id}", _NEEDS, {"body": body})
 
-    def pause(self, attempt: int) -> None:
-        """Wait before another attempt."""
-        self._api.wait(2**attempt)
+    @property
+    def wait(self) -> Callable[[float], None] | None:
+        """How to wait before another attempt."""
+        return self._api.wait
 
     @cached_property
-    def _me(self) -> Any:
-        return self._api.get("/user", _NEEDS)["id"]
+    def _me(self) -> int:
+        return int(self._api.get("/user", _NEEDS)["id"])
 
 
 class Issues:
@@ -82,6 +82,7 @@ class Issues:
         state = {"state_event": "close"} if close else {}
         self._api.send("PUT", f"{self._path}/{issue.number}", _NEEDS, {"description": body, **state})
 
-    def pause(self, attempt: int) -> None:
-        """Wait before another attempt."""
-        self._api.wait(2**attempt)
+    @property
+    def wait(self) -> Callable[[float], None] | None:
+        """How to wait before another attempt."""
+        return self._api.wait

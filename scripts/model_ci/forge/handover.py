@@ -9,10 +9,14 @@ import math
 import stat
 import zipfile
 import zlib
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from model_ci.errors import ConfigError
 from model_ci.schema import dotted_path, problems
+
+if TYPE_CHECKING:
+    from model_ci.record_types import Record
+
 
 PREFIX: Final = "model-ci-record-"
 ARCHIVE_LIMIT: Final = 8 * 1024 * 1024
@@ -22,7 +26,7 @@ _MOST_ENTRIES: Final = 10
 _MOST_TOLD: Final = 5
 
 
-def from_archive(archive: bytes, name: str) -> dict[str, Any]:
+def from_archive(archive: bytes, name: str) -> "Record":
     """Return the record in a zip archive; raise ConfigError for anything that is not one, or is more than one."""
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:
@@ -31,7 +35,7 @@ def from_archive(archive: bytes, name: str) -> dict[str, Any]:
         raise ConfigError(_sentence(name, f"cannot be read as a zip archive: {error}")) from None
 
 
-def parse(text: bytes, name: str) -> dict[str, Any]:
+def parse(text: bytes, name: str) -> "Record":
     """Return a record; raise ConfigError for one that is too large, is not by the schema, or has numbers that are none."""
     if len(text) > _RECORD_LIMIT:
         raise ConfigError(_sentence(name, f"has more than {_RECORD_LIMIT:,} bytes"))
@@ -42,7 +46,7 @@ def parse(text: bytes, name: str) -> dict[str, Any]:
         raise ConfigError(_sentence(name, f"is not JSON: {error or 'too deep'}")) from None
     if found:
         raise ConfigError(*(_sentence(name, text) for text in found[:_MOST_TOLD]))
-    return record  # type: ignore[no-any-return]
+    return cast("Record", record)
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -1,6 +1,6 @@
 """One issue a cause: opened once, written anew while the cause lasts, closed when it is gone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,13 +27,14 @@ class Tracker(Protocol):
     def update(self, issue: Issue, body: str, *, close: bool = False) -> None:
         """Replace an issue's text, and close it where that is asked for."""
 
-    def pause(self, attempt: int) -> None:
-        """Wait before another attempt."""
+    @property
+    def wait(self) -> Callable[[float], None] | None:
+        """How to wait before another attempt; None: as everywhere."""
 
 
 def raise_issue(tracker: Tracker, marker: str, title: str, body: str) -> str:
     """Make `body` the text of the one open issue that begins with `marker`; return opened, updated or unchanged."""
-    return until_answered(lambda: _raise(tracker, marker, title, body), tracker.pause)
+    return until_answered(lambda: _raise(tracker, marker, title, body), tracker.wait)
 
 
 def settle(tracker: Tracker, marker: str, body: str) -> str:

@@ -4,7 +4,6 @@ Mattermost, Discord (at /slack) and Google Chat take Slack's format too; a watch
 it hears nothing, as healthchecks.io does.
 """
 
-import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -15,7 +14,7 @@ WEBHOOK = "MODEL_CI_WEBHOOK_URL"
 HEARTBEAT = "MODEL_CI_HEARTBEAT_URL"
 
 
-def tell(address: str, text: str, wait: Callable[[float], None] = time.sleep) -> None:
+def tell(address: str, text: str, wait: Callable[[float], None] | None = None) -> None:
     """Send `text` to a chat; the address is a secret, and no message has more of it than the host.
 
     Raises ConfigError for an address that is none, ServiceError when it does not take the message.
@@ -23,7 +22,7 @@ def tell(address: str, text: str, wait: Callable[[float], None] = time.sleep) ->
     _post(WEBHOOK, address, "", {"text": text}, wait)
 
 
-def beat(address: str, *, well: bool, wait: Callable[[float], None] = time.sleep) -> None:
+def beat(address: str, *, well: bool, wait: Callable[[float], None] | None = None) -> None:
     """Tell a watcher that the check ran: at `address` itself when all is well, else at its `/fail`.
 
     It may be told twice, so it is asked again where it did not answer. Raises as `tell` does.
@@ -33,10 +32,10 @@ def beat(address: str, *, well: bool, wait: Callable[[float], None] = time.sleep
         _post(HEARTBEAT, address, "" if well else "/fail", {}, wait)
         return "told"
 
-    until_answered(once, lambda attempt: wait(2**attempt))
+    until_answered(once, wait)
 
 
-def _post(name: str, address: str, below: str, content: object, wait: Callable[[float], None]) -> None:
+def _post(name: str, address: str, below: str, content: object, wait: Callable[[float], None] | None) -> None:
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ConfigError(f"{name}: is no address that begins with https://; give the whole address")

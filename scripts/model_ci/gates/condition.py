@@ -6,13 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from model_ci.config import Gate
+from model_ci.config.conditions import CONDITIONS, Condition
 from model_ci.gates.comparison import Difference, rows_needed
 from model_ci.gates.metrics import MEASURED
 from model_ci.gates.outputs import Scores
 from model_ci.terms import Comparison, State
 
-ABSOLUTE: Final = ("min", "max")
-RELATIVE: Final = ("max_drop", "max_rise", "min_gain")
 # Differences of decimal fractions are not exact in binary: 0.8 - 0.795 is a little above 0.005.
 ROUNDING: Final = 1e-12
 _OF_SLICE: Final = (
@@ -73,11 +72,11 @@ class Comparisons:
     blocks: int | None = None
 
 
-def opened(gate: Gate, condition: str, lower_is_better: Collection[str]) -> Outcome:
+def opened(gate: Gate, condition: Condition, lower_is_better: Collection[str]) -> Outcome:
     """Return the condition, not judged yet: failed until something says otherwise."""
-    falls = condition == "max_rise" or (condition == "min_gain" and gate.metric in lower_is_better)
-    limit = getattr(gate, condition)
-    return Outcome(metric=gate.metric, condition=condition, limit=limit, sign=-1 if falls else 1, by=gate.sliced_by)
+    sign = condition.direction(lower_is_better=gate.metric in lower_is_better)
+    limit = gate.limit(condition)
+    return Outcome(metric=gate.metric, condition=condition.name, limit=limit, sign=sign, by=gate.sliced_by)
 
 
 def judged(outcome: Outcome, challenger: Scores, champion: Scores | None, compared: Comparisons | None) -> Outcome:
@@ -89,14 +88,20 @@ def judged(outcome: Outcome, challenger: Scores, champion: Scores | None, compar
     outcome = replace(outcome, challenger=value, champion=against, difference=difference)
     if value is None:
         return replace(outcome, reason=f"{_missing(challenger, metric)}; what is not there does not pass")
-    if outcome.condition not in RELATIVE:
+    if not CONDITIONS[outcome.condition].compares:
         return _absolute(outcome)
     if champion is None:
         return replace(outcome, state=State.NO_CHAMPION, reason="there is no champion to compare with")
-    if outcome.difference is None:
+    if against is None and champion.incomparable:
+        return replace(
+            outcome, state=State.INCONCLUSIVE, comparison=Comparison.INCONCLUSIVE, reason=champion.incomparable
+        )
+    if against is None:
         return replace(
             outcome, reason=f"the champion {_missing(champion, metric)}; what cannot be compared does not pass"
         )
+    if unfit := CONDITIONS[outcome.condition].unfit(value, against):
+        return replace(outcome, reason=unfit)
     if compared is None or metric in MEASURED:
         return _by_difference(outcome)
     if metric not in compared.differences:
@@ -113,7 +118,7 @@ def by_chance(outcome: Outcome, tested: int) -> Outcome:
 
 
 def _absolute(outcome: Outcome) -> Outcome:
-    value, limit, low = float(outcome.challenger or 0), float(outcome.limit or 0), outcome.condition == "min"
+    value, limit, low = float(outcome.challenger or 0), float(outcome.limit or 0), outcome.sign > 0
     holds = value >= limit if low else value <= limit
     reason = f"{value:.6g} {'is' if holds else 'is not'} {'at least' if low else 'at most'} {limit:g}"
     return replace(outcome, state=_state(holds), reason=reason)
@@ -163,14 +168,16 @@ def _unsure(outcome: Outcome, rows: int | None, gain: float, bounds: tuple[float
 
 
 def _needed(outcome: Outcome) -> float:
-    limit = float(outcome.limit or 0)
-    return limit if outcome.condition == "min_gain" else -limit
+    return CONDITIONS[outcome.condition].needed(float(outcome.limit or 0), outcome.champion)
 
 
 def _seen(outcome: Outcome) -> str:
     difference = float(outcome.difference or 0)
     words = f"{abs(difference):.6g} {'higher' if difference > 0 else 'lower'} than" if difference else "equal to"
-    return f"{words} the champion, {outcome.limit:g} {'needed' if outcome.condition == 'min_gain' else 'allowed'}"
+    condition, limit = CONDITIONS[outcome.condition], f"{outcome.limit:g}"
+    if condition.share:
+        limit = f"{abs(_needed(outcome)):.6g} ({outcome.limit:g} of {outcome.champion:.6g})"
+    return f"{words} the champion, {limit} {'needed' if condition.gain else 'allowed'}"
 
 
 def _state(holds: bool) -> State:

@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 
 from model_ci.config import Gate
 from model_ci.gates.comparison import holm
-from model_ci.gates.condition import ABSOLUTE, RELATIVE, Comparisons, Outcome, by_chance, judged, opened
+from model_ci.gates.condition import Comparisons, Outcome, by_chance, judged, opened
 from model_ci.gates.outputs import Scores
 from model_ci.gates.sliced import fold
 from model_ci.terms import State, Verdict
 
-__all__ = ["ABSOLUTE", "RELATIVE", "Comparisons", "Outcome", "judge", "verdict"]
+__all__ = ["Comparisons", "Outcome", "judge", "verdict"]
 
 
 def judge(  # noqa: PLR0913 - the gates, and each thing they are judged on
@@ -33,8 +33,8 @@ def judge(  # noqa: PLR0913 - the gates, and each thing they are judged on
         if gate.by:
             outcomes += (sliced or {})[gate]
             continue
-        named = [c for c in (*ABSOLUTE, *RELATIVE) if getattr(gate, c) is not None]
-        outcomes += [judged(opened(gate, c, lower_is_better), challenger, champion, compared) for c in named]
+        opens = [opened(gate, condition, lower_is_better) for condition in gate.conditions]
+        outcomes += [judged(outcome, challenger, champion, compared) for outcome in opens]
     return _keep_level(outcomes, compared.confidence if compared else confidence)
 
 

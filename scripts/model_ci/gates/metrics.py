@@ -3,19 +3,18 @@
 import difflib
 import inspect
 import math
+import numbers
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from model_ci.errors import ConfigError
 from model_ci.gates.calibration import CALIBRATION
-from model_ci.gates.outputs import Outputs, Scores
+from model_ci.gates.fitness import NoValueError, needed_classes, unfit
+from model_ci.gates.outputs import Outputs, Scores, read_only
 from model_ci.gates.weighted import Weighted, average_precision, by_counts, by_rows, one_by_one, r2, roc_auc, row_losses
-
-if TYPE_CHECKING:
-    pass
 
 # Not of rows: of the model itself, or of the data that it was trained on.
 MEASURED: Final = ("latency_ms", "size_mb", "data_age_days")
@@ -65,7 +64,11 @@ def resolve(name: str, task: str, load: Callable[[str], Callable[..., Any]]) -> 
     if name in CALIBRATION and task in CALIBRATION[name][2]:
         return _calibration(name)
     names = available(task)
-    if name.removeprefix("neg_") not in names:
+    if (plain := name.removeprefix("neg_")) != name and plain in names:
+        raise ConfigError(
+            f"evaluate: {name!r} is {plain} with its sign turned round; use {plain}, of which less is better"
+        )
+    if name not in names:
         near = difflib.get_close_matches(name, [*names, *_calibrations(task)], n=1, cutoff=0.6)
         hint = (
             f"did you mean '{near[0]}'?"
@@ -73,12 +76,26 @@ def resolve(name: str, task: str, load: Callable[[str], Callable[..., Any]]) -> 
             else f"allowed for {task}: {', '.join((*MEASURED, *_calibrations(task), *names))}"
         )
         raise ConfigError(f"evaluate: {name!r} is no metric for {task}; {hint}")
-    return _scikit_learn(name.removeprefix("neg_"), names[name.removeprefix("neg_")], task)
+    metric = _scikit_learn(name, names[name], task)
+    if problem := unfit(metric.function, metric.greater_is_better, task):
+        others = [other for other in names if other.startswith(f"{name}_") and not other.endswith("_samples")]
+        instead = f"; use {', '.join(others)}" if others else ""
+        raise ConfigError(f"evaluate: {name!r} {problem}{instead}")
+    return metric
 
 
 def predicted(outputs: Outputs, task: str) -> Any:
-    """Return what a user's own function is given of a model: probabilities, or the labels where there are none."""
-    return outputs.labels if outputs.probabilities is None else _scores(outputs, task)
+    """Return a copy of what a user's own function is given of a model: probabilities, or the labels where there are none."""
+    return read_only(outputs.labels if outputs.probabilities is None else _scores(outputs, task))
+
+
+def _plain_number(value: object) -> float:
+    """Take what a user's own metric returned; nothing but a real number is a value."""
+    import numpy as np
+
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise NoValueError(f"returned {value!r:.80} ({type(value).__name__}); return a number")
+    return float(value)
 
 
 def measure(metrics: Mapping[str, Metric], outputs: Outputs) -> Scores:
@@ -97,6 +114,9 @@ def measure(metrics: Mapping[str, Metric], outputs: Outputs) -> Scores:
         try:
             with warnings.catch_warnings(action="ignore"):
                 value = float(metric.function(outputs))
+        except NoValueError as error:
+            values[name], reasons[name] = None, str(error)
+            continue
         except Exception as error:  # noqa: BLE001 - whatever a metric raises, it gives no value
             values[name], reasons[name] = None, f"{type(error).__name__}: {error}".splitlines()[0]
             continue
@@ -115,7 +135,10 @@ def _answered(outputs: Outputs) -> bool:
 
 def _own(name: str, task: str, function: Callable[..., Any]) -> Metric:
     def call(outputs: Outputs) -> float:
-        return float(function(outputs.truth, _scores(outputs, task)))
+        try:
+            return _plain_number(function(read_only(outputs.truth), read_only(_scores(outputs, task))))
+        except SystemExit as error:  # it would end the run, perhaps with success
+            raise NoValueError(f"ended the process with {error.code!r}; return a number") from None
 
     return Metric(name=name, function=call, weighted=lambda outputs: one_by_one(call, outputs), greater_is_better=None)
 
@@ -129,7 +152,7 @@ def _calibration(name: str) -> Metric:
 
     def call(outputs: Outputs) -> float:
         if outputs.probabilities is None:
-            raise ValueError(_NO_PROBABILITIES)
+            raise NoValueError(_NO_PROBABILITIES)
         return function(outputs.truth, outputs.probabilities)
 
     return Metric(
@@ -144,9 +167,12 @@ def _scikit_learn(name: str, scorer_name: str, task: str) -> Metric:
     score, keywords = scorer._score_func, dict(scorer._kwargs)
     parameters = inspect.signature(score).parameters
     by_label = scorer._response_method == "predict"
+    needs = needed_classes(name, task)
 
     def call(outputs: Outputs) -> float:
         extra = keywords
+        if needs and (absent := needs.absent(outputs)):
+            raise NoValueError(absent)
         if by_label:
             predicted = outputs.labels
         else:
@@ -156,6 +182,10 @@ def _scikit_learn(name: str, scorer_name: str, task: str) -> Metric:
         return float(score(outputs.truth, predicted, **extra))
 
     def weighted(outputs: Outputs) -> Weighted:
+        values = resampled(outputs)
+        return needs.only(outputs, values) if needs and name != "roc_auc" else values  # which has its own NaN
+
+    def resampled(outputs: Outputs) -> Weighted:
         if losses := row_losses(name, outputs):
             return by_rows(*losses)
         if name == "r2":
@@ -175,5 +205,5 @@ def _scores(outputs: Outputs, task: str) -> Any:
     if task == "regression":
         return outputs.labels
     if outputs.probabilities is None:
-        raise ValueError(_NO_PROBABILITIES)
+        raise NoValueError(_NO_PROBABILITIES)
     return outputs.probabilities[:, 1] if task == "binary" else outputs.probabilities

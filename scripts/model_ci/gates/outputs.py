@@ -1,11 +1,18 @@
 """What a model said, and what it scored: the values that metrics and gates hand to each other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+def read_only(array: "NDArray[Any]") -> "NDArray[Any]":
+    """Return a copy that cannot be written into; a view could be made writable again."""
+    copy = array.copy()
+    copy.setflags(write=False)
+    return copy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,15 +27,24 @@ class Outputs:
     labels: "NDArray[Any]"
     probabilities: "NDArray[Any] | None"
 
+    def frozen(self) -> "Outputs":
+        """Return the same in arrays of their own, which nobody can write into."""
+        probabilities = None if self.probabilities is None else read_only(self.probabilities)
+        return replace(self, truth=read_only(self.truth), labels=read_only(self.labels), probabilities=probabilities)
+
     def drawn(self, index: "NDArray[Any]") -> "Outputs":
         """Return some of the rows, each as often as `index` names it."""
         probabilities = None if self.probabilities is None else self.probabilities[index]
-        return Outputs(truth=self.truth[index], labels=self.labels[index], probabilities=probabilities)
+        return replace(self, truth=self.truth[index], labels=self.labels[index], probabilities=probabilities)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """One model's metrics; where a value is None, `reasons` tells why."""
+    """One model's metrics; where a value is None, `reasons` tells why.
+
+    `incomparable` says why no other model is compared with this one on the rows, although it could answer.
+    """
 
     values: Mapping[str, float | None]
     reasons: Mapping[str, str]
+    incomparable: str | None = None

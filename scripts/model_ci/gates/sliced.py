@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from model_ci.config import Gate
+from model_ci.config.conditions import CONDITIONS, Judged
 from model_ci.gates import condition, fairness
 from model_ci.gates.comparison import Resampling
-from model_ci.gates.condition import ABSOLUTE, RELATIVE, ROUNDING, Comparisons, Outcome
+from model_ci.gates.condition import ROUNDING, Comparisons, Outcome
 from model_ci.gates.fairness import Rate
 from model_ci.gates.gap import widest
 from model_ci.gates.metrics import Metric
-from model_ci.gates.outputs import Outputs
+from model_ci.gates.outputs import Outputs, Scores
 from model_ci.gates.quality import Quality
 from model_ci.gates.reading import Reading, read
 from model_ci.gates.slices import Slice
@@ -25,7 +26,8 @@ _WORST_FIRST: Final = (State.FAILED, State.INCONCLUSIVE, State.PASSED, State.NO_
 class Sides:
     """The outputs of both models on the same rows, None where one cannot be asked, and how sure to be.
 
-    Of the champion it may be what was measured of it on other rows. `first` tells that there is no champion at all.
+    Of the champion it may be what was measured of it on other rows. `first` tells that there is no champion at all,
+    `incomparable` why it is not compared with.
     """
 
     challenger: Outputs | None
@@ -33,6 +35,7 @@ class Sides:
     first: bool
     plan: Resampling
     confidence: float
+    incomparable: str | None = None
 
 
 def judge(
@@ -45,8 +48,7 @@ def judge(
     """
     small = [_too_small(gate, s) for s in slices if len(s.rows) < gate.min_rows]
     enough = [s for s in slices if len(s.rows) >= gate.min_rows]
-    named = [c for c in (*ABSOLUTE, *RELATIVE, "max_gap") if getattr(gate, c) is not None]
-    starts = [condition.opened(gate, c, lower_is_better) for c in named]
+    starts = [condition.opened(gate, c, lower_is_better) for c in gate.conditions]
     if not enough:
         return [fold(start, small) for start in starts]
     if metric is None:
@@ -55,7 +57,7 @@ def judge(
     theirs = None if sides.first else _theirs(gate, metric, enough, sides)
     outcomes = []
     for start in starts:
-        if start.condition == "max_gap":
+        if CONDITIONS[start.condition].judged is Judged.GAP:
             outcomes.append(_gap(start, enough, mine, sides.confidence, small))
         else:
             found = [_in_slice(start, part, i, mine, theirs, sides) for i, part in enumerate(enough)]
@@ -88,18 +90,17 @@ def _too_small(gate: Gate, part: Slice) -> Outcome:
 
 def _margin(outcome: Outcome) -> float:
     """Return a number that is less, the worse the slice stands."""
-    if outcome.condition in RELATIVE:
-        return -math.inf if outcome.difference is None else outcome.sign * outcome.difference
-    if outcome.challenger is None:
-        return -math.inf
-    return -outcome.challenger if outcome.condition == "max" else outcome.challenger
+    kind, limit = CONDITIONS[outcome.condition], float(outcome.limit or 0)
+    if kind.compares:
+        gain = None if outcome.difference is None else outcome.sign * outcome.difference
+        return -math.inf if gain is None else gain - kind.needed(limit, outcome.champion)
+    return -math.inf if outcome.challenger is None else outcome.sign * (outcome.challenger - limit)
 
 
 def _theirs(gate: Gate, metric: Metric, slices: Sequence[Slice], sides: Sides) -> Reading:
     if isinstance(sides.champion, Quality):
         return sides.champion.read(metric.name, gate.sliced_by, [part.name for part in slices], sides.plan)
-    relative = any(getattr(gate, c) is not None for c in RELATIVE)
-    return read(metric, sides.champion, slices, sides.plan, resampled=relative)
+    return read(metric, sides.champion, slices, sides.plan, resampled=gate.compares)
 
 
 def _in_slice(  # noqa: PLR0913, PLR0917 - a condition, a slice, and what both models are there
@@ -107,7 +108,7 @@ def _in_slice(  # noqa: PLR0913, PLR0917 - a condition, a slice, and what both m
 ) -> Outcome:
     outcome = _compared(start, i, mine, theirs, len(part.rows), sides)
     outcome = replace(outcome, slice=part.name, rows=len(part.rows))
-    if outcome.condition in ABSOLUTE and outcome.challenger is not None:
+    if CONDITIONS[outcome.condition].judged is Judged.VALUE and outcome.challenger is not None:
         return _bounded(outcome, mine, i, sides.confidence)
     return outcome
 
@@ -117,6 +118,9 @@ def _compared(  # noqa: PLR0913, PLR0917
 ) -> Outcome:
     if theirs is None:
         return condition.judged(start, mine.scores[i], None, None)
+    if sides.incomparable:
+        nothing = Scores(values={}, reasons={}, incomparable=sides.incomparable)
+        return condition.judged(start, mine.scores[i], nothing, None)
     difference = mine.less(theirs, i)
     compared = Comparisons(
         differences={mine.metric: difference} if difference else {},
@@ -133,7 +137,7 @@ def _bounded(outcome: Outcome, reading: Reading, i: int, confidence: float) -> O
         return replace(
             outcome, state=State.FAILED, reason="too few resamples have a value; what is not sure does not pass"
         )
-    sign = 1 if outcome.condition == "min" else -1
+    sign = outcome.sign
     chance = value.chance_above(sign * float(outcome.limit or 0) - ROUNDING, sign)
     return replace(outcome, interval=value.interval(confidence), chance=chance)
 
@@ -200,7 +204,7 @@ def _fair_by(start: Outcome, mine: list[Rate] | str, parts: Sequence[Slice], sid
         for i, part in enumerate(parts)
     ]
     start = replace(start, slices=tuple(shown))
-    if start.condition == "max" or len(parts) < 2:
+    if not CONDITIONS[start.condition].compares or len(parts) < 2:
         return _of_rates(start, mine, parts, sides.confidence)
     theirs = None if sides.first else _their_gap(start, parts, sides)
     rows = sum(len(part.rows) for part in parts)

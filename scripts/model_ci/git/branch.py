@@ -79,6 +79,16 @@ class Branch:
             sha = repository.fetch()
             return repository.content(sha, file) if sha else None
 
+    def search(self, text: str, under: str) -> list[bytes]:
+        """Return the files below a folder of the branch that hold a text; none when there is no such branch."""
+        with private.opened(self._there()) as repository:
+            sha = repository.fetch()
+            return repository.search(sha, text, under) if sha else []
+
+    def is_local(self) -> bool:
+        """Whether the repository has no remote, so that the branch is read without a network."""
+        return not self._there().remote
+
     def replace(self, folder: Path, expected: str | None, message: str) -> str | None:
         """Make the branch one parentless commit of `folder`; return it, or None when somebody else was faster.
 

@@ -5,11 +5,14 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from model_ci.git import listing
 from model_ci.git.program import GitFailed, run
 from model_ci.git.refusal import explain, without_credentials
+
+if TYPE_CHECKING:
+    from model_ci.record_types import RecordCode
 
 
 class Checkout:
@@ -63,14 +66,16 @@ class Checkout:
             names |= set(filter(None, os.fsdecode(listed).split("\0")))
         return {name for name in names if name not in uncommitted or uncommitted[name] != self.files().get(name)}
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> "RecordCode":
         """Return what a record keeps; outside a repository every value is null and `problem` says why."""
-        nothing: dict[str, Any] = dict.fromkeys(("repository", "commit", "branch", "dirty", "diff_sha256", "problem"))
+        code: RecordCode = {
+            "repository": None, "commit": None, "branch": None, "dirty": None, "diff_sha256": None, "problem": None,
+        }  # fmt: skip
         if self._status is None:
-            return nothing | {"problem": self._problem}
+            return code | {"problem": self._problem}
         dirty = bool(self._status.changed or self._status.untracked)
         differences = json.dumps(self.uncommitted(), sort_keys=True).encode() if dirty else b""
-        return nothing | {
+        return code | {
             "repository": _address(self.root),
             "commit": self._status.commit,
             "branch": self._status.branch,
@@ -79,7 +84,7 @@ class Checkout:
         }
 
 
-def describe(root: Path) -> dict[str, Any]:
+def describe(root: Path) -> "RecordCode":
     """Return which code `root` holds; outside a repository every value is null and `problem` says why."""
     return Checkout(root).describe()
 

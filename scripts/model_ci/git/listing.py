@@ -145,6 +145,6 @@ def _unreadable(error: OSError) -> None:
     ) from None
 
 
-def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def changes(before: Mapping[str, str | None], now: Mapping[str, str]) -> list[str]:
     """Name the files that differ, came or went."""
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))

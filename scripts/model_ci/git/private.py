@@ -74,6 +74,16 @@ class Private:
             return None
         return self.git("cat-file", "blob", f"{commit}:{file}")
 
+    def search(self, commit: str, text: str, under: str) -> list[bytes]:
+        """Return the files below a folder of a commit that hold a text."""
+        try:
+            listed = self.git("grep", "-l", "-z", "-F", "-e", text, commit, "--", under)
+        except GitFailed as failed:
+            if failed.said:
+                raise
+            return []  # grep that matches nothing ends with 1 and prints nothing
+        return [self.git("cat-file", "blob", name.decode()) for name in listed.split(b"\0") if name]
+
     def _blob(self, content: bytes) -> str:
         return hashlib.new(
             self._object_format, b"blob %d\0" % len(content) + content, usedforsecurity=False

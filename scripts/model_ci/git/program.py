@@ -63,7 +63,12 @@ def _trust(folder: str) -> None:
     if not _trusting:
         home = Path(tempfile.mkdtemp(prefix="model-ci-git-config-"))
         owner = os.getpid()
-        atexit.register(lambda: os.getpid() == owner and shutil.rmtree(home, ignore_errors=True))
+
+        def remove() -> None:
+            if os.getpid() == owner:  # a child that was forked ends, too
+                shutil.rmtree(home, ignore_errors=True)
+
+        atexit.register(remove)
         _trusting["GIT_CONFIG_GLOBAL"] = str(home / "config")
     _trusted.append(folder)
     before = os.environ.get("GIT_CONFIG_GLOBAL")

@@ -6,18 +6,16 @@ import os
 import re
 import shutil
 import tempfile
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from model_ci import web
 from model_ci.errors import ConfigError, ServiceError
+from model_ci.web import Answer
 
 if TYPE_CHECKING:
     from model_ci.config import BuildImage
@@ -27,9 +25,8 @@ BUSY: Final = 429
 AWAY: Final = 503
 _HUB_API: Final = "registry-1.docker.io"
 _HUB_LOGIN: Final = "https://index.docker.io/v1/"
-_TIMEOUT_S: Final = 30
 _PLATFORM: Final = "MODEL_CI_PLATFORM_REGISTRY"  # what our action and template hand over
-_PAUSES_S: Final = (1, 2, 4)
+_TRIES: Final = 4
 _PART: Final = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _ACCEPT: Final = ", ".join((
@@ -103,7 +100,7 @@ class Repository:
         """Return the digest that a tag points to, None when there is no such image."""
         wanted = reference or self.name.digest or self.name.tag
         answer = self._ask("HEAD", f"{self.name.url}/manifests/{wanted}", "pull", allowed=(404,))
-        return None if answer.status == 404 else str(answer.headers.get("Docker-Content-Digest"))
+        return None if answer.status == 404 else str(answer.headers.get("docker-content-digest"))
 
     def manifest(self, reference: str) -> dict[str, Any]:
         """Return the manifest of a tag or digest."""
@@ -114,13 +111,13 @@ class Repository:
     def tag(self, digest: str, tag: str) -> None:
         """Let a tag point to an image that is there: its manifest is sent again, byte by byte, under that name."""
         found = self._ask("GET", f"{self.name.url}/manifests/{digest}", "pull,push")
-        sent = _Body(content=found.body, type=str(found.headers.get("Content-Type")))
+        sent = _Body(content=found.body, type=str(found.headers.get("content-type")))
         self._ask("PUT", f"{self.name.url}/manifests/{tag}", "pull,push", body=sent)
 
     def require_push(self) -> None:
         """Begin an upload, and give it up: whoever may not, learns it before anything is built."""
         answer = self._ask("POST", f"{self.name.url}/blobs/uploads/", "pull,push")
-        if place := answer.headers.get("Location"):
+        if place := answer.headers.get("location"):
             try:
                 self._ask("DELETE", urllib.parse.urljoin(self.name.url, place), "pull,push", allowed=(404, 405))
             except ServiceError:
@@ -128,31 +125,26 @@ class Repository:
 
     def _ask(
         self, method: str, url: str, rights: str, allowed: tuple[int, ...] = (), body: "_Body | None" = None
-    ) -> "_Answer":
+    ) -> Answer:
         """Ask, again where the registry is busy or away; get a token where one is wanted."""
-        for pause in (*_PAUSES_S, None):
-            try:
+        try:
+            answer = _send(method, url, self._authorization(url), body)
+            if answer.status == 401 and self._renew(answer, rights):
                 answer = _send(method, url, self._authorization(url), body)
-                if answer.status == 401 and self._renew(answer, rights):
-                    answer = _send(method, url, self._authorization(url), body)
-            except (OSError, HTTPException) as error:
-                answer = _Answer(status=0, headers={}, body=str(getattr(error, "reason", error)).encode())
-            if answer.status not in (0, 429) and answer.status < 500:
-                break
-            if pause is not None:
-                time.sleep(pause)
+        except web.NoAnswerError as error:
+            raise ServiceError(refusal(self.name, 0, str(error), self.login is not None)) from None
         if 200 <= answer.status < 300 or answer.status in allowed:
             return answer
-        raise ServiceError(refusal(self.name, answer.status, answer.said(), self.login is not None))
+        raise ServiceError(refusal(self.name, answer.status, _said(answer), self.login is not None))
 
     def _authorization(self, url: str) -> str | None:
         if urllib.parse.urlsplit(url).netloc != urllib.parse.urlsplit(self.name.url).netloc:
             return None  # an upload may go to another host, which has no business with our password
         return self._token or (self.login.as_header() if self.login else None)
 
-    def _renew(self, answer: "_Answer", rights: str) -> bool:
+    def _renew(self, answer: Answer, rights: str) -> bool:
         """Get a token as the refusal describes; tell whether there is one to be had."""
-        challenge = answer.headers.get("WWW-Authenticate", "")
+        challenge = answer.headers.get("www-authenticate", "")
         values = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
         if not challenge.lower().startswith("bearer ") or "realm" not in values:
             return False
@@ -168,29 +160,24 @@ class Repository:
         return True
 
 
+class _PassingError(ServiceError):
+    """A push that may go through in a moment."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Body:
     content: bytes
     type: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Answer:
-    status: int
-    headers: Any
-    body: bytes
-
-    def said(self) -> str:
-        """What went wrong, in the registry's words."""
-        try:
-            errors = json.loads(self.body)["errors"]
-            return "; ".join(str(e.get("message") or e.get("code")) for e in errors)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return (
-                ""
-                if self.body.lstrip().startswith(b"<")
-                else " ".join(self.body.decode(errors="replace").split())[:200]
-            )
+def _said(answer: Answer) -> str:
+    """Return what went wrong, in the registry's words."""
+    try:
+        errors = json.loads(answer.body)["errors"]
+        return "; ".join(str(e.get("message") or e.get("code")) for e in errors)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        text = " ".join(answer.body.decode(errors="replace").split())
+        return "" if text.startswith("<") else text[:200]
 
 
 def refusal(name: Name, status: int, said: str, known: bool) -> str:
@@ -213,7 +200,7 @@ def refusal(name: Name, status: int, said: str, known: bool) -> str:
             return f"{where}: the registry cannot be reached{words}; see its address, the network, and whether it speaks TLS"
         case 429:
             return f"{where}: the registry is asked too often (429){words}; log in, or try again later"
-    return f"{where}: the registry answered {status}{words}, tried {len(_PAUSES_S) + 1} times; try again later"
+    return f"{where}: the registry answered {status}{words}, tried {_TRIES} times; try again later"
 
 
 def pushed(
@@ -226,18 +213,18 @@ def pushed(
 
     Tries again where what stopped it is of the kinds that pass. Raises ServiceError.
     """
-    said, number = "", None
-    for pause in (*_PAUSES_S, None):
+
+    def once() -> str:
         said, digest = attempt()
         if digest:
             return digest
         number = status(said)
-        if pause is None or number not in passing:
-            break
-        time.sleep(pause)
-    if number is None:
-        raise ServiceError(f"{name.repository}: the push failed: {said}")
-    raise ServiceError(refusal(name, number, said, login is not None))
+        if number is None:
+            raise ServiceError(f"{name.repository}: the push failed: {said}")
+        problem = refusal(name, number, said, login is not None)
+        raise _PassingError(problem) if number in passing else ServiceError(problem)
+
+    return web.repeat(once, _PassingError, _TRIES, web.sleep)
 
 
 def status(text: str) -> int | None:
@@ -296,17 +283,9 @@ def login_file(name: Name, who: Login | None) -> Iterator[Mapping[str, str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _send(method: str, url: str, authorization: str | None, body: _Body | None = None) -> _Answer:
+def _send(method: str, url: str, authorization: str | None, body: _Body | None = None) -> Answer:
     headers = {"Accept": _ACCEPT, "User-Agent": "model-ci"} | ({"Content-Type": body.type} if body else {})
     if authorization:
         headers["Authorization"] = authorization
-    if not url.startswith(("http://", "https://")):
-        raise OSError(f"no web address: {url}")
-    content = body.content if body else b"" if method == "POST" else None
-    request = urllib.request.Request(url, method=method, headers=headers, data=content)  # noqa: S310 - checked
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - checked
-            return _Answer(status=answer.status, headers=answer.headers, body=answer.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            return _Answer(status=error.code, headers=error.headers, body=error.read())
+    # An upload that is begun twice does no harm: the first one expires.
+    return web.Client(tries=_TRIES, repeat_post=True).ask(method, url, headers, body.content if body else None)

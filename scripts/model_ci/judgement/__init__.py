@@ -1,9 +1,13 @@
 """Challenger and champion on the same rows, judged by the gates."""
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
-from model_ci import registry
+from model_ci import model, registry
 from model_ci.config import Config
+from model_ci.data import identity
+from model_ci.judgement import reuse
+from model_ci.judgement.comparable import comparable, restricted, uncompared
 from model_ci.judgement.monitored import monitored
 from model_ci.judgement.named import metrics
 from model_ci.judgement.sides import Side, ask, ask_champion, of_quality, side
@@ -18,23 +22,46 @@ if TYPE_CHECKING:
 __all__ = ["Side", "ask", "champion_state", "judge", "metrics", "monitored", "of_quality", "quality", "side", "weigh"]
 
 
-def champion_state(config: Config, run: Run, stage: str) -> str | None:
+def champion_state(config: Config, run: Run, stage: Literal["train", "evaluate", "explain"]) -> str | None:
     """Identify the champion, so that a new one makes what `stage` said stale, but not the one this run itself became."""
     state = registry.peek(config, config.root, in_ci=run.in_ci)
-    said, registered = run.section(stage), run.section("register")
-    if said and registered and state == registered["store_state"]:
-        return said["store_state"]  # type: ignore[no-any-return]
+    section, registered = run.section(stage), run.section("register")
+    if section and registered and state == registered["store_state"]:
+        return section["store_state"]
     return state
 
 
 def judge(  # noqa: PLR0913, PLR0917 - both models, and what they are judged by
     config: Config, run: Run, data: "Table", challenger: Side, store: "Registry", champion: "Version | None"
 ) -> dict[str, Any]:
-    """Score the champion on the holdout, too, and judge the gates; return the section, verdict included."""
-    wanted = metrics(config)
-    against = ask_champion(config, champion, store, data, wanted) if champion else None
-    section = weigh(config, data.holdout, wanted, challenger, against)
+    """Score both models on the rows that neither has learnt from, and judge the gates; return the section, verdict included."""
+    named, chosen = metrics(config), comparable(config, run, data, store, champion)
+    holdout = identity.digest(data.holdout, data.identity)
+    reused = reuse.count(config, run, holdout)
+    adjusted = reuse.adjusted(config, reused)
+    mine = restricted(named, challenger, chosen.rows)
+    rows = data.holdout.iloc[chosen.rows]
+    against = None
+    if champion and chosen.problem:
+        against = uncompared(ask_champion(config, champion, store, data, {}), chosen.problem)
+    elif champion:
+        against = ask_champion(config, champion, store, replace(data, holdout=rows), named)
+    section = weigh(adjusted, rows, named, mine, against)
+    if challenger.dependence:
+        why = f"the answers depend on which rows are asked together: {challenger.dependence}; {section['why']}"
+        section |= {"verdict": "failed", "why": why}
+    known = run.require("train", wanted_by="evaluate")["model"]["classes"]
     return section | {
+        "positive": model.positive(config, known),
+        "dependence": challenger.dependence,
         "champion": {"version": champion.number, "run_id": champion.run_id} if champion else None,
         "changed": difference.changed(difference.of(run), champion) if champion else None,
+        "holdout": {
+            "identity": holdout,
+            "rows": len(data.holdout),
+            **chosen.as_record(),
+            "challengers": reused.challengers,
+            "uncounted": reused.problem,
+            "confidence": adjusted.evaluate.uncertainty.confidence,
+        },
     }

@@ -1,13 +1,17 @@
 """The metrics that the configuration names, in its gates and in its list."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from model_ci import entrypoint
-from model_ci.config import Config
+from model_ci.config import Config, Gate
+from model_ci.config.conditions import CONDITIONS, Judged
 from model_ci.errors import ConfigError
-from model_ci.gates import gate
 from model_ci.gates.fairness import FAIRNESS
 from model_ci.gates.metrics import MEASURED, Metric, resolve
+
+# Fairness is a gap itself, and a smaller one is better.
+_OF_A_GAP: Final = [c for c in CONDITIONS.values() if c.sign < 0 and c.judged is not Judged.GAP]
 
 
 def metrics(config: Config, where: str = "evaluate") -> dict[str, Metric]:
@@ -28,15 +32,11 @@ def metrics(config: Config, where: str = "evaluate") -> dict[str, Metric]:
     for i, g in enumerate(config.evaluate.gates):
         better = greater_is_better(found, g.metric)
         here = f"{where}.gates[{i}]"
-        if better is True and g.max_rise is not None:
-            wrong.append(f"{here}.max_rise: a higher {g.metric} is better; use max_drop")
-        if better is False and g.max_drop is not None:
-            wrong.append(f"{here}.max_drop: a lower {g.metric} is better; use max_rise")
-        if better is None and g.min_gain is not None and g.metric in found:
-            wrong.append(f"{here}.min_gain: which way {g.metric} is better is not known; use max_drop or max_rise")
+        if g.metric in found or better is not None:
+            wrong += _against_the_metric(g, better, here)
         if g.by and g.metric in MEASURED:
             wrong.append(f"{here}.by: {g.metric} is not of rows, so it has no slices; leave 'by' out")
-        if g.metric == "data_age_days" and any(getattr(g, c) is not None for c in gate.RELATIVE):
+        if g.metric == "data_age_days" and g.compares:
             wrong.append(f"{here}: when the champion's data ended is not known; give data_age_days a max")
     for name in config.evaluate.own_gates:
         try:
@@ -48,6 +48,21 @@ def metrics(config: Config, where: str = "evaluate") -> dict[str, Metric]:
     return found
 
 
+def _against_the_metric(gate: Gate, better: bool | None, here: str) -> Iterator[str]:
+    """Yield each condition that forbids the model to get better, or needs to know which way that is."""
+    plain = [c for c in CONDITIONS.values() if c.tolerates and not c.share]
+    for condition in gate.conditions:
+        if condition.tolerates and better is not None and condition.sign != (1 if better else -1):
+            other = next(
+                c for c in CONDITIONS.values() if c.tolerates and c.share == condition.share and c != condition
+            )
+            way = "higher" if better else "lower"
+            yield f"{here}.{condition.name}: a {way} {gate.metric} is better; use {other.name}"
+        if better is None and not condition.sign:
+            names = " or ".join(c.name for c in plain)
+            yield f"{here}.{condition.name}: which way {gate.metric} is better is not known; use {names}"
+
+
 def _unfit_for_fairness(config: Config, name: str, where: str) -> list[str]:
     if config.model.task != "binary":
         return [f"{where}: {name} is for the task binary; this is {config.model.task}"]
@@ -57,9 +72,10 @@ def _unfit_for_fairness(config: Config, name: str, where: str) -> list[str]:
     for i, g in enumerate(config.evaluate.gates):
         if g.metric == name and not g.by:
             wrong.append(f"{where}.gates[{i}]: {name} compares slices; add 'by: column'")
-        unfit = [c for c in ("min", "max_drop", "min_gain", "max_gap") if getattr(g, c) is not None]
+        unfit = [c.name for c in g.conditions if c not in _OF_A_GAP]
         if g.metric == name and unfit:
-            wrong.append(f"{where}.gates[{i}].{unfit[0]}: {name} is a gap itself, less is better; use max or max_rise")
+            fit = " or ".join(c.name for c in _OF_A_GAP if not c.share)
+            wrong.append(f"{where}.gates[{i}].{unfit[0]}: {name} is a gap itself, less is better; use {fit}")
     return wrong
 
 

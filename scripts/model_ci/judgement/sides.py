@@ -1,17 +1,15 @@
 """The two models, asked about the same rows."""
 
-import statistics
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from model_ci import entrypoint, model
+from model_ci import model
 from model_ci.config import Config
-from model_ci.errors import ConfigError, UserCodeError
+from model_ci.errors import ConfigError
 from model_ci.gates.metrics import Metric, measure
 from model_ci.gates.outputs import Outputs, Scores
 from model_ci.gates.quality import Quality
@@ -24,26 +22,28 @@ if TYPE_CHECKING:
     from model_ci.data.table import Table
     from model_ci.registry import Registry, Version
 
-_LATENCY_CALLS: Final = 30
-
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
     """One of the two models: its scores, and its outputs where it could be asked.
 
-    Of a champion that is not asked about the same rows, `quality` is what was measured of it on others.
+    Of a champion that is not asked about the same rows, `quality` is what was measured of it on others. `dependence`
+    tells how its answer to a row depends on the rows that are asked with it, None where it does not.
     """
 
     scores: Scores
     outputs: Outputs | None
     quality: Quality | None = None
+    dependence: str | None = None
 
 
 def ask(config: Config, run: Run, data: "Table") -> Side:
     """Ask the run's model about the holdout, and score it."""
     wanted = metrics(config)
     trained = run.require("train", wanted_by="evaluate")["model"]
-    asked = _ask(config, _challenger(run, trained, data), run.folder / trained["folder"], data.holdout, wanted)
+    folder = run.folder / trained["folder"]
+    model.check(folder, trained["files"])
+    asked = _ask(config, folder, data.holdout, wanted, "evaluate", alone=True)
     if not names(config, "data_age_days"):
         return asked
     values = {**asked.scores.values, "data_age_days": _age_days(config, data)}
@@ -52,6 +52,7 @@ def ask(config: Config, run: Run, data: "Table") -> Side:
 
 def side(wanted: Mapping[str, Metric], outputs: Outputs, measured: Mapping[str, float | None]) -> Side:
     """Score what a model said; `measured` is what is not of rows."""
+    outputs = outputs.frozen()  # the model may keep the arrays that it answered with
     scores = measure(wanted, outputs)
     return Side(scores=replace(scores, values={**scores.values, **measured}), outputs=outputs)
 
@@ -68,9 +69,7 @@ def ask_champion(
     with tempfile.TemporaryDirectory() as scratch:
         folder = store.download(champion, Path(scratch))
         try:
-            files = model.hash_files(folder)
-            predictor = model.Predictor.load(folder, files, _classes(data, config), data.features)
-            return _ask(config, predictor, folder, data.holdout, wanted)
+            return _ask(config, folder, data.holdout, wanted, f"version {champion.number}")
         except Exception as error:  # noqa: BLE001 - whatever stops it, it cannot be compared with
             reason = f"cannot be asked: {error}".splitlines()[0]
             wanted_names = [*dict.fromkeys([*(g.metric for g in config.evaluate.gates), *wanted])]
@@ -78,29 +77,26 @@ def ask_champion(
             return Side(scores=scores, outputs=None)
 
 
-def _challenger(run: Run, trained: Mapping[str, Any], data: "Table") -> model.Predictor:
-    predictor = model.Predictor.load(
-        run.folder / trained["folder"], trained["files"], trained["classes"], trained["features"]
-    )
-    if model.probe(predictor, data.holdout) != trained["probe_sha256"]:
-        raise UserCodeError(
-            "evaluate: the model as saved predicts otherwise than it did when it was trained; "
-            "make its predictions repeatable and its state part of what is saved"
-        )
-    return predictor
-
-
-def _ask(
-    config: Config, predictor: model.Predictor, folder: Path, rows: "pd.DataFrame", wanted: Mapping[str, Metric]
+def _ask(  # noqa: PLR0913 - what is asked, and about what
+    config: Config, folder: Path, rows: "pd.DataFrame", wanted: Mapping[str, Metric], name: str, *, alone: bool = False
 ) -> Side:
-    with entrypoint.told_as_theirs("evaluate: asking the model failed"):
-        outputs = predictor.outputs(rows, config.data.target, config.model.task)
-    measured = {}
-    if names(config, "latency_ms"):
-        measured["latency_ms"] = _latency_ms(predictor, rows)
+    """Ask a saved model in a process of its own, which sees no truth, once it has answered its probe as it did.
+
+    `alone` has some rows asked alone as well.
+    """
+    target, positive = config.data.target, config.model.positive
+    features = rows.drop(columns=target)
+    with model.asked(folder, positive, name) as asked:
+        _, classes = asked.call("described")
+        answers = asked.call("answers", features)
+        measured = {}
+        if names(config, "latency_ms"):
+            measured["latency_ms"] = asked.call("latency_ms", features)
+        dependence = asked.call("batch_dependence", features, answers) if alone else None
     if names(config, "size_mb"):
         measured["size_mb"] = model.size_mb(folder)
-    return side(wanted, outputs, measured)
+    outputs = model.outputs(answers, rows[target], classes, config.model.task, positive)
+    return replace(side(wanted, outputs, measured), dependence=dependence)
 
 
 def _age_days(config: Config, data: "Table") -> float:
@@ -114,18 +110,3 @@ def _age_days(config: Config, data: "Table") -> float:
     now = pd.Timestamp(config.data.until) if config.data.until else pd.Timestamp.now(tz="UTC")
     age = (now if now.tzinfo else now.tz_localize("UTC")) - (newest if newest.tzinfo else newest.tz_localize("UTC"))
     return float(age.total_seconds() / 86400)
-
-
-def _classes(data: "Table", config: Config) -> list[Any]:
-    return [] if config.model.task == "regression" else sorted(set(data.train[data.target].tolist()))
-
-
-def _latency_ms(predictor: model.Predictor, rows: "pd.DataFrame") -> float:
-    """Return the median time of one prediction of one row, in milliseconds, after one to warm up."""
-    seconds = []
-    for i in range(_LATENCY_CALLS + 1):
-        row = rows.iloc[[i % len(rows)]]
-        begin = time.perf_counter()
-        predictor.predict(row)
-        seconds.append(time.perf_counter() - begin)
-    return statistics.median(seconds[1:]) * 1000

@@ -10,7 +10,7 @@ from model_ci.gates import gate, own, sliced, slices
 from model_ci.gates.comparison import Difference, Resampling, differences
 from model_ci.gates.fairness import FAIRNESS
 from model_ci.gates.metrics import MEASURED, Metric, predicted
-from model_ci.gates.outputs import Outputs, Scores
+from model_ci.gates.outputs import Outputs, Scores, read_only
 from model_ci.gates.quality import RESAMPLES, Quality
 from model_ci.gates.quality import measure as measure_quality
 from model_ci.gates.reading import read, whole
@@ -75,6 +75,7 @@ def _sliced(  # noqa: PLR0913, PLR0917 - what is judged, and all that it is judg
         first=champion is None,
         plan=plan,
         confidence=config.evaluate.uncertainty.confidence,
+        incomparable=champion.scores.incomparable if champion else None,
     )
     by_slices = [g for g in config.evaluate.gates if g.by]
     return {
@@ -95,9 +96,9 @@ def _own(name: str, config: Config, rows: "pd.DataFrame", challenger: Side, cham
     if challenger.outputs is None:
         return own.refused(name, "the model cannot be asked")
     offered = {
-        "truth": challenger.outputs.truth,
+        "truth": read_only(challenger.outputs.truth),
         "predicted": predicted(challenger.outputs, config.model.task),
-        "rows": rows,
+        "rows": rows.copy(),
         "champion": predicted(champion.outputs, config.model.task) if champion and champion.outputs else None,
         "metrics": dict(challenger.scores.values),
     }
@@ -113,7 +114,7 @@ def _compare(
 ) -> gate.Comparisons:
     """Resample the metrics that a gate compares on all rows."""
     plain = [g for g in config.evaluate.gates if not g.by]
-    compared = {g.metric for g in plain if any(getattr(g, c) is not None for c in gate.RELATIVE)}
+    compared = {g.metric for g in plain if g.compares}
     named = {name: metric for name, metric in wanted.items() if name in compared}
     confidence = config.evaluate.uncertainty.confidence
     if champion.quality:

@@ -12,7 +12,7 @@ from model_ci.pipeline import base, fingerprint
 from model_ci.pipeline.fingerprint import digests, sha256
 from model_ci.pipeline.invocation import Invocation, line_of, selected
 from model_ci.pipeline.surroundings import Surroundings
-from model_ci.run import Run
+from model_ci.run import Run, sections
 from model_ci.stages import STAGES, Stage
 
 
@@ -76,7 +76,7 @@ class Decider:
 
     def inputs(self, stage: Stage, run: Run) -> dict[str, str]:
         """Return the digest of everything that the stage's result depends on."""
-        key = (stage.name, run.id, *((name, section["end"]) for name, section in run.record["stages"].items()))
+        key = (stage.name, run.id, *((name, section["end"]) for name, section in sections(run.record).items()))
         if key not in self._digests:
             self._digests[key] = digests({**stage.inputs(self.config, run), **self.surroundings.inputs(stage, run)})
         return self._digests[key]
@@ -88,7 +88,7 @@ class Decider:
 
     def changed(self, stage: Stage, run: Run, leave: Sequence[str] = ()) -> list[str]:
         """Say in words what the stage depends on and what is not as it was when it ran."""
-        known = run.record["stages"][stage.name]["inputs"]
+        known = sections(run.record)[stage.name]["inputs"]
         names = [n for n, digest in self.inputs(stage, run).items() if known.get(n) != digest and n not in leave]
         around = self.surroundings.inputs(stage, run)
         return [w for n in names for w in (self.surroundings.changed(n, stage, run) if n in around else [n])]
@@ -104,7 +104,7 @@ class Decider:
             return Step(stage=stage.name, state="refused", why=f"{failed} failed")
         if why := self._why(stage):
             return Step(stage=stage.name, state="runs", why=why)
-        section = self.run.record["stages"][stage.name]
+        section = sections(self.run.record)[stage.name]
         return Step(stage=stage.name, state="unchanged", why=f"{section['verdict']} in run {self.run.id}")
 
     def _failed_before(self, stage: Stage) -> str | None:

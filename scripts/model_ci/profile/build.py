@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ConfigError
 from model_ci.profile.profile import Column, Counted, Profile, Stored, by_group, column, of_season
@@ -11,7 +11,8 @@ from model_ci.profile.sketch import as_floats, family
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-    from numpy.typing import NDArray
+
+    from model_ci.types import Array, JSONObject, Label, Series
 
 PREDICTION: Final = "(prediction)"
 ANSWERED_ROWS: Final = 10_000  # of the held-out rows, whose predictions are counted
@@ -23,18 +24,18 @@ class Asked:
 
     features: Sequence[str]
     target: str
-    classes: Sequence[Any]
+    classes: "Sequence[Label]"
     time: str | None
     season: str | None
-    made: Mapping[str, Any]
+    made: "JSONObject"
 
 
-def probability(name: Any) -> str:
+def probability(name: object) -> str:
     """Return the name that a class's probability has in a profile."""
     return f"(probability of {name})"
 
 
-def build(rows: "pd.DataFrame", answers: "Mapping[str, Sequence[Any] | NDArray[Any]]", asked: Asked) -> Profile:
+def build(rows: "pd.DataFrame", answers: "Mapping[str, Sequence[object] | Array]", asked: Asked) -> Profile:
     """Count the rows, and what the model answered of rows that it did not learn from.
 
     Columns whose values are neither numbers, text, booleans nor times are left out.
@@ -59,7 +60,7 @@ def build(rows: "pd.DataFrame", answers: "Mapping[str, Sequence[Any] | NDArray[A
     )
 
 
-def _answers(answers: "Mapping[str, Sequence[Any] | NDArray[Any]]", asked: Asked) -> tuple[list[Column], Stored]:
+def _answers(answers: "Mapping[str, Sequence[object] | Array]", asked: Asked) -> tuple[list[Column], Stored]:
     import pyarrow as pa
 
     columns, arrays = [], []
@@ -83,7 +84,7 @@ def _batch(columns: Sequence[Column], arrays: "Sequence[pa.Array]") -> "pa.Recor
     return pa.RecordBatch.from_arrays(list(arrays), names=[c.name for c in columns])
 
 
-def _times(rows: "pd.DataFrame", asked: Asked) -> "tuple[NDArray[Any] | None, tuple[float | None, float | None]]":
+def _times(rows: "pd.DataFrame", asked: Asked) -> "tuple[Array | None, tuple[float | None, float | None]]":
     if asked.time is None or not len(rows):
         return None, (None, None)
     array = _array(rows[asked.time])
@@ -96,7 +97,7 @@ def _times(rows: "pd.DataFrame", asked: Asked) -> "tuple[NDArray[Any] | None, tu
 
 
 def _seasons(
-    columns: Sequence[Column], arrays: "Sequence[pa.Array]", ticks: "NDArray[Any] | None", season: str | None
+    columns: Sequence[Column], arrays: "Sequence[pa.Array]", ticks: "Array | None", season: str | None
 ) -> dict[int, Counted]:
     if season is None:
         return {}
@@ -106,7 +107,7 @@ def _seasons(
     return {name: Counted(rows=batch.num_rows, sketches=_stored(columns, batch.columns)) for name, batch in groups}
 
 
-def _array(values: "pd.Series[Any]") -> "pa.Array":
+def _array(values: "Series") -> "pa.Array":
     """Convert a column; one of mixed types counts as text."""
     import pyarrow as pa
 

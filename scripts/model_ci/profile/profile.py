@@ -2,25 +2,27 @@
 
 import gzip
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ConfigError
 from model_ci.profile import sketch
 from model_ci.profile.grid import Grid, fit
-from model_ci.profile.sketch import Categories, Numbers, Sketch
+from model_ci.profile.sketch import Categories, CategoriesRecord, Labels, Numbers, NumbersRecord, Sketch
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
+
 FOLDER: Final = "profile"  # of the run
 FILE: Final = "profile.json.gz"
 VERSION: Final = 1
 _SEASON_BINS: Final = 512
 _SEASON_CATEGORIES: Final = 200
+LABELS: Final = ("target", "prediction")  # roles of columns that may hold classes
 _NUMBERS_OF: Final = ("number", "time")
 
 
@@ -35,13 +37,22 @@ class Column:
 
     def empty(self) -> Sketch:
         """Return the sketch of no rows."""
-        return Categories() if self.grid is None else Numbers.empty(self.grid)
+        if self.grid is not None:
+            return Numbers.empty(self.grid)
+        return self._categories()
+
+    def write(self, value: object) -> str:
+        """Return the name under which a category is counted."""
+        return self._categories().write(value)
+
+    def _categories(self) -> Categories:
+        return Labels() if self.role in LABELS else Categories()
 
 
 class Stored(Mapping[str, Sketch]):
     """Sketches as they are written, unpacked when they are asked for: one takes up 650 kB while it counts, and few at rest."""
 
-    def __init__(self, records: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, records: "Mapping[str, NumbersRecord | CategoriesRecord]") -> None:
         self.records = records
 
     @classmethod
@@ -99,7 +110,7 @@ class Profile:
     span: tuple[float | None, float | None] = (None, None)  # microseconds since 1970, or the numbers themselves
     season: str | None = None
     seasons: Mapping[int, Counted] = field(default_factory=dict)
-    made: Mapping[str, Any] = field(default_factory=dict)
+    made: "Mapping[str, Any]" = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -153,7 +164,7 @@ class Profile:
         except (OSError, EOFError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             return _refuse(where, f"is no profile: {error}")
 
-    def _record(self) -> dict[str, Any]:
+    def _record(self) -> dict[str, object]:
         columns = [
             {"name": c.name, "role": c.role, "family": c.family, **_small(self.counted.sketches[c.name])}
             for c in self.columns
@@ -232,13 +243,16 @@ def by_group(batch: "pa.RecordBatch", groups: "NDArray[np.int64]") -> "Iterator[
         yield group, batch.filter(sketch.mask(groups == group))
 
 
-def _small(counted: Sketch, bins: int = sketch.MAX_BINS, categories: int = sketch.MAX_CATEGORIES) -> dict[str, Any]:
+def _small(
+    counted: Sketch, bins: int = sketch.MAX_BINS, categories: int = sketch.MAX_CATEGORIES
+) -> "NumbersRecord | CategoriesRecord":
     small = counted.small(bins) if isinstance(counted, Numbers) else counted.small(categories)
     return small.as_record()
 
 
-def _extreme(values: Iterable[float | None], choose: Any) -> float | None:
-    return choose((v for v in values if v is not None), default=None)  # type: ignore[no-any-return]
+def _extreme(values: Iterable[float | None], choose: Callable[[Iterable[float]], float]) -> float | None:
+    known = [value for value in values if value is not None]
+    return choose(known) if known else None
 
 
 def _refuse(where: str, what: str) -> "Profile":

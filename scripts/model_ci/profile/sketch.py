@@ -1,16 +1,19 @@
 """What one column is like, in little room: counts by bin, or by category. Sketches of parts add up to that of the whole."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypedDict
 
 from model_ci.profile.grid import Grid
+from model_ci.serving import classes
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+    from model_ci.types import Array
 
 MAX_BINS: Final = 4096  # of a number that is kept
 MAX_CATEGORIES: Final = 1000  # of a column that is kept
@@ -18,12 +21,43 @@ _MAX_DISTINCT: Final = 50_000  # while counting
 _FLOATS: Final = {"double": "float64", "float": "float32", "halffloat": "float16"}  # as Arrow calls them
 
 
+class GridRecord(TypedDict):
+    """A grid as it is written."""
+
+    center: float
+    scale: float
+    bits: int
+
+
+class NumbersRecord(TypedDict):
+    """A sketch of numbers as it is written."""
+
+    kind: Literal["number"]
+    nulls: int
+    infinite: int
+    min: float | None
+    max: float | None
+    grid: GridRecord
+    bins: Sequence[int]
+    counts: Sequence[int]
+
+
+class CategoriesRecord(TypedDict):
+    """A sketch of categories as it is written."""
+
+    kind: Literal["category"]
+    nulls: float
+    counts: Mapping[str, int]
+    rest: float
+    others: int
+
+
 @dataclass(kw_only=True)
 class Numbers:
     """A column of numbers: `counts` by bin of the grid, all bins, lowest first. It holds no value of any row but the extremes."""
 
     grid: Grid
-    counts: "NDArray[Any]"
+    counts: "Array"
     nulls: float = 0
     infinite: float = 0
     low: float | None = None
@@ -104,12 +138,12 @@ class Numbers:
             found = found.coarser(found.grid.bits - 1)
         return found
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> "NumbersRecord":
         """Return it as JSON: bins by their distance to the one before."""
         import numpy as np
 
         bins = self.counts.nonzero()[0]
-        grid = {"center": self.grid.center, "scale": self.grid.scale, "bits": self.grid.bits}
+        grid: GridRecord = {"center": self.grid.center, "scale": self.grid.scale, "bits": self.grid.bits}
         return {
             "kind": "number",
             "nulls": int(self.nulls),
@@ -122,7 +156,7 @@ class Numbers:
         }
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Self:
+    def from_record(cls, record: "NumbersRecord") -> Self:
         """Read what `as_record` wrote."""
         import numpy as np
 
@@ -151,6 +185,11 @@ class Categories:
         """The rows that have a value."""
         return self.counts.total() + self.rest
 
+    @staticmethod
+    def write(value: Any) -> str:
+        """Return the name under which a value is counted."""
+        return text(value)
+
     def add(self, column: "pa.Array") -> None:
         """Count a column's values."""
         import numpy as np
@@ -165,11 +204,12 @@ class Categories:
             if count and (named[code] is None or named[code] != named[code]):
                 self.nulls += count
             elif count:
-                self._add(text(named[code]), count)
+                self._add(self.write(named[code]), count)
 
     def merge(self, other: "Categories") -> "Categories":
         """Return the sketch of both columns' rows: exact unless there are too many categories to be named."""
-        both = Categories(
+        both = replace(
+            self,
             counts=Counter(self.counts),
             nulls=self.nulls + other.nulls,
             rest=self.rest + other.rest,
@@ -186,13 +226,13 @@ class Categories:
         others = self.others + len(order[most:])
         return replace(self, counts=Counter(dict(order[:most])), rest=self.rest + rest, others=others)
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> "CategoriesRecord":
         """Return it as JSON."""
         order = dict(sorted(self.counts.items(), key=lambda item: (-item[1], item[0])))
         return {"kind": "category", "nulls": self.nulls, "counts": order, "rest": self.rest, "others": self.others}
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Self:
+    def from_record(cls, record: "CategoriesRecord") -> Self:
         """Read what `as_record` wrote."""
         return cls(
             counts=Counter(record["counts"]), nulls=record["nulls"], rest=record["rest"], others=record["others"]
@@ -206,12 +246,21 @@ class Categories:
             self.others += 1
 
 
+class Labels(Categories):
+    """A column of classes, counted by the names of the classes, whichever types the values have."""
+
+    @staticmethod
+    def write(value: Any) -> str:
+        """Return the name of the class."""
+        return str(classes.name(value))
+
+
 Sketch = Numbers | Categories
 
 
-def from_record(record: Mapping[str, Any]) -> Sketch:
+def from_record(record: "NumbersRecord | CategoriesRecord") -> Sketch:
     """Read a sketch of either kind."""
-    return (Numbers if record["kind"] == "number" else Categories).from_record(record)
+    return Numbers.from_record(record) if record["kind"] == "number" else Categories.from_record(record)
 
 
 def merged(one: Sketch, other: Sketch) -> Sketch:
@@ -268,7 +317,7 @@ def as_floats(column: "pa.Array") -> "NDArray[np.float64]":
     return plain(column).astype(np.float64, copy=False)
 
 
-def plain(column: "pa.Array") -> "NDArray[Any]":
+def plain(column: "pa.Array") -> "Array":
     """Return the numbers of a column without nulls as they lie in memory; Arrow's own way would import pandas."""
     import numpy as np
 
@@ -288,7 +337,7 @@ def mask(keep: "NDArray[np.bool_]") -> "pa.Array":
     return pa.Array.from_buffers(pa.bool_(), len(keep), [None, bits])
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     """Write a category's value, the same whichever file it came from."""
     if isinstance(value, bool):
         return str(value).lower()

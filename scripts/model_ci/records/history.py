@@ -2,16 +2,20 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from model_ci.config import Retrain
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.git import Branch
 from model_ci.run import RECORD, RUNS
+
+if TYPE_CHECKING:
+    from model_ci.record_types import Record
+    from model_ci.types import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +111,7 @@ def moment(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _record(file: Path, branch: str) -> Mapping[str, Any]:
+def _record(file: Path, branch: str) -> "Record":
     try:
         record = json.loads(file.read_bytes())
         record["run_id"], record["stages"].get("retrain"), record["trigger"]["reason"]
@@ -117,10 +121,10 @@ def _record(file: Path, branch: str) -> Mapping[str, Any]:
             f"runs/{file.parent.name}/{RECORD}: cannot be read: {type(error).__name__}: {error}; what was tried before is not known "
             f"then, so nothing is decided: restore the last commit of branch '{branch}' that can be read, or delete the run's folder"
         ) from None
-    return record  # type: ignore[no-any-return]
+    return cast("Record", record)
 
 
-def _decision(record: Mapping[str, Any]) -> Iterator[Decision]:
+def _decision(record: "Record") -> Iterator[Decision]:
     section = record["stages"].get("retrain")
     if section:
         yield Decision(
@@ -132,14 +136,15 @@ def _decision(record: Mapping[str, Any]) -> Iterator[Decision]:
         )
 
 
-def _training(record: Mapping[str, Any]) -> Iterator[Training]:
+def _training(record: "Record") -> Iterator[Training]:
     trained = record["stages"].get("train")
     if trained and "reused_from" not in trained:
-        registered = record["stages"].get("register") or {}
+        registered = record["stages"].get("register")
+        values = cast("Settings", record["config"]["values"])
         yield Training(
             run_id=record["run_id"],
-            at=moment(record["config"]["values"]["data"].get("until") or record["start"]),
+            at=moment(values["data"].get("until") or record["start"]),
             reason=record["trigger"]["reason"] or "",
-            promoted=bool(registered.get("promoted")),
-            expects_check=bool(record["config"]["values"].get("retrain", {}).get("interval")),
+            promoted=bool(registered and registered["promoted"]),
+            expects_check=bool(values.get("retrain", {}).get("interval")),
         )

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from model_ci.config import Config
 from model_ci.errors import ConfigError, ServiceError
@@ -34,17 +34,14 @@ from model_ci.registry.version import (
 )
 from model_ci.terms import StoreKind
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
 __all__ = [
-    "Attachment",
-    "Registered",
-    "Registry",
-    "Submission",
-    "Version",
-    "has_version",
-    "open_registry",
-    "peek",
+    "Attachment", "Registered", "Registry", "Submission", "Version", "has_version", "open_registry", "peek",
     "ui_command",
-]
+]  # fmt: skip
 
 
 @contextmanager
@@ -125,7 +122,12 @@ class Registry:
         )
 
     def _fetched(
-        self, version: Version, what: str, expected: Mapping[str, str], into: Path, fetch: Callable[[Any, Path], Path]
+        self,
+        version: Version,
+        what: str,
+        expected: Mapping[str, str],
+        into: Path,
+        fetch: "Callable[[MlflowClient, Path], Path]",
     ) -> Path:
         into.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=into.parent, prefix=".download-") as folder:
@@ -182,18 +184,18 @@ class Registry:
     def _holder(self, alias: str) -> Version | None:
         return self._read(lambda client: holder(client, self.name, alias))
 
-    def _read(self, work: Callable[[Any], T]) -> T | None:
+    def _read(self, work: "Callable[[MlflowClient], T]") -> T | None:
         with translated(self.where):
             return self._store.read(lambda access: work(access.client))
 
 
-def _fetch(client: Any, name: str, version: Version, folder: Path) -> Path:
+def _fetch(client: "MlflowClient", name: str, version: Version, folder: Path) -> Path:
     from mlflow.artifacts import download_artifacts
 
     uri = client.get_model_version_download_uri(name, version.number)
     return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=client.tracking_uri))
 
 
-def _fetch_attached(client: Any, model: str, version: Version, name: str, folder: Path) -> Path:
+def _fetch_attached(client: "MlflowClient", model: str, version: Version, name: str, folder: Path) -> Path:
     run = client.get_model_version(model, version.number).run_id
     return Path(client.download_artifacts(run, f"{registration.ATTACHED}/{name}", str(folder)))

@@ -5,9 +5,13 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ConfigError, ModelCIError, ServiceError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 
 ENVIRONMENT: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -30,7 +34,7 @@ class AwayError(ServiceError):
     """The registry did not answer; it may the next time."""
 
 
-def connect(uri: str) -> Any:
+def connect(uri: str) -> "MlflowClient":
     """Return a client of the store at `uri`; MLflow is imported here, once, and without a word on the console."""
     with quiet():
         from mlflow import MlflowClient
@@ -56,7 +60,7 @@ def quiet() -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def dispose(client: Any) -> None:
+def dispose(client: "MlflowClient") -> None:
     """Close a client's connections to a database; MLflow keeps them open and has no public way to close them."""
     for part in (client._tracking_client, client._get_registry_client()):
         getattr(part.store, "_dispose_engine", lambda: None)()

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ConfigError
 from model_ci.files import write_atomically
@@ -18,6 +18,10 @@ from model_ci.registry.client import connect, dispose
 from model_ci.registry.location import artifacts_uri, relocate
 from model_ci.registry.store import Access, T, local_uri
 from model_ci.terms import StoreKind
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 
 DATABASE: Final = "mlflow.db"
 LOCATION: Final = "location"
@@ -34,7 +38,7 @@ class FileStore:
         self.where = f"registry {folder}"
         self.folder = folder
         self.database = folder / DATABASE
-        self._client: Any = None
+        self._client: MlflowClient | None = None
 
     def read(self, work: Callable[[Access], T]) -> T | None:
         """Call `work`, unless nothing was ever registered."""
@@ -73,7 +77,7 @@ class FileStore:
             self._client = self._connect()
         return Access(client=self._client, artifacts=artifacts_uri(self.folder))
 
-    def _connect(self) -> Any:
+    def _connect(self) -> "MlflowClient":
         try:
             return connect(local_uri(self.database))
         except Exception as error:

@@ -17,10 +17,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ServiceError
 from model_ci.registry.client import AwayError, is_code
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 
 LEASE_S: Final = 60.0
 PATIENCE_S: Final = 900.0
@@ -33,7 +37,7 @@ _ABOUT: Final = "model-ci is registering a version of this model; the entry goes
 class Lease:
     """The right to change one model on a server."""
 
-    def __init__(self, client: Any, model: str, where: str, lease_s: float = LEASE_S) -> None:
+    def __init__(self, client: "MlflowClient", model: str, where: str, lease_s: float = LEASE_S) -> None:
         self._client = client
         self._name = f"{model}.model-ci-lock"
         self._where = where

@@ -5,9 +5,11 @@ import json
 import os
 import urllib.parse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from model_ci import web
 from model_ci.config import Config
+from model_ci.errors import ServiceError
 from model_ci.files import write_atomically
 from model_ci.git import Branch
 from model_ci.registry import champion
@@ -73,7 +75,7 @@ def _on_server(name: str) -> str | None:
     if uri.startswith(("http://", "https://")):
         try:
             return _by_rest(uri, name)
-        except (OSError, ValueError, KeyError):
+        except (ServiceError, ValueError, KeyError, AttributeError):
             pass  # asked again below, with MLflow's ways to log in and our patience
     store = ServerStore(name)
     version = store.read(lambda access: holder(access.client, name, CHAMPION))
@@ -81,22 +83,15 @@ def _on_server(name: str) -> str | None:
 
 
 def _by_rest(uri: str, name: str) -> str | None:
-    import urllib.error
-    import urllib.request
-
     parts = urllib.parse.urlsplit(uri)
     address = urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
     query = urllib.parse.urlencode({"name": name, "alias": CHAMPION})
     url = f"{address.rstrip('/')}/api/2.0/mlflow/registered-models/alias?{query}"
-    request = urllib.request.Request(url, headers=_login(parts))  # noqa: S310 - http and https only, see above
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=_tls()) as answer:  # noqa: S310
-            version: dict[str, Any] = json.load(answer)["model_version"]
-    except urllib.error.HTTPError as error:
-        said = json.load(error)
-        if said.get("error_code") in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
+    answer = web.Client(tries=1, timeout_s=_TIMEOUT_S, tls=_tls()).ask("GET", url, _login(parts))
+    content = json.loads(answer.body)
+    if answer.status != 200 and content.get("error_code") in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        return None
+    version = content["model_version"]
     tags = {tag["key"]: tag.get("value", "") for tag in version.get("tags", [])}
     return identify(version["version"], tags.get(RUN_TAG))
 

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from model_ci.errors import ConfigError
 from model_ci.registry.client import is_code
@@ -22,6 +22,13 @@ from model_ci.registry.version import (
     Submission,
     Version,
 )
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+    from mlflow.entities import Run as MlflowRun
+    from mlflow.entities.model_registry import ModelVersion
+
 
 ATTACHED: Final = "model_ci"  # the folder among the artifacts of MLflow's run
 PROMOTED: Final = "promoted"
@@ -89,13 +96,13 @@ def promote(access: Access, name: str, number: str) -> tuple[str, str | None]:
     return version.number, previous.number if previous else None
 
 
-def find(client: Any, submission: Submission) -> Version | None:
+def find(client: "MlflowClient", submission: Submission) -> Version | None:
     """Return the version that this run has already registered."""
     found = client.search_model_versions(f"name = '{submission.name}' and tags.`{RUN_TAG}` = '{submission.run_id}'")
     return as_version(found[0]) if found else None
 
 
-def holder(client: Any, name: str, alias: str) -> Version | None:
+def holder(client: "MlflowClient", name: str, alias: str) -> Version | None:
     """Return the version that carries the alias."""
     try:
         number = client.get_registered_model(name).aliases.get(alias)
@@ -106,7 +113,7 @@ def holder(client: Any, name: str, alias: str) -> Version | None:
     return as_version(client.get_model_version(name, str(number))) if number else None
 
 
-def as_version(found: Any) -> Version:
+def as_version(found: "ModelVersion") -> Version:
     """Read MLflow's model version."""
     tags = {str(key): str(value) for key, value in found.tags.items()}
     created = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC).isoformat(timespec="milliseconds")
@@ -162,7 +169,7 @@ def _vouched(submission: Submission) -> dict[str, str]:
     }
 
 
-def _run(access: Access, submission: Submission) -> Any:
+def _run(access: Access, submission: Submission) -> "MlflowRun":
     """Return MLflow's run of our run, complete."""
     client = access.client
     experiment = _experiment(access, submission.name)
@@ -194,7 +201,7 @@ def _experiment(access: Access, name: str) -> str:
     return str(found.experiment_id)
 
 
-def _log_parameters(client: Any, run: Any, params: Mapping[str, object]) -> None:
+def _log_parameters(client: "MlflowClient", run: "MlflowRun", params: Mapping[str, object]) -> None:
     from mlflow.entities import Param
 
     known = run.data.params
@@ -203,7 +210,7 @@ def _log_parameters(client: Any, run: Any, params: Mapping[str, object]) -> None
         client.log_batch(run.info.run_id, params=batch)
 
 
-def _log_dataset(client: Any, run: Any, submission: Submission) -> None:
+def _log_dataset(client: "MlflowClient", run: "MlflowRun", submission: Submission) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     if submission.dataset is None or (run.inputs and run.inputs.dataset_inputs):
@@ -214,7 +221,7 @@ def _log_dataset(client: Any, run: Any, submission: Submission) -> None:
     client.log_inputs(run.info.run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
 
 
-def _log_metrics(client: Any, run: Any, submission: Submission, model_id: str | None = None) -> None:
+def _log_metrics(client: "MlflowClient", run: "MlflowRun", submission: Submission, model_id: str | None = None) -> None:
     from mlflow.entities import Metric
 
     now, data = int(time.time() * 1000), submission.dataset
@@ -224,7 +231,7 @@ def _log_metrics(client: Any, run: Any, submission: Submission, model_id: str | 
         client.log_batch(run.info.run_id, metrics=batch)
 
 
-def _logged_model(client: Any, run: Any, submission: Submission) -> Any:
+def _logged_model(client: "MlflowClient", run: "MlflowRun", submission: Submission) -> "LoggedModel":
     """Return MLflow's logged model with the files of our model, complete."""
     from mlflow.entities import LoggedModelOutput
 

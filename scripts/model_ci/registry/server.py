@@ -2,13 +2,18 @@
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Final
 
-from model_ci.registry.client import connect, translated, without_secrets
+from model_ci import web
+from model_ci.registry.client import AwayError, connect, translated, without_secrets
 from model_ci.registry.lease import LEASE_S, Lease
-from model_ci.registry.patience import PAUSES_S, patiently
 from model_ci.registry.store import TRACKING_URI, Access, T
 from model_ci.terms import StoreKind
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+TRIES: Final = 6
 
 
 class ServerStore:
@@ -20,12 +25,12 @@ class ServerStore:
         self._uri = os.environ[TRACKING_URI]
         self.where = f"registry {without_secrets(self._uri)}"
         self._model = model
-        self._client: Any = None
+        self._client: MlflowClient | None = None
         self._changing = False
 
     def read(self, work: Callable[[Access], T]) -> T | None:
         """Call `work`, again when the server is away; within a change the change is what is tried again."""
-        return patiently(lambda: self._once(work), () if self._changing else PAUSES_S)
+        return web.repeat(lambda: self._once(work), AwayError, 1 if self._changing else TRIES, web.sleep)
 
     def change(self, prepare: Callable[[Access], None], work: Callable[[Access], T]) -> T:
         """Call `prepare` at once and `work` under the server's lock, both again when the server is away."""
@@ -44,7 +49,7 @@ class ServerStore:
 
         self._changing = True
         try:
-            return patiently(once, PAUSES_S)
+            return web.repeat(once, AwayError, TRIES, web.sleep)
         finally:
             self._changing = False
 

@@ -4,12 +4,16 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from model_ci.config import Config
 from model_ci.errors import ConfigError
 from model_ci.registry import recorded
 from model_ci.terms import StoreKind
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 
 T = TypeVar("T")
 FOLDER: Final = Path(".model-ci") / "store"
@@ -20,7 +24,7 @@ TRACKING_URI: Final = "MLFLOW_TRACKING_URI"
 class Access:
     """A client, and where a new experiment's artifacts go: an address, or None when the server decides."""
 
-    client: Any
+    client: "MlflowClient"
     artifacts: str | None = None
     guard: Callable[[], None] = lambda: None  # raises when the store is no longer ours alone
 

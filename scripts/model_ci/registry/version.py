@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 CHALLENGER: Final = "challenger"
 CHAMPION: Final = "champion"
@@ -48,7 +48,7 @@ class Submission:
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     attached: Mapping[str, Attachment] = field(default_factory=dict)
-    dataset: Mapping[str, Any] | None = None
+    dataset: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

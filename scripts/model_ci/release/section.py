@@ -1,12 +1,16 @@
 """What serves since a deployment, a promotion or a rollback."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from model_ci.report.blocks import Block, Paragraph, Record, Table, number
+from model_ci.report.blocks import Block, Paragraph, Table, number
 from model_ci.terms import Verdict
 
+if TYPE_CHECKING:
+    from model_ci.record_types import Change, ChangeSmoke
 
-def blocks(section: Record) -> Iterator[Block]:
+
+def blocks(section: "Change") -> Iterator[Block]:
     """Say what serves, what was asked of it, and why not where it was not to be."""
     yield Paragraph(text=_told(section), essential=True)
     if moved := section["aliases"]:
@@ -15,13 +19,13 @@ def blocks(section: Record) -> Iterator[Block]:
     if section["smoke"]:
         yield Paragraph(text=_asked(section["smoke"]))
     kept = section["verdict"] == Verdict.FAILED
-    serving = (section["previous"] or {"variants": []}) if kept else section["deployment"]
+    serving = section["previous"] if kept else section["deployment"]
     yield Table(
         title=f"Serving in {section['environment']}",
         columns=["variant", "version", "image", "requests", "replicas"],
         rows=[
             [v["name"], v["version"] or "-", v["digest"][:19], f"{v['weight']} %", number(v["replicas"])]
-            for v in serving["variants"]
+            for v in (serving["variants"] if serving else ())
         ],
     )
     if refused := [rule for rule in section["policy"] if not rule["holds"]]:
@@ -29,7 +33,7 @@ def blocks(section: Record) -> Iterator[Block]:
         yield Table(title=f"Policy of {section['environment']}", columns=["rule", "refused"], rows=rows)
 
 
-def _told(section: Record) -> str:
+def _told(section: "Change") -> str:
     if section["verdict"] != Verdict.FAILED:
         address = f", at {section['address']}" if section["address"] else ""
         return f"{_capital(section['action'])}: {section['why']}{address}."
@@ -37,7 +41,7 @@ def _told(section: Record) -> str:
     return f"{_capital(section['action'])} in {section['environment']} failed: {section['why']}{restored}."
 
 
-def _asked(smoke: Record) -> str:
+def _asked(smoke: "ChangeSmoke") -> str:
     if not smoke["compared"]:
         return "Smoke test: the service is ready; its predictions were not compared, for no rows are known."
     return (

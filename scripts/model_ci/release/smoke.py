@@ -1,19 +1,17 @@
 """The smoke test: rows whose predictions are known are sent to a service, and its answers compared."""
 
-import http.client
 import json
 import math
 import statistics
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any, Final
 
+from model_ci import web
 from model_ci.config import Smoke
-from model_ci.errors import ConfigError
+from model_ci.errors import ConfigError, ServiceError
 from model_ci.serving.comparison import Answers
 from model_ci.serving.probe import Probe
 from model_ci.targets.deployment import Answer, Ask, RolloutError, Trial, Variant
@@ -111,19 +109,17 @@ def through(ask: Ask, variant: Variant, probe: Probe | None, settings: Smoke) ->
 
 def over_http(address: str, timeout_s: float) -> Ask:
     """Return what asks the service at its address."""
-    opener = urllib.request.build_opener()
+    client = web.Client(tries=1, timeout_s=timeout_s)
+    headers = {"Content-Type": "application/json", "Connection": "close"}  # a connection may stay with one replica
 
     def ask(path: str, body: bytes | None) -> Answer:
-        request = urllib.request.Request(f"{address}{path}", body, {"Content-Type": "application/json"})  # noqa: S310 - http by the schema
         begin = time.perf_counter()
         try:
-            with opener.open(request, timeout=timeout_s) as got:
-                content, status, variant = got.read(), got.status, got.headers.get("X-Model-Variant")
-        except urllib.error.HTTPError as error:
-            content, status, variant = error.read(), error.code, None
-        except (OSError, http.client.HTTPException) as error:
+            reply = client.ask("GET" if body is None else "POST", f"{address}{path}", headers, body)
+        except ServiceError as error:
             raise RolloutError(f"smoke test: {address}{path} does not answer: {error}") from None
-        return Answer(status=status, body=content, seconds=time.perf_counter() - begin, variant=variant)
+        variant = reply.headers.get("x-model-variant") if reply.status < 400 else None
+        return Answer(status=reply.status, body=reply.body, seconds=time.perf_counter() - begin, variant=variant)
 
     return ask
 

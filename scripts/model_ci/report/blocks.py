@@ -1,10 +1,11 @@
 """What a report is made of, whatever it is rendered as, and how figures stand in it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-Record = Mapping[str, Any]
+if TYPE_CHECKING:
+    from model_ci.record_types import Finding, Gate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,20 +84,18 @@ def number(value: float | None) -> str:
     return f"{value:.4f}" if 0.001 <= abs(value) < 1000 or value == 0 else f"{value:.4g}"
 
 
-def describe_finding(finding: Any) -> str:
-    """Return what check-data found, in a sentence."""
-    if not isinstance(finding, Mapping):
-        return str(finding)
-    return ": ".join(str(finding[key]) for key in ("where", "what", "message", "detail") if finding.get(key))
+def describe_finding(finding: "Finding") -> str:
+    """Return where a finding is and what is wrong, in a sentence."""
+    return ": ".join(text for text in (finding["where"], finding["what"]) if text)
 
 
-def describe_gate(gate: Record) -> str:
+def describe_gate(gate: "Gate") -> str:
     """Name a gate's condition so that it can be told from the others."""
     by = f" by {gate['by']}" if gate["by"] else ""
     return f"{gate['metric']}{by} {describe_condition(gate)}"
 
 
-def describe_condition(gate: Record) -> str:
+def describe_condition(gate: "Gate") -> str:
     """Return the condition and its limit; a gate of the user's own has neither."""
     return "your own" if gate["limit"] is None else f"{gate['condition']} {gate['limit']:g}"
 

@@ -6,15 +6,26 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from model_ci.report.blocks import describe_finding, describe_gate
 from model_ci.terms import State, Verdict
 
-Record = Mapping[str, Any]
+if TYPE_CHECKING:
+    from model_ci.record_types import (
+        CheckDriftSection,
+        CompareVariantsSection,
+        Gate,
+        MonitorSection,
+        Record,
+        Section,
+        Sections,
+    )
+    from model_ci.types import Settings
+
+
 Path_ = tuple[str | int, ...]
 _NO: Final = (State.FAILED, State.INCONCLUSIVE)
-_OF_THE_SERVICE: Final = ("compare-variants", "check-drift", "monitor")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,30 +37,35 @@ class Refusal:
     path: Path_
 
 
-def refusals(record: Record) -> Iterator[Refusal]:
+def refusals(record: "Record") -> Iterator[Refusal]:
     """Yield each finding and each gate that said no."""
     stages = record["stages"]
-    data, evaluation = stages.get("check-data", {}), stages.get("evaluate", {})
-    for finding in data.get("findings", []) if data.get("verdict") == Verdict.FAILED else []:
+    data, evaluation = stages.get("check-data"), stages.get("evaluate")
+    for finding in data["findings"] if data and data["verdict"] == Verdict.FAILED else []:
         yield Refusal(check="check-data", message=describe_finding(finding), path=("data", "path"))
-    for gate in evaluation.get("gates", []) if evaluation.get("verdict") == Verdict.FAILED else []:
+    for gate in evaluation["gates"] if evaluation and evaluation["verdict"] == Verdict.FAILED else []:
         if gate["state"] in _NO:
             yield Refusal(
                 check="evaluate", message=f"{describe_gate(gate)}: {gate['reason']}", path=_asked(record, gate)
             )
-    for name in _OF_THE_SERVICE:
-        section = stages.get(name, {})
-        if section.get("verdict") == Verdict.FAILED:
-            yield from _of_the_service(name, section)
+    for name, section in _of_the_service(stages):
+        if section["verdict"] == Verdict.FAILED:
+            failures = [describe_finding(finding) for finding in section["findings"] if finding["level"] == "failure"]
+            yield from (Refusal(check=name, message=m, path=(name,)) for m in failures or [section["why"]])
 
 
-def _of_the_service(name: str, section: Record) -> Iterator[Refusal]:
-    found = [finding for finding in section["findings"] if finding["level"] == "failure"]
-    said = [describe_finding(finding) for finding in found] or [section["why"]]
-    return (Refusal(check=name, message=message, path=(name,)) for message in said)
+def _of_the_service(
+    stages: "Sections",
+) -> "Iterator[tuple[str, CompareVariantsSection | CheckDriftSection | MonitorSection]]":
+    if variants := stages.get("compare-variants"):
+        yield "compare-variants", variants
+    if drift := stages.get("check-drift"):
+        yield "check-drift", drift
+    if monitor := stages.get("monitor"):
+        yield "monitor", monitor
 
 
-def quality(record: Record, file: str, line: Callable[[Path_], int]) -> str:
+def quality(record: "Record", file: str, line: Callable[[Path_], int]) -> str:
     """Return the refusals as GitLab's code quality report; `line` finds a place in the configuration `file`."""
     return json.dumps(
         [
@@ -66,8 +82,8 @@ def quality(record: Record, file: str, line: Callable[[Path_], int]) -> str:
     )
 
 
-def _asked(record: Record, gate: Record) -> Path_:
-    evaluate = record["config"]["values"].get("evaluate", {})
+def _asked(record: "Record", gate: "Gate") -> Path_:
+    evaluate = cast("Settings", record["config"]["values"]).get("evaluate", {})
     if gate["metric"] in evaluate.get("own_gates", []):
         return ("evaluate", "own_gates", evaluate["own_gates"].index(gate["metric"]))
     for i, asked in enumerate(evaluate.get("gates", [])):
@@ -80,14 +96,14 @@ def _asked(record: Record, gate: Record) -> Path_:
     return ("evaluate",)
 
 
-def junit(record: Record) -> str:
+def junit(record: "Record") -> str:
     """Return the stages' checks as JUnit XML: one test case a gate, and one a stage that says yes or no by itself."""
     cases = []
-    for name, section in record["stages"].items():
+    for name, section in cast("Mapping[str, Section]", record["stages"]).items():
         if name == "evaluate":
-            cases += [_gate(gate) for gate in section["gates"]]
+            cases += [_gate(gate) for gate in record["stages"]["evaluate"]["gates"]]
         if section["verdict"] != Verdict.DONE:
-            failure = None if section["verdict"] == Verdict.PASSED else section.get("why", f"{name} failed")
+            failure = None if section["verdict"] == Verdict.PASSED else str(section.get("why", f"{name} failed"))
             cases.append(_case("stage", name, failure))
     failures = sum("<failure" in case for case in cases)
     title = _attribute(record["model"]["name"])
@@ -99,9 +115,10 @@ def junit(record: Record) -> str:
     )
 
 
-def metrics(record: Record) -> str:
+def metrics(record: "Record") -> str:
     """Return the challenger's metrics as OpenMetrics text."""
-    measured = record["stages"].get("evaluate", {}).get("metrics", {})
+    evaluation = record["stages"].get("evaluate")
+    measured = evaluation["metrics"] if evaluation else {}
     lines = [
         f"{re.sub(r'[^a-zA-Z0-9_]', '_', name)} {metric['challenger']!r}"
         for name, metric in measured.items()
@@ -110,7 +127,7 @@ def metrics(record: Record) -> str:
     return "".join(f"{line}\n" for line in [*lines, "# EOF"])
 
 
-def _gate(gate: Record) -> str:
+def _gate(gate: "Gate") -> str:
     failure = gate["reason"] if gate["state"] in _NO else None
     return _case("gate", describe_gate(gate), failure, gate["state"] == State.NO_CHAMPION)
 

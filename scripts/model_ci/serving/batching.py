@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from model_ci.serving import engine
 from model_ci.serving.predictions import Predictions
 from model_ci.serving.service import Service
 from model_ci.serving.signature import Rows
@@ -69,7 +68,7 @@ class Batching:
         return taken
 
     def _together(self, batch: Sequence[_Waiting]) -> list[Predictions] | None:
-        """Return each one's answers; None where one of them makes the model fail, so that the others shall not suffer."""
+        """Return each one's answers; None where one of them makes the model fail or miscount: each is asked alone then."""
         counts = [waiting.rows.count for waiting in batch]
         columns = zip(*(waiting.rows.values for waiting in batch), strict=True)
         rows = Rows(count=sum(counts), values=[[*chain.from_iterable(column)] for column in columns])
@@ -79,7 +78,7 @@ class Batching:
         except Exception:  # noqa: BLE001 - asked alone, it says whose fault that is
             return None
         self._service.metrics.called(rows.count, time.perf_counter() - begin)
-        return [*answers.parts(counts)] if engine.finite(answers) else None
+        return [*answers.parts(counts)]
 
     def _alone(self, rows: Rows) -> Predictions | BaseException:
         try:

@@ -61,15 +61,17 @@ class Explainer:
             self._background = self._engine.table(_background(service))
         manifest = service.manifest
         terms = explainer.Terms(
-            task=manifest["task"], classes=manifest.classes, seed=said["seed"], tolerance=said["tolerance"]
-        )
+            task=manifest["task"], classes=manifest.classes, seed=said["seed"], tolerance=said["tolerance"],
+            positive=manifest.positive,
+        )  # fmt: skip
         found = _explained(self._engine, rows, self._background, terms)
         if not found.holds(said["tolerance"]):
             missed = f"the attributions miss the model's output by {found.error:.3g}"
             raise Refusal(
                 422, "explain", f"{missed}, more than {said['tolerance']:g} of it; these rows are not explained"
             )
-        return _record(found, manifest["task"], manifest.classes)
+        of_class = None if manifest.positive is None else manifest.classes[manifest.positive]
+        return _record(found, of_class, manifest.classes)
 
 
 def _background(service: Service) -> Rows:
@@ -94,12 +96,12 @@ def _explained(engine: "SklearnEngine", rows: Rows, background: "pd.DataFrame", 
         raise Refusal(422, "explain", f"the model cannot be asked about these rows: {first}") from error
 
 
-def _record(found: Any, task: str, classes: Any) -> dict[str, Any]:
+def _record(found: Any, of_class: Any, classes: Any) -> dict[str, Any]:
     one = found.values.shape[2] == 1
     return {
         "explainer": found.explainer,
         "scale": found.scale,
-        "of_class": classes[-1] if task == "binary" and classes else None,
+        "of_class": of_class,
         "classes": None if one else list(classes),
         "columns": list(found.columns),
         "base": found.base[0] if one else found.base,

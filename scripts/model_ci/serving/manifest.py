@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from model_ci.serving.classes import positive
 from model_ci.serving.refusal import StartError
 
 VERSION: Final = 1
@@ -56,6 +57,14 @@ class Manifest:
     def classes(self) -> Sequence[Any]:
         """The target's values in the order of the probabilities; none for a number."""
         return list(self.values["classes"])
+
+    @property
+    def positive(self) -> int | None:
+        """The position of a binary task's positive class; the last one where neither it nor the classes name one."""
+        if self.values["task"] != "binary" or not self.classes:
+            return None
+        place = positive(self.classes, self.values.get("positive"))
+        return len(self.classes) - 1 if place is None else place
 
     def check_files(self) -> None:
         """Raise StartError unless the files are exactly those of the manifest, byte for byte."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from model_ci.serving.predictions import Predictions
+from model_ci.serving.predictions import Predictions, one_column
 from model_ci.serving.signature import NUMBERS, Rows, Signature, matrix
 
 TEXTS, NUMBERS_INPUT = "texts", "numbers"
@@ -41,7 +41,7 @@ class OnnxEngine:
         if self._texts:
             given[TEXTS] = matrix([_filled(rows.values[i]) for i in self._texts], object)
         answers = self._run(self._outputs, given, None)
-        labels = answers[0].ravel()
+        labels = one_column(answers[0])
         if not self._classifies:
             return Predictions(labels=labels, probabilities=None)
         if self._kind is not None and labels.dtype != self._kind:

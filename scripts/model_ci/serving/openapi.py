@@ -135,8 +135,10 @@ def _values(column: Column) -> Mapping[str, Any]:
         said["minimum"], said["maximum"] = RANGES[column.type]
     if column.type in LARGEST:
         said["minimum"], said["maximum"] = -LARGEST[column.type], LARGEST[column.type]
-    if column.type == "datetime":
+    if column.type == "datetime" and column.zoned is not False:
         said["format"] = "date-time"
+    elif column.type == "datetime":
+        said["description"] = "A time without an offset, such as 2024-05-01T12:30:00."
     return said
 
 

@@ -34,3 +34,8 @@ class Predictions:
 
         pairs = ((self.labels, other.labels), (self.probabilities, other.probabilities))
         return all(a is b or (a is not None and b is not None and np.array_equal(a, b)) for a, b in pairs)
+
+
+def one_column(values: "NDArray[Any]") -> "NDArray[Any]":
+    """Return values of shape (rows, 1) as (rows,); any other shape is left for whoever checks it."""
+    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values

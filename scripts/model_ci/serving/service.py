@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,7 +48,7 @@ class Service:
         begin = time.perf_counter()
         self.manifest.check_files()
         try:
-            loaded = engine.load(self.manifest, self.signature, self.settings.threads)
+            model = engine.load(self.manifest, self.signature, self.settings.threads)
         except (StartError, MemoryError):
             raise
         except Exception as error:
@@ -56,7 +56,9 @@ class Service:
             raise StartError(
                 f"{self.manifest.root}: the model cannot be loaded: {first}; build the image again"
             ) from error
-        rows = warm_up(loaded, self.manifest, self.signature)
+        probe = read_probe(self.manifest)
+        loaded = engine.CheckedEngine(model, engine.Form.of(self.manifest.values))
+        rows = warm_up(loaded, probe, self.manifest.root, self.signature)
         self.batches = same_together(loaded, rows, self.signature)
         self._engine = loaded
         self.metrics.load_seconds = time.perf_counter() - begin
@@ -94,20 +96,25 @@ class Service:
         }  # fmt: skip
 
 
-def warm_up(loaded: engine.Engine, manifest: Manifest, signature: Signature) -> Rows:
-    """Predict the manifest's probe rows and return them; raise StartError when the answers are not the manifest's."""
+def read_probe(manifest: Manifest) -> Probe:
+    """Return the manifest's probe; raise StartError when it has none."""
     try:
-        probe = Probe.read(manifest.values)
-        given = dict(zip(probe.columns, zip(*probe.rows, strict=True), strict=True))
-        rows = signature.rows(given, len(probe.rows))
-        problem = probe.compare(Answers.of(engine.ask(loaded, rows))).problem
+        return Probe.read(manifest.values)
     except ValueError as error:
         raise StartError(f"{manifest.root}: the manifest {error}; build the image again") from None
+
+
+def warm_up(loaded: engine.Engine, probe: Probe, root: Path, signature: Signature) -> Rows:
+    """Predict the probe rows and return them; raise StartError when the answers are not those that are expected."""
+    given = dict(zip(probe.columns, zip(*probe.rows, strict=True), strict=True))
+    try:
+        rows = signature.rows(given, len(probe.rows))
+        problem = probe.compare(Answers.of(engine.ask(loaded, rows))).problem
     except Refusal as refusal:
-        raise StartError(f"{manifest.root}: the model refuses its probe rows: {refusal.message}") from None
+        raise StartError(f"{root}: the model refuses its probe rows: {refusal.message}") from None
     if problem:
         raise StartError(
-            f"{manifest.root}: the model does not answer its probe rows as it did when the image was built: {problem}; "
+            f"{root}: the model does not answer its probe rows as it did when the image was built: {problem}; "
             "build the image again"
         )
     return rows
@@ -116,18 +123,36 @@ def warm_up(loaded: engine.Engine, manifest: Manifest, signature: Signature) -> 
 def same_together(loaded: engine.Engine, rows: Rows, signature: Signature) -> bool:
     """Tell whether rows, one of them without its texts, are answered to the bit alone as they are together.
 
-    Sums may be taken in another order, and a column of nulls alone may be of another type.
+    Sums may be taken in another order, and a column of nulls alone may be of another type. A model that leaves rows with
+    nulls out of its answer is asked about each request alone as well.
     """
-    values = [
-        [*column[:_ASKED_ALONE], None if known.type == "string" else column[0]]
-        for column, known in zip(rows.values, signature.columns, strict=True)
-    ]
-    some = Rows(count=len(values[0]), values=values)
+    some = Rows(count=min(rows.count, _ASKED_ALONE), values=[column[:_ASKED_ALONE] for column in rows.values])
+    without_texts = _first_without(some, [column.type == "string" for column in signature.columns])
+    together = _joined(some, without_texts)
+    without_values = _joined(some, _first_without(some, [column.nullable for column in signature.columns]))
     try:
-        together = loaded.predict(some).parts([1] * some.count)
-        return all(loaded.predict(row).same(other) for row, other in zip(some.singles(), together, strict=True))
+        parts = loaded.predict(together).parts([1] * together.count)
+        if not all(loaded.predict(row).same(part) for row, part in zip(together.singles(), parts, strict=True)):
+            return False
     except Exception:  # noqa: BLE001 - what the model refuses may cost the others their answer
         return False
+    try:
+        loaded.predict(without_values)
+    except engine.NoAnswerError:
+        return False
+    except Exception:  # noqa: BLE001 - it refuses such a row, alone or not
+        return True
+    return True
+
+
+def _first_without(rows: Rows, nulls: Sequence[bool]) -> Rows:
+    values = [[None if null else column[0]] for column, null in zip(rows.values, nulls, strict=True)]
+    return Rows(count=1, values=values)
+
+
+def _joined(rows: Rows, more: Rows) -> Rows:
+    values = [[*first, *second] for first, second in zip(rows.values, more.values, strict=True)]
+    return Rows(count=rows.count + more.count, values=values)
 
 
 def age_s() -> float:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 TYPES: Final = ("string", "long", "integer", "double", "float", "boolean", "datetime")
 NUMBERS: Final = ("long", "integer", "double", "float", "boolean")
 RANGES: Final = {"long": (-(2**63), 2**63 - 1), "integer": (-(2**31), 2**31 - 1)}
+_NULLABLE: Final = ("string", "double", "float", "datetime")
 LARGEST: Final = {"double": sys.float_info.max, "float": 3.4028234663852886e38}
 _INFINITE: Final = math.inf
 _NONE: Final = type(None)
@@ -27,11 +28,25 @@ _LONGEST: Final = 60  # of a value in a message
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column of the input; one that is not required may be left out, and is null then."""
+    """A column of the input; one that is not required may be left out, and is null then.
+
+    `dtype` is how pandas names the times that the model was trained on, such as datetime64[us, Europe/Berlin].
+    """
 
     name: str
     type: str
     required: bool
+    dtype: str = ""
+
+    @property
+    def nullable(self) -> bool:
+        """Whether a value may be null."""
+        return self.type in _NULLABLE
+
+    @property
+    def zoned(self) -> bool | None:
+        """Whether a time must have an offset; None where that is not known."""
+        return "," in self.dtype if self.dtype else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +81,7 @@ class Signature:
     @classmethod
     def read(cls, records: Sequence[Mapping[str, Any]]) -> "Signature":
         """Make a signature of the manifest's list."""
-        return cls([Column(name=r["name"], type=r["type"], required=r["required"]) for r in records])
+        return cls([Column(**record) for record in records])
 
     def rows(self, given: Mapping[str, Sequence[Any]], count: int) -> Rows:
         """Check columns of `count` values each; raise Refusal 422 with every problem.
@@ -107,7 +122,7 @@ def _text(values: Sequence[Any], column: Column, problems: list[Problem]) -> Seq
             found.append(None)
             continue
         if type(value) is not str:
-            problems.append(Problem(column=column.name, row=row, reason=f"must be text or null. Got {_shown(value)}."))
+            problems.append(Problem(column=column.name, row=row, reason=f"must be text or null. Got {shown(value)}."))
         found.append(value)
     return found
 
@@ -126,7 +141,7 @@ def _double(values: Sequence[Any], column: Column, problems: list[Problem]) -> S
         try:
             checked.append(None if value is None else _as_float(value, LARGEST[column.type]))
         except (ValueError, OverflowError):
-            reason = f"must be a finite number or null. Got {_shown(value)}."
+            reason = f"must be a finite number or null. Got {shown(value)}."
             problems.append(Problem(column=column.name, row=row, reason=reason))
     return checked
 
@@ -153,7 +168,7 @@ def _long(values: Sequence[Any], column: Column, problems: list[Problem]) -> Seq
         except (ValueError, OverflowError):
             number = low - 1
         if not low <= number <= high:
-            reason = f"must be a whole number from {low} to {high}. Got {_shown(value)}."
+            reason = f"must be a whole number from {low} to {high}. Got {shown(value)}."
             problems.append(Problem(column=column.name, row=row, reason=reason))
             continue
         found.append(number)
@@ -175,32 +190,39 @@ def _boolean(values: Sequence[Any], column: Column, problems: list[Problem]) -> 
         return values
     for row, value in enumerate(values):
         if type(value) is not bool:
-            problems.append(Problem(column=column.name, row=row, reason=f"must be true or false. Got {_shown(value)}."))
+            problems.append(Problem(column=column.name, row=row, reason=f"must be true or false. Got {shown(value)}."))
     return values
 
 
 def _datetime(values: Sequence[Any], column: Column, problems: list[Problem]) -> Sequence[Any]:
-    found = []
+    checked = []
     for row, value in enumerate(values):
         try:
-            found.append(None if _is_null(value) else datetime.fromisoformat(value).isoformat())
+            time = None if _is_null(value) else datetime.fromisoformat(value)
         except (TypeError, ValueError):
-            reason = f"must be a time such as 2024-05-01T12:30:00, or null. Got {_shown(value)}."
+            time, reason = None, f"must be a time such as {_EXAMPLES[column.zoned]}, or null. Got {shown(value)}."
             problems.append(Problem(column=column.name, row=row, reason=reason))
-    return found
+        if time is not None and column.zoned not in (None, time.tzinfo is not None):
+            needed = "with its offset" if column.zoned else "without an offset, as in training"
+            reason = f"must be a time {needed}, such as {_EXAMPLES[column.zoned]}. Got {shown(value)}."
+            problems.append(Problem(column=column.name, row=row, reason=reason))
+        checked.append(None if time is None else time.isoformat())
+    return checked
 
 
 def _is_null(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a value as a message shows it."""
     if isinstance(value, int) and value.bit_length() > 256:
         return "a whole number of more than 77 digits"
     text = repr(value) if isinstance(value, (int, float, str, _NONE)) else f"a {_WORDS.get(type(value), 'value')}"
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
+_EXAMPLES: Final = {None: "2024-05-01T12:30:00", False: "2024-05-01T12:30:00", True: "2024-05-01T12:30:00+02:00"}
 _WORDS: Final[dict[Any, str]] = {list: "list", dict: "mapping"}
 _CHECKS: Final = {
     "string": _text, "long": _long, "integer": _long, "double": _double, "float": _double, "boolean": _boolean,

@@ -3,11 +3,13 @@
 import sys
 import warnings
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.serving.arrays import unroll
 from model_ci.serving.manifest import FOLDER, Manifest
-from model_ci.serving.predictions import Predictions
+from model_ci.serving.predictions import Predictions, one_column
 from model_ci.serving.refusal import StartError
 from model_ci.serving.signature import NUMBERS, Rows, Signature, matrix
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TABLE, ARRAY = "table", "array"
+FORMATS: Final = ("skops", "cloudpickle")
 _NAN: Final = float("nan")
 # Their predict is the class of the highest probability, so that asking once is enough.
 _BY_PROBABILITY: Final = {
@@ -36,19 +39,23 @@ class SklearnEngine:
         self._given = self.array if given == ARRAY else self.table
         self._probabilities = hasattr(estimator, "predict_proba")
         self._classes = getattr(estimator, "classes_", None)
-        self._once = self._probabilities and type(_last(estimator)).__name__ in _BY_PROBABILITY
+        last = type(_last(estimator))
+        self._once = self._probabilities and last.__name__ in _BY_PROBABILITY and last.__module__.startswith("sklearn.")
 
     def predict(self, rows: Rows) -> Predictions:
-        """Ask the estimator, once where that says all."""
+        """Ask the estimator about rows of a request."""
+        return self.answers(self._given(rows))
+
+    def answers(self, given: Any) -> Predictions:
+        """Ask the estimator about a table or an array, once where that says all."""
         import numpy as np
 
-        given = self._given(rows)
         with warnings.catch_warnings(action="ignore"):
             chances = np.asarray(self._asked.predict_proba(given), dtype=float) if self._probabilities else None
             if self._once and chances is not None and self._classes is not None:
                 labels = self._classes[chances.argmax(axis=1)]
             else:
-                labels = np.asarray(self._asked.predict(given)).ravel()
+                labels = one_column(np.asarray(self._asked.predict(given)))
         return Predictions(labels=labels, probabilities=chances)
 
     def table(self, rows: Rows) -> "pd.DataFrame":
@@ -56,8 +63,8 @@ class SklearnEngine:
         import pandas as pd
 
         columns = {
-            name: _series(values, kind)
-            for name, kind, values in zip(self._signature.names, self._kinds, rows.values, strict=True)
+            column.name: _times(values, column.dtype) if column.type == "datetime" else _series(values, kind)
+            for column, kind, values in zip(self._signature.columns, self._kinds, rows.values, strict=True)
         }
         return pd.DataFrame(columns, copy=False)
 
@@ -78,23 +85,30 @@ def open_estimator(manifest: Manifest) -> Any:
     code = manifest.root / FOLDER / "code"
     if code.is_dir() and str(code) not in sys.path:
         sys.path.insert(0, str(code))
+    if said["format"] not in FORMATS:
+        raise StartError(
+            f"{file}: the format {said['format']!r} is not known; save the model as {' or '.join(FORMATS)}"
+        )
+    return read(file, said["format"], said["trusted_types"])
+
+
+def read(file: Path, kind: str, trusted: Sequence[str]) -> Any:
+    """Read an estimator's file in one of FORMATS; the file must have been checked by its hash."""
     with warnings.catch_warnings(action="ignore"):
-        if said["format"] == "skops":
+        if kind == "skops":
             import skops.io
 
-            return skops.io.load(file, trusted=list(said["trusted_types"]))
-        if said["format"] == "cloudpickle":
-            import cloudpickle
+            return skops.io.load(file, trusted=list(trusted))
+        import cloudpickle
 
-            with file.open("rb") as handle:
-                return cloudpickle.load(handle)  # its hash is in the manifest, which the run's record vouches for
-    raise StartError(f"{file}: the format {said['format']!r} is not known; save the model as skops or cloudpickle")
+        with file.open("rb") as handle:
+            return cloudpickle.load(handle)
 
 
 def _dtype(kind: str) -> str:
     if kind in NUMBERS:
         return {"long": "int64", "integer": "int32", "double": "float64", "float": "float32", "boolean": "bool"}[kind]
-    return "datetime64[ns]" if kind == "datetime" else "text"
+    return "times" if kind == "datetime" else "text"
 
 
 def _series(values: Sequence[Any], kind: str) -> Any:
@@ -104,6 +118,21 @@ def _series(values: Sequence[Any], kind: str) -> Any:
     if kind == "text":
         return pd.Series(values, dtype=object if all(value is None for value in values) else None)
     return np.array(values, dtype=kind)
+
+
+def _times(values: Sequence[Any], dtype: str) -> Any:
+    """Return times in the zone and the unit that the model was trained on."""
+    import numpy as np
+    import pandas as pd
+
+    times = [None if value is None else datetime.fromisoformat(value) for value in values]
+    utc = [time if time is None or time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None) for time in times]
+    index = pd.DatetimeIndex(np.array(utc, dtype="datetime64[us]"))
+    kind: Any = pd.api.types.pandas_dtype(dtype or "datetime64[ns]")
+    unit: Any = kind.unit if isinstance(kind, pd.DatetimeTZDtype) else np.datetime_data(kind)[0]
+    if isinstance(kind, pd.DatetimeTZDtype):
+        index = index.tz_localize("UTC").tz_convert(kind.tz)
+    return pd.Series(index.as_unit(unit))
 
 
 def _last(estimator: Any) -> Any:

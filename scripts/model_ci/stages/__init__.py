@@ -43,7 +43,7 @@ class Stage:
     leaves: tuple[str, ...] = ()  # folders beside the record; they count once the section names them
     outputs: Mapping[str, str] = field(default_factory=dict)
 
-    def inputs(self, config: Config, run: Run) -> Mapping[str, Any]:
+    def inputs(self, config: Config, run: Run) -> Mapping[str, object]:
         """Return what the stage's result depends on."""
         return self._function("inputs")(config, run)  # type: ignore[no-any-return]
 
@@ -62,7 +62,7 @@ class Stage:
         observe = getattr(import_module(self._module), "observe", None)
         return observe(config, run) if observe else None
 
-    def blocks(self, section: Mapping[str, Any]) -> "Iterable[Block]":
+    def blocks(self, section: Mapping[str, object]) -> "Iterable[Block]":
         """Return what the report shows of the stage's section."""
         return import_module(f"model_ci.stages.{self.attribute}.section").blocks(section)  # type: ignore[no-any-return]
 
@@ -83,7 +83,7 @@ STAGES: Final = {
     stage.name: stage
     for stage in (
         Stage(name="check-data", does="Check the data against its contract and fix its version.", judges=True),
-        Stage(name="train", does="Fit the model.", code="train", leaves=("model", "profile")),
+        Stage(name="train", does="Fit the model.", code="train", leaves=("model", "profile", "training-rows")),
         Stage(
             name="evaluate",
             does="Judge the model against its gates and the champion.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from model_ci.data import times
 from model_ci.errors import ConfigError
+from model_ci.serving import classes as naming
 from model_ci.stages.check_data import leakage
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Roles:
     target: Choice
     task: Choice
     classes: int
+    positive: Choice | None  # of two classes, where they do not name it themselves
     time_column: Choice | None
     excluded: Mapping[str, str]
     repeated: float  # share of the newest rows that stand among the older ones, too
@@ -82,6 +84,7 @@ def assign(table: "pl.DataFrame", given: Given) -> Roles:
         target=chosen,
         task=kind,
         classes=values.n_unique(),
+        positive=_positive(values) if kind.value == "binary" else None,
         time_column=when,
         excluded=excluded,
         repeated=_repeated(labelled, when.value, [*features, chosen.value]) if when else 0.0,
@@ -148,6 +151,18 @@ def _task(values: "pl.Series", name: str) -> Choice:
     if distinct <= _FEW_NUMBERS and distinct * 20 <= len(values) and (values == values.round()).all():
         return Choice(value="multiclass", why=f"{distinct} whole numbers; if they are amounts: --task regression")
     return Choice(value="regression", why="numbers")
+
+
+def _positive(values: "pl.Series") -> Choice | None:
+    """Propose the rarer class, where the classes themselves do not tell."""
+    counts = values.value_counts(sort=True)
+    known = counts[values.name].to_list()
+    if naming.positive(known) is not None:
+        return None
+    share = counts["count"][-1] / len(values)
+    return Choice(
+        value=str(known[-1]), why=f"the rarer class, {share:.0%} of the rows; precision, recall and f1 are of it"
+    )
 
 
 def _require_fit(values: "pl.Series", name: str, task: str) -> None:

@@ -47,6 +47,7 @@ def configuration(  # noqa: PLR0913 - all that the file holds
         "model:",
         f"  name: {_scalar(name)}",
         f"  task: {roles.task.value}{_comment(roles.task.why)}",
+        *([f"  positive: {_scalar(roles.positive.value)}{_comment(roles.positive.why)}"] if roles.positive else []),
         "data:",
         f"  path: {_scalar(data)}{_comment(f'{rows:,} rows')}",
         f"  target: {_scalar(roles.target.value)}{_comment(roles.target.why)}",

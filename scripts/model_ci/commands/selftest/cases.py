@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from model_ci import judgement
 from model_ci.config import Config
+from model_ci.config.conditions import compares, tolerates
 from model_ci.data import cut, rowhash, source, table
 from model_ci.data.finding import Finding
 from model_ci.data.scan import Scan
-from model_ci.gates.condition import RELATIVE
 from model_ci.gates.metrics import MEASURED, Metric
 from model_ci.gates.outputs import Outputs, Scores
 from model_ci.judgement import Side
 from model_ci.run import Run
+from model_ci.serving import classes as naming
 from model_ci.stages.check_data import contract
 from model_ci.stages.check_data.conformity import Conformity
 from model_ci.stages.check_data.contract import Column, Contract
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     import polars as pl
 
     from model_ci.data.table import Table
+    from model_ci.record_types import Gate
 
-Gates = Sequence[Mapping[str, Any]]
+Gates = Sequence["Gate"]
 _NUMBERS: Final = ("integer", "number")
 
 
@@ -46,7 +48,7 @@ class Findings:
     """Every case, and by condition of each gate what it alone said of each planted model, by the model's name."""
 
     cases: Sequence[Case]
-    gates: Sequence[tuple[Mapping[str, Any], Mapping[str, str]]]
+    gates: "Sequence[tuple[Gate, Mapping[str, str]]]"
 
     @property
     def passed(self) -> bool:
@@ -57,10 +59,12 @@ class Findings:
 def run(config: Config, run: Run) -> Findings:
     """Plant every case in the pipeline of a run that has trained; nothing is registered or recorded."""
     trained = run.require("train", wanted_by="selftest")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     run.require_data("train", data.version.sha256, "selftest")
     wanted = judgement.metrics(config)
-    bench = _Bench(config, data, wanted, judgement.ask(config, run, data), trained["model"]["classes"])
+    bench = _Bench(
+        config, data, wanted, judgement.ask(config, run, data), _classes(config, trained["model"]["classes"])
+    )
     cases = [*bench.cases(), *_contract_cases(config)]
     return Findings(cases=cases, gates=bench.alone())
 
@@ -100,7 +104,7 @@ class _Bench:
         yield self._few("an empty holdout", 0)
         yield self._few("too few rows", self.config.evaluate.min_rows - 1)
 
-    def alone(self) -> list[tuple[Mapping[str, Any], Mapping[str, str]]]:
+    def alone(self) -> "list[tuple[Gate, Mapping[str, str]]]":
         """Return what each condition said of each planted model."""
         honest: Gates = self.against_itself["gates"]
         return [
@@ -114,7 +118,7 @@ class _Bench:
     def _weigh(self, challenger: Side, champion: Side | None) -> Mapping[str, Any]:
         return judgement.weigh(self.config, self.data.holdout, self.wanted, challenger, champion)
 
-    def _answer(self, planted: Mapping[str, Any], honest: Mapping[str, Any]) -> str:
+    def _answer(self, planted: "Gate", honest: "Gate") -> str:
         if planted["metric"] in MEASURED and planted["challenger"] == honest["challenger"]:
             return "does not look"
         if planted["state"] not in self.refusing:
@@ -145,7 +149,7 @@ class _Bench:
         return Case(name=name, expected="refused", found=found, holds=holds)
 
     def _itself(self) -> Case:
-        compared = [g for g in self.against_itself["gates"] if g["condition"] in ("max_drop", "max_rise")]
+        compared = [g for g in self.against_itself["gates"] if tolerates(g["condition"])]
         worse = [_name(g) for g in compared if g["state"] in self.refusing and g["difference"] is not None]
         expected, name = "not called worse", "the champion against itself"
         if not compared:
@@ -155,7 +159,7 @@ class _Bench:
 
     def _first(self) -> Case:
         gates: Gates = self.first["gates"]
-        relative = [g for g in gates if g["condition"] in RELATIVE]
+        relative = [g for g in gates if compares(g["condition"])]
         judged = [_name(g) for g in relative if g["state"] == State.PASSED]
         passed = [g for g in gates if g["state"] == State.PASSED]
         holds = not judged and (self.first["verdict"] == Verdict.FAILED or bool(passed))
@@ -191,9 +195,15 @@ def _constant(told: Outputs, data: "Table", classes: Sequence[Any]) -> Outputs:
     answers, rows = data.train[data.target], len(told.truth)
     if not classes:
         return Outputs(truth=told.truth, labels=np.full(rows, float(answers.mean())), probabilities=None)
-    shares = np.array([(answers == c).mean() for c in classes])
+    shares = np.bincount(naming.codes(answers, classes), minlength=len(classes)) / len(answers)
     probabilities = None if told.probabilities is None else np.tile(shares, (rows, 1))
     return Outputs(truth=told.truth, labels=np.full(rows, shares.argmax()), probabilities=probabilities)
+
+
+def _classes(config: Config, known: Sequence[Any]) -> list[Any]:
+    """Return a model's classes as metrics take them: of two, the positive one is the last."""
+    place = naming.positive(known, config.model.positive) if config.model.task == "binary" else None
+    return list(known) if place is None else [known[1 - place], known[place]]
 
 
 def _of_nan(told: Outputs) -> Outputs:
@@ -204,7 +214,7 @@ def _of_nan(told: Outputs) -> Outputs:
     return Outputs(truth=told.truth, labels=nan, probabilities=probabilities)
 
 
-def _name(gate: Mapping[str, Any]) -> str:
+def _name(gate: "Gate") -> str:
     by = f" by {gate['by']}" if gate["by"] else ""
     condition = "" if gate["limit"] is None else f" {gate['condition']}"
     return f"{gate['metric']}{by}{condition}"
@@ -240,8 +250,9 @@ def _moved_case(name: str, agreed: Contract, findings: Sequence[Finding]) -> Cas
 def _findings(config: Config, agreed: Contract, *, moved: bool) -> list[Finding]:
     scan = Scan(source.resolve(config.data, config.root), config.data.time_column)
     conformity = Conformity(agreed, scan)
-    for batch in cut.find(config.data, scan, config.train.seed).window(scan.batches()):
-        rows = _move(batch, agreed) if moved else batch
+    features = table.feature_names(config.data, scan)
+    for part in cut.find(config.data, scan, features).parts(scan.batches()):
+        rows = _move(part.rows, agreed) if moved else part.rows
         conformity.add(rows, rowhash.of_columns(rows))
     return conformity.findings()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ConfigError
 from model_ci.files import write_atomically
+from model_ci.model.probe import spread
 from model_ci.serving import engine
 from model_ci.serving.comparison import Answers
 from model_ci.serving.manifest import EXPLAIN, FOLDER, ONNX, ONNX_FILE, SKLEARN, VERSION, digest
@@ -28,6 +29,7 @@ PROBE_ROWS: Final = 32
 PARITY_ROWS: Final = 2000
 TOLERANCE: Final = 1e-6
 _SAME: Final = 1e-9  # the same library on another machine
+_PLAIN_OBJECTS: Final = ("string", "boolean", "integer", "floating", "mixed-integer-float", "empty")
 _NEVER: Final = {"mlflow", "mlflow-skinny"}  # the service opens the model itself
 _SERVER: Final = ("httptools", "numpy", "orjson", "prometheus-client", "uvicorn", "uvloop")
 
@@ -48,6 +50,7 @@ class Source:
     task: str
     run_id: str
     version: str | None = None
+    positive: Any = None  # the declared positive class of a binary task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +90,11 @@ def create(  # noqa: PLR0913 - the last three have defaults
     stated = _stated(source.folder)
     _copy(source, into / FOLDER)
     signature = Signature(_columns(stated, rows[list(source.columns)]))
-    real = _rows(rows[list(source.columns)].head(PARITY_ROWS), signature)
+    every = -(-len(rows) // PARITY_ROWS) or 1  # over the whole holdout, not its first days
+    trained_on = rows[list(source.columns)].iloc[::every]
+    real, kept = _rows(trained_on, signature)
     with threadpool_limits(1):  # a row is too little to share, and sums come out the same
-        reference = _reference(source, signature, real)
+        reference = _reference(source, signature, real, trained_on.iloc[kept])
         onnx, why = None, "engine: sklearn is asked for"
         if wanted != SKLEARN:
             onnx, why = _onnx(source, signature, reference, into, tolerance)
@@ -102,8 +107,8 @@ def create(  # noqa: PLR0913 - the last three have defaults
     files = _hashes(into)
     manifest: dict[str, Any] = {
         "schema_version": VERSION, "name": source.name, "version": source.version, "run_id": source.run_id,
-        "task": source.task, "classes": [_plain(c) for c in source.classes], "features": signature.names,
-        "signature": [{"name": c.name, "type": c.type, "required": c.required} for c in signature.columns],
+        "task": source.task, "classes": [_plain(c) for c in source.classes], "positive": source.positive,
+        "features": signature.names, "signature": [_described(column) for column in signature.columns],
         "engine": name, "why": why, "onnx": onnx, "sklearn": {**_how(stated), "given": given}, "explain": explained,
         "probe": probe, "files": files, "digest": digest(files),
     }  # fmt: skip
@@ -167,29 +172,59 @@ def _columns(stated: Mapping[str, Any], rows: "pd.DataFrame") -> list[Column]:
     inputs = json.loads((stated.get("signature") or {}).get("inputs") or "[]")
     if not inputs or not all("name" in column and column["type"] in TYPES for column in inputs):
         inputs = _inferred(rows)
-    odd = [f"{c['name']} ({c['type']})" for c in inputs if c["type"] not in TYPES]
+    dtypes = {name: _dtype(rows[name]) for name in rows.columns}
+    odd = [
+        f"{c['name']} ({dtypes.get(c['name'], c['type'])})"
+        for c in inputs
+        if c["type"] not in TYPES or dtypes.get(c["name"]) not in (None, *_PLAIN_OBJECTS, str(rows[c["name"]].dtype))
+    ]
     if odd:
-        raise ConfigError(f"build-image: the service takes no columns of the types of {', '.join(odd)}; leave them out")
-    return [Column(name=c["name"], type=c["type"], required=bool(c.get("required", True))) for c in inputs]
+        raise ConfigError(
+            f"build-image: JSON cannot carry the columns {', '.join(odd)} as the model was trained on them; "
+            "make them numbers, text, booleans or times in the data, or exclude them"
+        )
+    return [
+        Column(
+            name=c["name"], type=c["type"], required=bool(c.get("required", True)),
+            dtype=dtypes.get(c["name"], "") if c["type"] == "datetime" else "",
+        )
+        for c in inputs
+    ]  # fmt: skip
+
+
+def _dtype(column: "pd.Series[Any]") -> str:
+    """Return the type of a column; of objects, the kind of the objects."""
+    import pandas as pd
+
+    return pd.api.types.infer_dtype(column, skipna=True) if column.dtype == object else str(column.dtype)
 
 
 def _inferred(rows: "pd.DataFrame") -> list[dict[str, Any]]:
     from mlflow.models import infer_signature
 
-    found: list[dict[str, Any]] = infer_signature(rows).inputs.to_dict()
-    return found
+    inputs: list[dict[str, Any]] = infer_signature(rows).inputs.to_dict()
+    return [{"name": name, **column} for name, column in zip(rows.columns, inputs, strict=True)]
 
 
-def _rows(frame: "pd.DataFrame", signature: Signature) -> Rows:
-    """Return the rows that are by the signature, as a request would bring them; JSON has no word for infinity."""
+def _described(column: Column) -> dict[str, Any]:
+    described: dict[str, Any] = {"name": column.name, "type": column.type, "required": column.required}
+    return {**described, "dtype": column.dtype} if column.dtype else described
+
+
+def _rows(frame: "pd.DataFrame", signature: Signature) -> tuple[Rows, list[int]]:
+    """Return the rows that are by the signature, as a request would bring them, and their places in the frame.
+
+    JSON has no word for infinity.
+    """
     import numpy as np
 
     finite = ~np.isinf(frame.select_dtypes("number").to_numpy(dtype=float, na_value=np.nan)).any(axis=1)
-    frame = frame.iloc[np.flatnonzero(finite)]
+    places = np.flatnonzero(finite).tolist()
+    frame = frame.iloc[places]
     given = {name: [_sent(v) for v in frame[name].astype(object)] for name in signature.names if name in frame}
     count = len(frame)
     try:
-        return signature.rows(given, count)
+        return signature.rows(given, count), places
     except Refusal as refusal:
         bad = {problem.row for problem in refusal.problems}
         kept = [] if None in bad else [row for row in range(count) if row not in bad]
@@ -197,7 +232,8 @@ def _rows(frame: "pd.DataFrame", signature: Signature) -> Rows:
             raise ConfigError(
                 f"build-image: no row of the data is by the model's signature: {refusal.message}"
             ) from None
-    return signature.rows({name: [values[row] for row in kept] for name, values in given.items()}, len(kept))
+    rows = signature.rows({name: [values[row] for row in kept] for name, values in given.items()}, len(kept))
+    return rows, [places[row] for row in kept]
 
 
 def _sent(value: Any) -> Any:
@@ -212,12 +248,32 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _reference(source: Source, signature: Signature, rows: Rows) -> parity.Reference:
+def _reference(source: Source, signature: Signature, rows: Rows, trained_on: "pd.DataFrame") -> parity.Reference:
+    """Ask the model about rows of the table that it was trained on, and hold what a request makes of them to its answers.
+
+    Raises ConfigError when it does not answer each row, or answers otherwise once the rows went through a request.
+    """
     asked = SklearnEngine(source.estimator, signature)
-    answers = Answers.of(engine.ask(asked, rows))
-    return parity.Reference(
-        rows=rows, answers=answers, engine=asked, columns=signature.columns, classes=bool(source.classes)
+    try:
+        expected = asked.answers(trained_on)
+        labels = expected.labels.tolist()
+        chances = len(source.classes) if expected.probabilities is not None else 0
+        engine.Form(type=type(labels[0]) if labels else object, classes=chances).check(expected, rows.count)
+    except (engine.NoAnswerError, engine.MalformedAnswerError) as error:
+        raise ConfigError(
+            f"build-image: a service needs one finite answer for each row, and of {rows.count} rows of the data: {error}; "
+            "let predict keep every row, and impute what is missing"
+        ) from None
+    reference = parity.Reference(
+        rows=rows, answers=Answers.of(expected), engine=asked, columns=signature.columns, classes=bool(source.classes)
     )
+    if problem := reference.compare_rows(asked, _SAME).problem:
+        dtypes = ", ".join(f"{name} {trained_on[name].dtype}" for name in trained_on.columns)
+        raise ConfigError(
+            f"build-image: the model answers otherwise once its rows were sent as JSON: {problem}; make its columns numbers, "
+            f"text, booleans or times in the data. They are {dtypes}."
+        )
+    return reference
 
 
 def _onnx(
@@ -252,7 +308,7 @@ def _given(source: Source, signature: Signature, reference: parity.Reference) ->
 
 
 def _background(explain: Explain, signature: Signature, into: Path) -> dict[str, Any]:
-    rows = _rows(explain.background[signature.names], signature)
+    rows, _ = _rows(explain.background[signature.names], signature)
     stored = {"columns": signature.names, "data": [list(row) for row in zip(*rows.values, strict=True)]}
     file = into / EXPLAIN / "background.json"
     file.parent.mkdir()
@@ -269,16 +325,19 @@ def _how(stated: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _probe(reference: parity.Reference, signature: Signature, tolerance: float) -> dict[str, Any]:
-    """Return rows with the answers of the model itself."""
-    first = slice(PROBE_ROWS)
-    answers = reference.answers.part(first)
+    """Return rows with the answers of the model itself, spread over the rows and over the classes that it predicts."""
+    answers = reference.answers
+    groups = answers.labels if reference.classes else [None] * len(answers.labels)
+    chosen = spread(groups, PROBE_ROWS)
+    columns = [[values[row] for row in chosen] for values in reference.rows.values]
+    chances = answers.probabilities
     return {
         "inputs": {
             "columns": signature.names,
-            "data": [list(row) for row in zip(*(values[first] for values in reference.rows.values), strict=True)],
+            "data": [list(row) for row in zip(*columns, strict=True)],
         },
-        "outputs": answers.labels,
-        "probabilities": answers.probabilities,
+        "outputs": [answers.labels[row] for row in chosen],
+        "probabilities": None if chances is None else [chances[row] for row in chosen],
         "tolerance": tolerance,
     }
 

@@ -56,7 +56,7 @@ class Reference:
 
     def compare(self, candidate: Engine, tolerance: float) -> Parity:
         """Compare on the rows, and on variants of the first one with one awkward value each."""
-        compared = [self._compared(_asked(candidate, self.rows), self.answers, tolerance)]
+        compared = [self.compare_rows(candidate, tolerance)]
         if compared[0].problem is None:
             compared += [
                 self._compared(_asked(candidate, row), _asked(self.engine, row), tolerance)
@@ -69,6 +69,10 @@ class Reference:
             refused_alike=all(each.problem != _REFUSED for each in compared),
             problem=next((each.problem for each in compared if each.problem), None),
         )  # fmt: skip
+
+    def compare_rows(self, candidate: Engine, tolerance: float) -> Comparison:
+        """Compare on the rows alone."""
+        return self._compared(_asked(candidate, self.rows), self.answers, tolerance)
 
     def _compared(self, answers: Answers | None, expected: Answers | None, tolerance: float) -> Comparison:
         if answers is None or expected is None:

@@ -1,12 +1,16 @@
 """The image: whether it may be used, where it is, and what it is made of."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from model_ci.report.blocks import Block, Paragraph, Record, Table, number, sentence
+from model_ci.report.blocks import Block, Paragraph, Table, number, sentence
 from model_ci.terms import Verdict
 
+if TYPE_CHECKING:
+    from model_ci.record_types import BuildImageSection
 
-def blocks(section: Record) -> Iterator[Block]:
+
+def blocks(section: "BuildImageSection") -> Iterator[Block]:
     """Say whether the image is good and where it is, then what was measured."""
     yield Paragraph(text=f"Image: {sentence(section['why'])}", essential=section["verdict"] != Verdict.PASSED)
     if section["pushed"]:
@@ -24,12 +28,12 @@ def blocks(section: Record) -> Iterator[Block]:
     yield Table(title="Image", columns=["", ""], rows=list(_facts(section)), folded=True)
 
 
-def _facts(section: Record) -> Iterator[list[str]]:
-    smoke, parity, base = section["smoke"] or {}, section["parity"], section["base"]
+def _facts(section: "BuildImageSection") -> Iterator[list[str]]:
+    smoke, parity, base = section["smoke"], section["parity"], section["base"]
     yield ["size", f"{number(section['size_mb'])} MiB"]
-    if "cold_start_s" in smoke:
+    if smoke and "cold_start_s" in smoke:
         yield ["start to first prediction", f"{smoke['cold_start_s']:.2f} s"]
-    if "latency_ms_p95" in smoke:
+    if smoke and "latency_ms_p95" in smoke:
         yield ["one row", f"{smoke['latency_ms_p50']:.2f} ms, 95 of 100 within {smoke['latency_ms_p95']:.2f} ms"]
     if parity:
         miss = (

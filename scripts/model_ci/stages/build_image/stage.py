@@ -32,14 +32,14 @@ _SHIPPED: Final = ("serving", "explanation", "image", "stages/build_image")
 _KEPT: Final = ("Containerfile", "requirements.txt", "srv/manifest.json")
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The model's files, its version, the service's code, the base, and the settings."""
-    train, registered = run.section("train") or {}, run.section("register") or {}
+    train, registered = run.section("train"), run.section("register")
     return {
-        "model": train.get("model", {}).get("files"),
-        "data": train.get("data", {}).get("sha256"),
-        "run": (run.section("build-image") or {}).get("reused_from", run.id),
-        "version": [registered.get("version"), registered.get("champion")],
+        "model": train["model"]["files"] if train else None,
+        "data": train["data"]["sha256"] if train else None,
+        "run": run.producer("build-image"),
+        "version": [registered["version"], registered["champion"]] if registered else [None, None],
         "service code": _code(),
         "base": _base_state(config.build_image),
         "build-image section": config.values["build-image"],
@@ -109,17 +109,11 @@ def _bundle(config: Config, run: Run, folder: Path) -> "Bundle":
     from model_ci.stages.build_image import bundle
 
     trained = run.require("train", wanted_by="build-image")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     run.require_data("train", data.version.sha256, "build-image")
     described = trained["model"]
-    predictor = model.Predictor.load(
-        run.folder / described["folder"], described["files"], described["classes"], described["features"]
-    )
-    source = bundle.Source(
-        folder=run.folder / described["folder"], files=described["files"], estimator=predictor.model,
-        columns=predictor.columns, classes=predictor.classes, name=config.model.name, task=config.model.task,
-        run_id=run.id, version=_version(run),
-    )  # fmt: skip
+    saved = run.folder / described["folder"]
+    model.check(saved, described["files"])
     folder.mkdir()
     settings = config.build_image
     explained = None
@@ -128,9 +122,15 @@ def _bundle(config: Config, run: Run, folder: Path) -> "Bundle":
 
         rows = explainer.background(data.train, config.explain.seed)
         explained = bundle.Explain(background=rows, seed=config.explain.seed, tolerance=config.explain.tolerance)
-    return bundle.create(
-        source, data.holdout, folder, wanted=settings.engine, tolerance=settings.tolerance, explain=explained
-    )
+    with model.opened(saved, config.model.positive, "build-image") as predictor:
+        source = bundle.Source(
+            folder=saved, files=described["files"], estimator=predictor.model, columns=predictor.columns,
+            classes=predictor.classes, name=config.model.name, task=config.model.task, run_id=run.id,
+            version=_version(run), positive=config.model.positive,
+        )  # fmt: skip
+        return bundle.create(
+            source, data.holdout, folder, wanted=settings.engine, tolerance=settings.tolerance, explain=explained
+        )
 
 
 def _try(config: Config, run: Run, builder: "Builder", image: "Image", bundle: "Bundle") -> dict[str, Any]:
@@ -213,7 +213,7 @@ def _tags(run: Run, settings: BuildImage) -> list[str]:
 
 def _version(run: Run) -> str | None:
     registered = run.section("register")
-    return str(registered["version"]) if registered else None
+    return registered["version"] if registered else None
 
 
 def _local(config: Config, run: Run) -> str:

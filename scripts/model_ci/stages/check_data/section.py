@@ -1,14 +1,18 @@
 """What was found in the data."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from model_ci.report.blocks import Block, Paragraph, Record, Table, describe_finding
+from model_ci.report.blocks import Block, Paragraph, Table, describe_finding
 from model_ci.terms import Verdict
 
+if TYPE_CHECKING:
+    from model_ci.record_types import CheckDataSection
 
-def blocks(section: Record) -> Iterator[Block]:
+
+def blocks(section: "CheckDataSection") -> Iterator[Block]:
     """Tell of each finding."""
-    problems = section.get("findings", [])
+    problems = section["findings"]
     for problem in problems if section["verdict"] != Verdict.FAILED else ():
         yield Paragraph(text=f"Data: {describe_finding(problem)}")
     if section["verdict"] == Verdict.FAILED:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from model_ci.config import Config
 from model_ci.data import cut, rowhash, source, table
-from model_ci.data.cut import Cut
+from model_ci.data.cut import Cut, Part
 from model_ci.data.finding import Finding
 from model_ci.data.scan import Scan
 from model_ci.data.source import DataVersion
@@ -19,11 +19,8 @@ from model_ci.stages.check_data.contract import Learner
 from model_ci.stages.check_data.leakage import Overlap, Sample
 from model_ci.terms import Verdict
 
-if TYPE_CHECKING:
-    import polars as pl
 
-
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The data's bytes, how they are cut, the contract, and what is asked of the data."""
     agreed = config.root / config.check_data.contract
     return {
@@ -32,7 +29,6 @@ def inputs(config: Config, run: Run) -> Mapping[str, Any]:
         "check-data section": config.values["check-data"],
         "contract": source.sha256(agreed) if agreed.is_file() else None,
         "task": config.model.task,
-        "seed": config.train.seed,
     }
 
 
@@ -44,10 +40,11 @@ def run(config: Config, run: Run) -> Result:
     reading = _Reading(config)
     conformity = Conformity(agreed, reading.scan) if agreed else None
     soundness = _Soundness(config, reading)
-    for batch, hashes in reading.rows():
+    for part in reading.parts():
+        hashes = part.hashes()
         if conformity:
-            conformity.add(batch, hashes)
-        soundness.add(batch, hashes)
+            conformity.add(part.rows, hashes)
+        soundness.add(part, hashes)
     reading.confirm()
     soundness.span.check(config.data.path)
     checks, findings = soundness.judge()
@@ -72,8 +69,8 @@ def learn(config: Config) -> Path:
     """Learn the contract from the rows of the window and write its file; return the file."""
     reading = _Reading(config)
     learner = Learner(reading.scan, unused=config.data.exclude)
-    for batch, hashes in reading.rows():
-        learner.add(batch, hashes)
+    for part in reading.parts():
+        learner.add(part.rows, part.hashes())
     reading.confirm()
     file = config.root / config.check_data.contract
     contract.write(file, learner.contract(), rows=learner.rows, location=config.data.path)
@@ -88,12 +85,11 @@ class _Reading:
         self.version = source.version(self._source)
         self.scan = Scan(self._source, config.data.time_column)
         self.features = table.feature_names(config.data, self.scan)
-        self.cut: Cut = cut.find(config.data, self.scan, config.train.seed)
+        self.cut: Cut = cut.find(config.data, self.scan, self.features)
 
-    def rows(self) -> "Iterator[tuple[pl.DataFrame, dict[str, rowhash.RowHashes]]]":
-        """Yield the rows, a few at a time, with the hashes of their values."""
-        for batch in self.cut.window(self.scan.batches()):
-            yield batch, rowhash.of_columns(batch)
+    def parts(self) -> "Iterator[Part]":
+        """Yield the rows, a few at a time."""
+        yield from self.cut.parts(self.scan.batches())
 
     def confirm(self) -> None:
         """Raise ConfigError when the files changed while they were read."""
@@ -111,15 +107,15 @@ class _Soundness:
         self._overlap, self._sample = Overlap(used), Sample(used)
         self.span = Span(reading.cut)
 
-    def add(self, batch: "pl.DataFrame", hashes: dict[str, rowhash.RowHashes]) -> None:
-        """Take the rows of one batch and the hashes of their values."""
-        labelled = batch[self._config.data.target].is_not_null()
-        rows = batch
+    def add(self, part: Part, hashes: dict[str, rowhash.RowHashes]) -> None:
+        """Take some rows and the hashes of their values."""
+        rows, held = part.rows, part.held
+        labelled = rows[self._config.data.target].is_not_null()
         if not labelled.all():
             chosen = labelled.to_numpy()
-            rows, hashes = batch.filter(labelled), {name: values[chosen] for name, values in hashes.items()}
-        held = self._reading.cut.holdout(rows, hashes)
-        self.span.add(rows, held, unlabelled=batch.height - rows.height)
+            rows, held = rows.filter(labelled), held[chosen]
+            hashes = {name: values[chosen] for name, values in hashes.items()}
+        self.span.add(rows, held, unlabelled=part.rows.height - rows.height)
         self._answers.add(rows, held)
         self._overlap.add(hashes, held)
         self._sample.add(rows, hashes, ~held)

@@ -1,21 +1,36 @@
 """What was judged, told: the state, and why in a sentence."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from model_ci.stages.check_drift import verdict
 from model_ci.stages.check_drift.look import Look
 
+if TYPE_CHECKING:
+    from model_ci.record_types import CheckDriftColumn, CheckDriftDrift, CheckDriftJoint, CheckDriftWindows
+
+
+class Conclusion(TypedDict):
+    """What a section holds of the verdict."""
+
+    state: str
+    why: str
+    drift: "CheckDriftDrift"
+    share: float
+    columns: "Sequence[CheckDriftColumn]"
+    joint: "CheckDriftJoint | None"
+    windows: "CheckDriftWindows"
+
 
 def told(  # noqa: PLR0913 - what a section is made of
     looked: Look,
-    columns: list[dict[str, Any]],
+    columns: "list[CheckDriftColumn]",
     kinds: Mapping[str, bool],
-    joint: Mapping[str, Any] | None,
+    joint: "CheckDriftJoint | None",
     *,
     judged: bool,
     seen: int,
-) -> dict[str, Any]:
+) -> Conclusion:
     """Return what a section holds of the verdict; `seen` is how many windows were judged."""
     config = looked.config.check_drift
     columns.sort(key=lambda c: (not c["drifted"], not c["drifted_now"], -(c["importance"] or 0), c["name"]))
@@ -30,7 +45,12 @@ def told(  # noqa: PLR0913 - what a section is made of
     return {
         "state": state,
         "why": _why(looked, state, failing, columns, share, seen),
-        "drift": {kind: bool(kinds.get(kind, False)) for kind in ("data", "prediction", "label", "joint")},
+        "drift": {
+            "data": kinds.get("data", False),
+            "prediction": kinds.get("prediction", False),
+            "label": kinds.get("label", False),
+            "joint": kinds.get("joint", False),
+        },
         "share": round(share, 6),
         "columns": columns,
         "joint": joint,
@@ -39,7 +59,7 @@ def told(  # noqa: PLR0913 - what a section is made of
 
 
 def _why(  # noqa: PLR0917, PLR0913 - the words need it all
-    looked: Look, state: str, failing: Sequence[str], columns: Sequence[Mapping[str, Any]], share: float, seen: int
+    looked: Look, state: str, failing: Sequence[str], columns: "Sequence[CheckDriftColumn]", share: float, seen: int
 ) -> str:
     config = looked.config.check_drift
     moved = [c["name"] for c in columns if c["drifted"]]

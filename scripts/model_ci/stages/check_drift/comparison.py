@@ -1,21 +1,29 @@
 """One column of today against its reference: how far apart, how surely, and what is new in it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.profile.sketch import Categories, Numbers, Sketch
 from model_ci.stages.check_drift import statistics
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.record_types import CheckDriftColumnCategories, CheckDriftColumnDistribution, CheckDriftColumnRange
+    from model_ci.types import Array
 
-    Array = NDArray[Any]
 
 _CELLS: Final = 20  # of as many reference rows each, for the measures that need few cells
 _FEW: Final = 10  # distinct values, up to which numbers are compared one by one
 _NAMED: Final = 5
 _DRAWN: Final = 24
+
+
+@dataclass(kw_only=True)
+class Facts:
+    """What is shown of a column: the range of numbers or what categories came and went, and both distributions."""
+
+    range: "CheckDriftColumnRange | None" = None
+    categories: "CheckDriftColumnCategories | None" = None
+    distribution: "CheckDriftColumnDistribution | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +35,7 @@ class Difference:
     p_value: float | None
     nulls: tuple[float | None, float | None]  # the shares, reference and window
     nulls_p_value: float | None
-    facts: Mapping[str, Any]  # range or categories, what is drawn
+    facts: "Facts"
 
 
 def compare(reference: Sketch, window: Sketch, numbers: str, categories: str) -> Difference:
@@ -53,7 +61,7 @@ def compare(reference: Sketch, window: Sketch, numbers: str, categories: str) ->
     )
 
 
-def _numbers(reference: Numbers, window: Numbers, method: str) -> tuple[float | None, float | None, dict[str, Any]]:
+def _numbers(reference: Numbers, window: Numbers, method: str) -> tuple[float | None, float | None, Facts]:
     bits = min(reference.grid.bits, window.grid.bits)
     reference, window = reference.coarser(bits), window.coarser(bits)
     if reference.grid != window.grid:
@@ -61,7 +69,7 @@ def _numbers(reference: Numbers, window: Numbers, method: str) -> tuple[float | 
     bins = (reference.counts + window.counts).nonzero()[0]
     counts = reference.counts[bins], window.counts[bins]
     sizes = reference.rows, window.rows
-    facts = {"range": _range(reference, window, bins), "distribution": None}
+    facts = Facts(range=_range(reference, window, bins))
     if not all(sizes):
         return None, None, facts
     shares = counts[0] / sizes[0], counts[1] / sizes[1]
@@ -79,13 +87,11 @@ def _numbers(reference: Numbers, window: Numbers, method: str) -> tuple[float | 
         case _:
             cells = _cells(shares[0], len(bins))
             score = _of_cells(method, *(_summed(c, cells) for c in counts))
-    facts["distribution"] = _drawn_numbers(reference, window, bins)
+    facts.distribution = _drawn_numbers(reference, window, bins)
     return score, p_value, facts
 
 
-def _categories(
-    reference: Categories, window: Categories, method: str
-) -> tuple[float | None, float | None, dict[str, Any]]:
+def _categories(reference: Categories, window: Categories, method: str) -> tuple[float | None, float | None, Facts]:
     """Compare by name; where the reference does not name all, what it does not name is one category."""
     import numpy as np
 
@@ -95,7 +101,7 @@ def _categories(
     if any(unnamed):
         counts = [np.append(c, rest) for c, rest in zip(counts, unnamed, strict=True)]
         names = [*names, "(others)"]
-    facts = {"categories": _changes(reference, window), "distribution": None}
+    facts = Facts(categories=_changes(reference, window))
     if not (reference.rows and window.rows):
         return None, None, facts
     statistic, freedom = statistics.chi_square(*counts)
@@ -104,7 +110,7 @@ def _categories(
         score = statistics.cramer(statistic, reference.rows + window.rows, 2)
     else:
         score = _of_cells(method, *counts)
-    facts["distribution"] = _drawn_categories(names, *counts)
+    facts.distribution = _drawn_categories(names, *counts)
     return score, p_value, facts
 
 
@@ -143,21 +149,25 @@ def _norm(reference: Numbers) -> float:
     return deviation if deviation > 0 else max(abs(mean), 1.0) * 1e-3
 
 
-def _range(reference: Numbers, window: Numbers, bins: "Array") -> dict[str, Any]:
+def _range(reference: Numbers, window: Numbers, bins: "Array") -> "CheckDriftColumnRange":
     outside = None
     if window.rows and reference.rows:
         there = bins[reference.counts[bins] > 0]
         counts = window.counts[bins]
         outside = float(counts[(bins < there[0]) | (bins > there[-1])].sum() / window.rows)
     return {
-        "reference": None if reference.low is None else [reference.low, reference.high],
-        "window": None if window.low is None else [window.low, window.high],
+        "reference": _bounds(reference),
+        "window": _bounds(window),
         "outside": outside,
         "infinite": int(window.infinite),
     }
 
 
-def _changes(reference: Categories, window: Categories) -> dict[str, Any]:
+def _bounds(numbers: Numbers) -> list[float] | None:
+    return None if numbers.low is None or numbers.high is None else [numbers.low, numbers.high]
+
+
+def _changes(reference: Categories, window: Categories) -> "CheckDriftColumnCategories":
     """Tell which categories came and went, the most frequent ones by name; one that was rare is not missed."""
     new = [] if reference.others else [n for n in window.counts if window.counts[n] and n not in reference.counts]
     new.sort(key=lambda name: (-window.counts[name], name))
@@ -174,7 +184,7 @@ def _changes(reference: Categories, window: Categories) -> dict[str, Any]:
     }
 
 
-def _drawn_numbers(reference: Numbers, window: Numbers, bins: "Array") -> dict[str, Any]:
+def _drawn_numbers(reference: Numbers, window: Numbers, bins: "Array") -> "CheckDriftColumnDistribution":
     """Return both distributions in cells of equal width over where nearly all rows of either are."""
     import numpy as np
 
@@ -195,7 +205,7 @@ def _drawn_numbers(reference: Numbers, window: Numbers, bins: "Array") -> dict[s
     }
 
 
-def _drawn_categories(names: list[str], reference: "Array", window: "Array") -> dict[str, Any]:
+def _drawn_categories(names: list[str], reference: "Array", window: "Array") -> "CheckDriftColumnDistribution":
     shares = [reference / reference.sum(), window / window.sum()]
     order = sorted(range(len(names)), key=lambda i: (-max(shares[0][i], shares[1][i]), names[i]))[:12]
     return {

@@ -2,19 +2,23 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from model_ci.config import Config
 from model_ci.errors import ServiceError
 from model_ci.git import Branch
 from model_ci.run import RECORD, Run, run_folders
 
+if TYPE_CHECKING:
+    from model_ci.record_types import CheckDriftReference, CheckDriftSection
+
+
 _STAGE: Final = "check-drift"
 
 
-def drifted(config: Config, run: Run, reference: Mapping[str, Any], digest: str) -> list[dict[str, bool]]:
+def drifted(config: Config, run: Run, reference: "CheckDriftReference", digest: str) -> list[dict[str, bool]]:
     """Return which columns drifted in earlier windows, oldest first: each window once, and none of another reference.
 
     The window of `digest` is the one that is looked at now. Raises ServiceError when the branch is away.
@@ -29,7 +33,7 @@ def drifted(config: Config, run: Run, reference: Mapping[str, Any], digest: str)
     return [*found.values()]
 
 
-def _sections(config: Config, run: Run) -> list[dict[str, Any]]:
+def _sections(config: Config, run: Run) -> "list[CheckDriftSection]":
     found = {folder.name: _section(folder / RECORD, config.model.name) for folder in run_folders(config.root)}
     with tempfile.TemporaryDirectory(prefix="model-ci-history-") as scratch:
         branch = Branch(root=config.root, name=config.record.branch, remote=config.record.remote)
@@ -47,7 +51,7 @@ def _recorded(folder: Path) -> Iterator[Path]:
     yield from sorted((folder / "runs").glob(f"*/{RECORD}"))
 
 
-def _section(file: Path, model: str) -> dict[str, Any] | None:
+def _section(file: Path, model: str) -> "CheckDriftSection | None":
     try:
         record = json.loads(file.read_bytes())
         if record["model"]["name"] != model:
@@ -55,4 +59,4 @@ def _section(file: Path, model: str) -> dict[str, Any] | None:
         section = record["stages"].get(_STAGE)
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
-    return section if isinstance(section, dict) else None
+    return cast("CheckDriftSection", section) if isinstance(section, dict) else None

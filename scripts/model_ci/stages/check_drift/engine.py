@@ -3,16 +3,19 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.profile.profile import Column, Counted, by_group, of_season
 from model_ci.profile.sketch import as_floats, family, mask
 
 if TYPE_CHECKING:
+    import distributed
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+    from model_ci.types import Array
 
 
 class Part(Protocol):
@@ -122,7 +125,7 @@ def _add(found: Tally, batch: "pa.RecordBatch", work: Work) -> None:
         _window(found, key, rows, ticks[groups == key], work)
 
 
-def _window(found: Tally, key: int, batch: "pa.RecordBatch", ticks: "NDArray[Any] | None", work: Work) -> None:
+def _window(found: Tally, key: int, batch: "pa.RecordBatch", ticks: "Array | None", work: Work) -> None:
     import numpy as np
 
     if key not in found.windows:
@@ -189,12 +192,11 @@ def _on_dask(parts: Sequence[Part], work: Work, address: str | None) -> Tally:
         raise ConfigError(
             "check-drift.engine: dask is not installed; pip install 'model-ci[dask]', or set engine: local"
         ) from None
-    library: Any = distributed
     try:
         if address:
-            with library.Client(address, timeout=30) as client:
+            with distributed.Client(address, timeout=30) as client:
                 return _gather(client, parts, work)
-        with library.LocalCluster(dashboard_address=None) as cluster, library.Client(cluster) as client:
+        with distributed.LocalCluster(dashboard_address=None) as cluster, distributed.Client(cluster) as client:
             return _gather(client, parts, work)
     except (OSError, TimeoutError) as error:
         raise ServiceError(
@@ -202,6 +204,6 @@ def _on_dask(parts: Sequence[Part], work: Work, address: str | None) -> Tally:
         ) from None
 
 
-def _gather(client: Any, parts: Sequence[Part], work: Work) -> Tally:
+def _gather(client: "distributed.Client", parts: Sequence[Part], work: Work) -> Tally:
     found: list[Tally] = client.gather(client.map(count, parts, work=work, pure=False))
     return reduce(Tally.merge, found, Tally(windows={}, seasons={}))

@@ -2,14 +2,13 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.stages.check_drift import statistics
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.types import Array
 
-    Values = NDArray[Any]
 
 SHARE: Final = 0.5  # of the columns, from which on it calls the data set drifted
 _TESTS: Final = ("ks", "chi_square", "z")
@@ -34,7 +33,7 @@ class Score:
 
 
 def score(
-    reference: "Values", window: "Values", *, numbers: bool, method: str | None = None, threshold: float | None = None
+    reference: "Array", window: "Array", *, numbers: bool, method: str | None = None, threshold: float | None = None
 ) -> Score:
     """Score a column's values without nulls and infinities: doubles, or strings; raises ValueError when there are none."""
     if not len(reference) or not len(window):
@@ -46,7 +45,7 @@ def score(
     return Score(method=method, value=value, threshold=limit, drifted=drifted)
 
 
-def default(reference: "Values", window: "Values", *, numbers: bool) -> str:
+def default(reference: "Array", window: "Array", *, numbers: bool) -> str:
     """Return the method that it chooses: by the reference's rows, and how many values there are."""
     import numpy as np
 
@@ -59,7 +58,7 @@ def default(reference: "Values", window: "Values", *, numbers: bool) -> str:
     return "chi_square" if len({*reference.tolist(), *window.tolist()}) > 2 else "z"
 
 
-def _value(method: str, reference: "Values", window: "Values", *, numbers: bool) -> float:
+def _value(method: str, reference: "Array", window: "Array", *, numbers: bool) -> float:
     match method:
         case "wasserstein":
             return _wasserstein(reference, window)
@@ -78,7 +77,7 @@ def _value(method: str, reference: "Values", window: "Values", *, numbers: bool)
             return statistics.psi(*map(_filled, _binned(reference, window, numbers=numbers)))
 
 
-def _wasserstein(reference: "Values", window: "Values") -> float:
+def _wasserstein(reference: "Array", window: "Array") -> float:
     import numpy as np
 
     both = np.concatenate([np.sort(reference), np.sort(window)])
@@ -90,7 +89,7 @@ def _wasserstein(reference: "Values", window: "Values") -> float:
     return distance / max(float(np.std(reference)), 0.001)
 
 
-def _chi_square(reference: "Values", window: "Values") -> float:
+def _chi_square(reference: "Array", window: "Array") -> float:
     """Return the p-value of the window's counts, were the reference's shares the true ones."""
     import numpy as np
 
@@ -105,7 +104,7 @@ def _chi_square(reference: "Values", window: "Values") -> float:
     return float(chdtrc(len(one) - 1, statistic)) if len(one) > 1 else float("nan")
 
 
-def _z(reference: "Values", window: "Values") -> float:
+def _z(reference: "Array", window: "Array") -> float:
     import math
 
     names = sorted({*reference.tolist(), *window.tolist()})
@@ -120,7 +119,7 @@ def _z(reference: "Values", window: "Values") -> float:
     return float(2 * (1 - ndtr(abs(z))))
 
 
-def _binned(reference: "Values", window: "Values", *, numbers: bool) -> "tuple[Values, Values]":
+def _binned(reference: "Array", window: "Array", *, numbers: bool) -> "tuple[Array, Array]":
     import numpy as np
 
     if numbers and len(np.unique(reference)) > _BINNED:
@@ -131,7 +130,7 @@ def _binned(reference: "Values", window: "Values", *, numbers: bool) -> "tuple[V
     return one / len(reference), other / len(window)
 
 
-def _counted(reference: "Values", window: "Values") -> "tuple[Values, Values]":
+def _counted(reference: "Array", window: "Array") -> "tuple[Array, Array]":
     import numpy as np
 
     counts = [Counter(x.tolist()) for x in (reference, window)]
@@ -140,7 +139,7 @@ def _counted(reference: "Values", window: "Values") -> "tuple[Values, Values]":
     return one, other
 
 
-def _filled(shares: "Values") -> "Values":
+def _filled(shares: "Array") -> "Array":
     """Put something small where there is nothing."""
     import numpy as np
 

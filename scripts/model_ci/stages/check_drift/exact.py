@@ -1,12 +1,10 @@
 """The columns of a look, judged as Evidently's preset does, by the rows themselves."""
 
-from typing import Any
-
 from model_ci.stages.check_drift import account, engine, evidently, judging, raw, reference, verdict
 from model_ci.stages.check_drift.look import Look
 
 
-def judge(looked: Look) -> dict[str, Any]:
+def judge(looked: Look) -> account.Conclusion:
     """Judge as Evidently's preset does: drift, when half of the columns have it."""
     config, against = looked.config.check_drift, looked.reference
     table = against.table

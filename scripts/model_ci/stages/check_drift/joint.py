@@ -3,16 +3,16 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.profile.profile import Column
-from model_ci.profile.sketch import as_floats, text
+from model_ci.profile.sketch import as_floats
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from numpy.typing import NDArray
 
-    Array = NDArray[Any]
+    from model_ci.types import Array
+
 
 _FOLDS: Final = 5
 _CODES: Final = 200
@@ -33,7 +33,7 @@ def sample(batches: "Iterable[pa.RecordBatch]", rows: int, seed: int) -> "pa.Tab
     import pyarrow as pa
 
     draw = np.random.default_rng(seed)
-    kept: Any = None
+    kept: pa.Table | None = None
     keys = np.zeros(0)
     for batch in batches:
         new = draw.random(batch.num_rows)
@@ -84,7 +84,7 @@ def _encoded(column: Column, sides: "Sequence[pa.Table]") -> "Array":
     arrays = [side.column(column.name).combine_chunks() for side in sides]
     if column.grid is not None:
         return np.concatenate([_with_nulls(array) for array in arrays])
-    values = [None if v is None else text(v) for array in arrays for v in array.to_pylist()]
+    values = [None if v is None else column.write(v) for array in arrays for v in array.to_pylist()]
     names, counts = np.unique([v for v in values if v is not None], return_counts=True)
     order = names[np.argsort(-counts, kind="stable")][:_CODES].tolist()
     codes = {name: i for i, name in enumerate(order)}

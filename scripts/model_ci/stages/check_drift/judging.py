@@ -1,7 +1,7 @@
 """The columns of a look, judged by our own rules, over several windows where that is asked."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from model_ci.config import CheckDrift
 from model_ci.errors import ConfigError
@@ -10,8 +10,11 @@ from model_ci.stages.check_drift import account, earlier, verdict
 from model_ci.stages.check_drift.look import Look
 from model_ci.stages.check_drift.verdict import Judged, Rules
 
+if TYPE_CHECKING:
+    from model_ci.record_types import CheckDriftJoint
 
-def judge(looked: Look, run: Run) -> dict[str, Any]:
+
+def judge(looked: Look, run: Run) -> account.Conclusion:
     """Judge each window, and then the columns by how many windows they drifted in."""
     config = looked.config.check_drift
     rules = rules_of(config)
@@ -75,7 +78,7 @@ def _mixture(seasons: Mapping[int, int] | None) -> dict[int, float] | None:
     return {season: rows / total for season, rows in (seasons or {}).items()} if total else None
 
 
-def _joint(looked: Look) -> dict[str, Any]:
+def _joint(looked: Look) -> "CheckDriftJoint":
     from model_ci.stages.check_drift import joint
 
     wanted, table = looked.config.check_drift.joint, looked.reference.table

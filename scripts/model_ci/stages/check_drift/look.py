@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from model_ci.config import Config
 from model_ci.data.finding import Finding
@@ -15,6 +15,20 @@ from model_ci.stages.check_drift.reference import Reference
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from model_ci import record_types
+    from model_ci.record_types import CheckDriftReference, CheckDriftWindow
+
+
+class Observed(TypedDict):
+    """What a section holds of the rows."""
+
+    rules: str
+    reference: "CheckDriftReference"
+    window: "CheckDriftWindow"
+    engine: str
+    level: float
+    findings: "Sequence[record_types.Finding]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +71,12 @@ class Look:
         for batch in self.rows.arrow([*dict.fromkeys([*names, *time])]):
             yield engine.within(batch, self.work).select(list(names))
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> Observed:
         """Return what was looked at, as it stands in a run's record."""
         tally, config = self.tally, self.config.check_drift
         return {
             "rules": config.rules,
-            "reference": dict(self.reference.described),
+            "reference": self.reference.described,
             "window": {
                 "location": self.rows.location,
                 "rows": sum(counted.rows for counted in tally.windows.values()),

@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_ci.profile.profile import Column
-from model_ci.profile.sketch import as_floats, plain, text
+from model_ci.profile.sketch import as_floats, plain
 from model_ci.stages.check_drift import engine, evidently
 from model_ci.stages.check_drift.engine import Part, Work
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from numpy.typing import NDArray
+
+    from model_ci.types import Array
 
 
 def score(
@@ -28,7 +29,7 @@ def score(
     return evidently.score(one, other, numbers=column.grid is not None, method=method, threshold=threshold)
 
 
-def values(column: Column, parts: Sequence[Part], work: Work) -> "NDArray[Any]":
+def values(column: Column, parts: Sequence[Part], work: Work) -> "Array":
     """Return a column's values in the window of `work`, without nulls and infinities."""
     import numpy as np
 
@@ -43,7 +44,7 @@ def _arrays(part: Part, work: Work) -> "list[pa.Array]":
     return [b.column(b.schema.get_field_index(name)) for b in inside if b.schema.get_field_index(name) >= 0]
 
 
-def _plain(array: "pa.Array", column: Column) -> "NDArray[Any]":
+def _plain(array: "pa.Array", column: Column) -> "Array":
     import numpy as np
 
     if column.grid is not None:
@@ -51,5 +52,5 @@ def _plain(array: "pa.Array", column: Column) -> "NDArray[Any]":
         return found[np.isfinite(found)]
     array = array.drop_null()
     coded = array if hasattr(array, "dictionary") else array.dictionary_encode()
-    names = np.array([text(v) for v in coded.dictionary.to_pylist()], dtype=object)
+    names = np.array([column.write(v) for v in coded.dictionary.to_pylist()], dtype=object)
     return np.take(names, plain(coded.indices))

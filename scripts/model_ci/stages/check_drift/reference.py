@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci import registry
 from model_ci.config import Config
@@ -15,9 +15,11 @@ from model_ci.profile import build
 from model_ci.profile.profile import FILE, Profile
 from model_ci.release import ledger
 from model_ci.run import Run
+from model_ci.serving import classes as naming
 from model_ci.stages.check_drift import table
 
 if TYPE_CHECKING:
+    from model_ci.record_types import CheckDriftReference
     from model_ci.registry import Registry, Version
 
 _HERE: Final = "check-drift"
@@ -30,7 +32,7 @@ class Reference:
     profile: Profile
     table: rows.Rows | None
     importance: Mapping[str, float] | None
-    described: Mapping[str, Any]
+    described: "CheckDriftReference"
 
 
 def find(config: Config, run: Run) -> Reference:
@@ -58,7 +60,8 @@ def names(config: Config, profile: Profile, *, is_log: bool) -> dict[str, str]:
     if is_log:
         found |= {build.probability(name): f"_probability_{name}" for name in classes}
     if wanted.probability and probabilities:
-        found[probabilities[-1]] = wanted.probability
+        place = naming.positive(classes, config.model.positive)
+        found[probabilities[-1 if place is None else place]] = wanted.probability
     return found
 
 
@@ -115,7 +118,7 @@ def _importance(file: Path) -> dict[str, float] | None:
 
 
 def _of_profile(profile: Profile, kind: str, name: str, importance: Mapping[str, float] | None = None) -> Reference:
-    described = {
+    described: CheckDriftReference = {
         "kind": kind,
         "name": name,
         "version": None,

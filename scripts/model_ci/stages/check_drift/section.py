@@ -1,12 +1,12 @@
 """What drifted, and how surely."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from model_ci.report.blocks import (
     Block,
     Distribution,
     Paragraph,
-    Record,
     Table,
     describe_finding,
     number,
@@ -14,10 +14,14 @@ from model_ci.report.blocks import (
     sentence,
 )
 
+if TYPE_CHECKING:
+    from model_ci.record_types import CheckDriftColumn, CheckDriftSection
+
+
 _SHOWN = 10
 
 
-def blocks(section: Record) -> Iterator[Block]:
+def blocks(section: "CheckDriftSection") -> Iterator[Block]:
     """Say whether today's rows are like those of the training, then show the columns that matter."""
     window, reference = section["window"], section["reference"]
     words = {
@@ -52,7 +56,7 @@ def blocks(section: Record) -> Iterator[Block]:
         yield Table(title="New, vanished and beyond", columns=["column", ""], rows=strange, folded=True)
 
 
-def _table(title: str, columns: list[Record], *, essential: bool = False, folded: bool = False) -> Table:
+def _table(title: str, columns: "list[CheckDriftColumn]", *, essential: bool = False, folded: bool = False) -> Table:
     return Table(
         title=title,
         columns=["column", "weight", "distance", "threshold", "p, corrected", "nulls before, now", "result"],
@@ -63,7 +67,7 @@ def _table(title: str, columns: list[Record], *, essential: bool = False, folded
     )
 
 
-def _row(column: Record) -> list[str]:
+def _row(column: "CheckDriftColumn") -> list[str]:
     nulls = column["nulls"]
     absent = (
         f"{percent(nulls['reference'])}, {percent(nulls['window'])}" if nulls["reference"] or nulls["window"] else "-"
@@ -84,7 +88,7 @@ def _chance(p_value: float | None) -> str:
     return "<0.0001" if p_value is not None and p_value < 0.0001 else number(p_value)
 
 
-def _result(column: Record) -> str:
+def _result(column: "CheckDriftColumn") -> str:
     seen = column["windows"]
     often = f" (in {sum(map(bool, seen))} of {len(seen)} windows)" if len(seen) > 1 else ""
     if column["drifted"]:
@@ -94,7 +98,7 @@ def _result(column: Record) -> str:
     return "as before" if column["score"] is not None else "no values"
 
 
-def _drawn(column: Record) -> Distribution | None:
+def _drawn(column: "CheckDriftColumn") -> Distribution | None:
     drawn = column["distribution"]
     if drawn is None:
         return None
@@ -107,7 +111,7 @@ def _drawn(column: Record) -> Distribution | None:
     )
 
 
-def _strange(column: Record) -> list[str] | None:
+def _strange(column: "CheckDriftColumn") -> list[str] | None:
     told = []
     if categories := column["categories"]:
         if categories["new_count"]:
@@ -126,15 +130,15 @@ def _strange(column: Record) -> list[str] | None:
     return [column["name"], "; ".join(told)] if told else None
 
 
-def _few(names: list[str], count: int) -> str:
+def _few(names: Sequence[str], count: int) -> str:
     return ", ".join(names) + (f" and {count - len(names)} more" if count > len(names) else "")
 
 
-def _span(bounds: list[float] | None) -> str:
+def _span(bounds: Sequence[float] | None) -> str:
     return f"{number(bounds[0])} to {number(bounds[1])}" if bounds else "nothing"
 
 
-def _level(section: Record) -> str:
+def _level(section: "CheckDriftSection") -> str:
     looked = section["windows"]
     often = f", in {looked['needed']} of the last {looked['of']} windows" if looked["of"] > 1 else ""
     return sentence(

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.config import CheckDrift, Config
 from model_ci.errors import ConfigError
@@ -14,11 +14,15 @@ from model_ci.stages.check_drift import exact, judging, reference
 from model_ci.stages.check_drift.look import Look, look
 from model_ci.terms import Verdict
 
+if TYPE_CHECKING:
+    from model_ci.record_types import CheckDriftResult
+
+
 FOLDER: Final = "drift"  # of the run
 _HERE: Final = "check-drift"
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The settings; what the rows are is read anew each time."""
     return {"check-drift section": config.values[_HERE]}
 
@@ -39,10 +43,10 @@ def run(config: Config, run: Run) -> Result:
     )
     looked = look(config, against, opened)
     found = exact.judge(looked) if config.check_drift.rules == "evidently" else judging.judge(looked, run)
-    section = {**looked.as_record(), **found}
     with run.new_folder(FOLDER) as folder:
-        section["files"] = _leave(folder, looked)
-    return Result(section={**section, "folder": FOLDER}, verdict=_verdict(section, config.check_drift))
+        files = _leave(folder, looked)
+    section: CheckDriftResult = {**looked.as_record(), **found, "folder": FOLDER, "files": files}
+    return Result(section=section, verdict=_verdict(section, config.check_drift))
 
 
 def _wrong(wanted: CheckDrift) -> Iterator[str]:
@@ -92,7 +96,7 @@ def _leave(folder: Path, looked: Look) -> dict[str, str]:
     return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(folder.iterdir())}
 
 
-def _verdict(section: Mapping[str, Any], config: CheckDrift) -> Verdict:
+def _verdict(section: "CheckDriftResult", config: CheckDrift) -> Verdict:
     match section["state"]:
         case "no drift":
             return Verdict.PASSED

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.types import Array
 
-    Array = NDArray[Any]
 
 _EXPECTED: Final = 5.0  # rows in a cell, below which the chi-square distribution does not hold
 

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.profile.profile import Column
 from model_ci.profile.sketch import Sketch
 from model_ci.stages.check_drift import statistics
 from model_ci.stages.check_drift.comparison import Difference, compare
+
+if TYPE_CHECKING:
+    from model_ci.record_types import CheckDriftColumn
+
 
 DRAWN_COLUMNS: Final = 12
 
@@ -121,7 +125,9 @@ def kinds(drifted: Sequence[Column], weight: Mapping[str, float], rules: Rules) 
     }
 
 
-def as_record(judged: Judged, weight: float | None, seen: Sequence[bool | None], *, drifted: bool) -> dict[str, Any]:
+def as_record(
+    judged: Judged, weight: float | None, seen: Sequence[bool | None], *, drifted: bool
+) -> "CheckDriftColumn":
     """Return a column as it stands in a run's record."""
     difference, column = judged.difference, judged.column
     return {
@@ -143,9 +149,9 @@ def as_record(judged: Judged, weight: float | None, seen: Sequence[bool | None],
         "drifted": drifted,
         "windows": list(seen),
         "reasons": judged.reasons,
-        "range": difference.facts.get("range"),
-        "categories": difference.facts.get("categories"),
-        "distribution": difference.facts.get("distribution"),
+        "range": difference.facts.range,
+        "categories": difference.facts.categories,
+        "distribution": difference.facts.distribution,
     }
 
 

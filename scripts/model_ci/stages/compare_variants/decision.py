@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
 
 from model_ci.data.finding import Finding
 from model_ci.stages.compare_variants.estimate import Estimate, estimate
@@ -13,7 +13,9 @@ from model_ci.stages.compare_variants.sequence import half_width
 from model_ci.terms import Evidence
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci import record_types
+    from model_ci.record_types import CompareVariantsSampleRatio
+    from model_ci.types import Array
 
 PROMOTE, ROLL_BACK, KEEP, END, INVALID = (
     "promote",
@@ -53,6 +55,29 @@ class Plan:
     sharpest: int
 
 
+class Judgement(TypedDict):
+    """A metric that was judged, as it stands in a run's record."""
+
+    state: str
+    reason: str
+    control: float | None
+    treatment: float | None
+    interval: Sequence[float] | None
+    units: Sequence[int]
+    rows: Sequence[int]
+
+
+class Decided(TypedDict):
+    """What a section holds of the decision."""
+
+    decision: str
+    why: str
+    metric: Judgement
+    guard_rails: Sequence[Judgement]
+    sample_ratio: "CompareVariantsSampleRatio"
+    findings: "Sequence[record_types.Finding]"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Judged:
     """One metric as found: how much it exceeds what is allowed, in the bad direction, with its two bounds."""
@@ -66,7 +91,7 @@ class Judged:
     rows: tuple[int, int]
 
 
-def decide(exposures: Exposures, plan: Plan, *, ended: bool) -> dict[str, Any]:
+def decide(exposures: Exposures, plan: Plan, *, ended: bool) -> Decided:
     """Judge all metrics at this look; `ended` tells that there will be no further one.
 
     Of the false decisions half go to false promotions. The other half goes to false roll-backs, in equal parts to the
@@ -84,7 +109,13 @@ def decide(exposures: Exposures, plan: Plan, *, ended: bool) -> dict[str, Any]:
         "why": why,
         "metric": _described(gain),
         "guard_rails": [_described(judged) for judged in rails],
-        "sample_ratio": {**asdict(ratio), "level": plan.mismatch_level, "holds": ratio.p_value > plan.mismatch_level},
+        "sample_ratio": {
+            "expected": ratio.expected,
+            "found": ratio.found,
+            "p_value": ratio.p_value,
+            "level": plan.mismatch_level,
+            "holds": ratio.p_value > plan.mismatch_level,
+        },
         "findings": [finding.as_record() for finding in found],
     }
 
@@ -177,7 +208,7 @@ def _width(variance: float, units: float, one_sided: float, plan: Plan) -> float
     return float(half_width(variance, units, 2 * one_sided, plan.sharpest))
 
 
-def _known(exposures: Exposures, column: str) -> "tuple[NDArray[Any], NDArray[Any], NDArray[Any]]":
+def _known(exposures: Exposures, column: str) -> "tuple[Array, Array, Array]":
     rows = exposures.frame.drop_nulls(column)
     return rows["unit"].to_numpy(), rows["treated"].to_numpy(), rows[column].to_numpy()
 
@@ -211,8 +242,16 @@ def _judged(at: Estimate, state: Evidence, reason: str, interval: tuple[float, f
     )
 
 
-def _described(judged: Judged) -> dict[str, Any]:
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in vars(judged).items()}
+def _described(judged: Judged) -> Judgement:
+    return {
+        "state": judged.state,
+        "reason": judged.reason,
+        "control": judged.control,
+        "treatment": judged.treatment,
+        "interval": judged.interval,
+        "units": judged.units,
+        "rows": judged.rows,
+    }
 
 
 def _finite(value: float) -> float | None:

@@ -1,10 +1,10 @@
 """The difference of two variants' means, from rows that come in units: the rows of one user are no independent rows."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.types import Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Estimate:
         return 4 * n * m / (n + m) if n and m else 0.0
 
 
-def estimate(units: "NDArray[Any]", treated: "NDArray[Any]", values: "NDArray[Any]") -> Estimate:
+def estimate(units: "Array", treated: "Array", values: "Array") -> Estimate:
     """Estimate the difference; `units` are numbers from 0, `treated` tells the rows of the treatment.
 
     The variance is the jackknife's, a unit left out at a time (Efron and Stein, Annals of Statistics 1981): as the delta
@@ -51,11 +51,11 @@ def estimate(units: "NDArray[Any]", treated: "NDArray[Any]", values: "NDArray[An
     )
 
 
-def _size(units: "NDArray[Any]") -> int:
+def _size(units: "Array") -> int:
     return int(units.max()) + 1 if len(units) else 0
 
 
-def _mean(units: "NDArray[Any]", values: "NDArray[Any]", size: int) -> "tuple[Mean, NDArray[Any]]":
+def _mean(units: "Array", values: "Array", size: int) -> "tuple[Mean, Array]":
     """Return a mean, and what each unit adds to its error."""
     import numpy as np
 
@@ -71,7 +71,7 @@ def _mean(units: "NDArray[Any]", values: "NDArray[Any]", size: int) -> "tuple[Me
     return Mean(value=value, variance=variance, units=seen, rows=rows), parts
 
 
-def _least(values: "NDArray[Any]", units: int) -> float:
+def _least(values: "Array", units: int) -> float:
     """Return the least variance to believe in: of yes and no, that with one more of each (Agresti and Caffo 2000).
 
     Where nothing has failed yet, that is no proof that nothing ever will.

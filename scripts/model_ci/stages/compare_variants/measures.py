@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ConfigError
-from model_ci.production.truth import classes
+from model_ci.production.truth import classes, named
 
 if TYPE_CHECKING:
     import polars as pl
@@ -58,7 +58,7 @@ def value(measure: Measure, frame: "pl.DataFrame", truth: str) -> "pl.Series":
     if measure.name in ("log_loss", "brier_score"):
         return _of_probabilities(measure, frame, truth)
     if measure.name == "error":
-        return frame.select(_differs(frame, truth).cast(pl.Float64)).to_series()
+        return (named(frame["_prediction"]) != named(frame[truth])).cast(pl.Float64)
     column = "_duration_ms" if measure.name == "duration_ms" else measure.name
     if measure.name in ("absolute_error", "squared_error"):
         prediction, answer = (_number(frame, name, measure) for name in ("_prediction", truth))
@@ -78,32 +78,18 @@ def _number(frame: "pl.DataFrame", column: str, measure: Measure) -> "pl.Series"
     return frame[column].cast(pl.Float64)
 
 
-def _differs(frame: "pl.DataFrame", truth: str) -> "pl.Expr":
-    import polars as pl
-
-    numbers = all(_is_number(frame[name].dtype) for name in ("_prediction", truth))
-    kind = pl.Float64 if numbers else pl.String
-    return pl.col("_prediction").cast(kind) != pl.col(truth).cast(kind)
-
-
-def _is_number(dtype: "pl.DataType") -> bool:
-    import polars as pl
-
-    return dtype.is_numeric() or dtype == pl.Boolean
-
-
 def _of_probabilities(measure: Measure, frame: "pl.DataFrame", truth: str) -> "pl.Series":
     import polars as pl
 
     columns = [name for name in frame.columns if name.startswith("_probability_")]
-    named = _classes(measure, frame, truth, len(columns))
-    if measure.name == "brier_score" and len(named) != 2:
-        raise ConfigError(f"{measure.key}: brier_score is of two classes, there are {len(named)}; use log_loss")
-    answer = pl.col(truth).cast(pl.String)
+    known = _classes(measure, frame, truth, len(columns))
+    if measure.name == "brier_score" and len(known) != 2:
+        raise ConfigError(f"{measure.key}: brier_score is of two classes, there are {len(known)}; use log_loss")
+    answer = named(frame[truth])
     if measure.name == "brier_score":
-        return frame.select((pl.col(columns[1]) - (answer == named[1]).cast(pl.Float64)) ** 2).to_series()
+        return (frame[columns[1]] - (answer == known[1]).cast(pl.Float64)) ** 2
     chosen = pl.coalesce(
-        pl.when(answer == name).then(pl.col(column)) for name, column in zip(named, columns, strict=True)
+        pl.when(answer == name).then(pl.col(column)) for name, column in zip(known, columns, strict=True)
     )
     return frame.select(-chosen.clip(_SMALLEST, 1).log()).to_series()
 
@@ -111,4 +97,4 @@ def _of_probabilities(measure: Measure, frame: "pl.DataFrame", truth: str) -> "p
 def _classes(measure: Measure, frame: "pl.DataFrame", truth: str, many: int) -> Sequence[str]:
     if not many:
         raise ConfigError(f"{measure.key}: the log has no probabilities; compare error instead")
-    return [str(name) for name in classes(frame, truth, many, measure.key)]
+    return classes(frame, truth, many, measure.key)

@@ -6,10 +6,10 @@ all looks.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.types import Array
 
 # How many units the prior weighs: sharp against small deviations, as real mismatches are.
 _CONCENTRATION: Final = 100.0
@@ -24,7 +24,7 @@ class Ratio:
     p_value: float
 
 
-def check(treated: "NDArray[Any]", expected: float) -> Ratio:
+def check(treated: "Array", expected: float) -> Ratio:
     """Check the units in the order of their arrival; `treated` tells those of the treatment, `expected` their share."""
     found = float(treated.mean()) if len(treated) else expected
     return Ratio(
@@ -32,7 +32,7 @@ def check(treated: "NDArray[Any]", expected: float) -> Ratio:
     )
 
 
-def p_values(treated: "NDArray[Any]", expected: float) -> "NDArray[Any]":
+def p_values(treated: "Array", expected: float) -> "Array":
     """Return the p-value after each unit; it never rises."""
     import numpy as np
     from scipy.special import gammaln

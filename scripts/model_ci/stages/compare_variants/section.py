@@ -1,12 +1,16 @@
 """What was decided about two variants, and by which figures."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from model_ci.report.blocks import Block, Paragraph, Record, Table, describe_finding, number, sentence
+from model_ci.report.blocks import Block, Paragraph, Table, describe_finding, number, sentence
 from model_ci.terms import Evidence
 
+if TYPE_CHECKING:
+    from model_ci.record_types import CompareVariantsGuardRail, CompareVariantsMetric, CompareVariantsSection
 
-def blocks(section: Record) -> Iterator[Block]:
+
+def blocks(section: "CompareVariantsSection") -> Iterator[Block]:
     """Say what was decided about two variants, and by which figures."""
     yield Paragraph(text=f"{sentence(section['decision'])} {sentence(section['why'])}", essential=True)
     if act := section["act"]:
@@ -33,7 +37,7 @@ def blocks(section: Record) -> Iterator[Block]:
             yield Paragraph(text=f"Variants: {describe_finding(finding)}")
 
 
-def _judged(judged: Record, condition: str) -> list[str]:
+def _judged(judged: "CompareVariantsMetric | CompareVariantsGuardRail", condition: str) -> list[str]:
     bounds = judged["interval"]
     drawn = f"[{number(bounds[0])}, {number(bounds[1])}]" if bounds else "-"
     state = judged["state"] if judged["state"] == Evidence.PASSED else f"{judged['state']}: {judged['reason']}"

@@ -8,15 +8,13 @@ not too early.
 """
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.types import Array
 
 
-def half_width(
-    variance: "float | NDArray[Any]", units: "float | NDArray[Any]", level: float, sharpest: float
-) -> "NDArray[Any]":
+def half_width(variance: "float | Array", units: "float | Array", level: float, sharpest: float) -> "Array":
     """Return how far each of the two bounds lies from the estimate.
 
     `variance` is the estimate's own, `units` how many it rests on, `level` the chance that one of the two bounds is ever

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from model_ci.config import CompareVariants, Config, GuardRail
 from model_ci.data import times
@@ -14,6 +14,7 @@ from model_ci.stages.compare_variants.exposures import Exposures, Sought
 from model_ci.terms import Verdict
 
 if TYPE_CHECKING:
+    from model_ci.record_types import CompareVariantsAct, CompareVariantsResult
     from model_ci.stages.compare_variants.decision import Plan, Rail
     from model_ci.stages.compare_variants.measures import Measure
 
@@ -21,7 +22,7 @@ _HERE = "compare-variants"
 _VERDICTS = {"promote": Verdict.PASSED, "keep running": Verdict.DONE}
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The settings; what the logs hold is read anew each time."""
     return {"compare-variants section": config.values[_HERE]}
 
@@ -41,22 +42,26 @@ def run(config: Config, run: Run) -> Result:
     wanted = config.compare_variants
     found = _allowed(exposures.read(_sought(config), config.root), wanted)
     judged = decision.decide(found, _plan(config), ended=_ended(found, wanted))
-    metric, rails = judged.pop("metric"), judged.pop("guard_rails")
     act = _act(config, run, judged["decision"], found.versions) if wanted.act else None
-    section = {
-        **judged,
+    section: CompareVariantsResult = {
+        "decision": judged["decision"],
+        "why": judged["why"],
+        "sample_ratio": judged["sample_ratio"],
+        "findings": judged["findings"],
         "act": act,
         "control": wanted.control,
         "treatment": wanted.treatment,
         "unit": found.unit,
         "span": {"first": _written(found.first), "last": _written(found.last)},
         "metric": {
-            "name": wanted.metric,
+            "name": str(wanted.metric),
             "greater_is_better": _plan(config).greater_is_better,
             "min_gain": wanted.min_gain,
-            **metric,
+            **judged["metric"],
         },
-        "guard_rails": [{**_named(rail), **judged} for rail, judged in zip(wanted.guard_rails, rails, strict=True)],
+        "guard_rails": [
+            {**_named(rail), **found} for rail, found in zip(wanted.guard_rails, judged["guard_rails"], strict=True)
+        ],
         "confidence": wanted.confidence,
     }
     verdict = _VERDICTS.get(section["decision"], Verdict.FAILED)
@@ -125,12 +130,18 @@ def _plan(config: Config) -> "Plan":
     )
 
 
-def _named(rail: GuardRail) -> dict[str, Any]:
+class _Named(TypedDict):
+    name: str
+    condition: str
+    value: float
+
+
+def _named(rail: GuardRail) -> _Named:
     limited = rail.limit is not None
     return {
         "name": rail.metric if rail.statistic == "mean" else f"{rail.metric} {rail.statistic}",
         "condition": "limit" if limited else "margin",
-        "value": rail.limit if limited else rail.margin,
+        "value": float((rail.limit if limited else rail.margin) or 0),
     }
 
 
@@ -178,7 +189,7 @@ def _environment(config: Config) -> str:
     return config.compare_variants.environment or config.promote.to
 
 
-def _act(config: Config, run: Run, decision: str, versions: Mapping[str, str | None]) -> dict[str, Any] | None:
+def _act(config: Config, run: Run, decision: str, versions: Mapping[str, str | None]) -> "CompareVariantsAct | None":
     """Carry the decision out, unless it was already: what was tried must be what serves beside the champion now."""
     from model_ci.release import promotion, reversal
     from model_ci.targets import open_target
@@ -188,7 +199,7 @@ def _act(config: Config, run: Run, decision: str, versions: Mapping[str, str | N
         return None
     deployment = open_target(config, environment).current()
     serving = deployment.variant(treatment) if deployment else None
-    told = {"environment": environment, "carried_out": False, "verdict": Verdict.DONE}
+    told: CompareVariantsAct = {"environment": environment, "carried_out": False, "verdict": Verdict.DONE, "why": ""}
     if serving is None:
         return told | {"why": f"{environment} serves no {treatment} now, so there is nothing to {decision}"}
     tried = versions.get(treatment)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from model_ci.config import Config
 from model_ci.errors import ConfigError
@@ -18,19 +18,20 @@ MANIFEST: Final = "manifest.json"
 _WHOLE: Final = 100
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The image, its version and the section."""
+    image, registered = run.section("build-image"), run.section("register")
     return {
-        "image": (run.section("build-image") or {}).get("digest"),
-        "version": (run.section("register") or {}).get("version"),
+        "image": image["digest"] if image else None,
+        "version": registered["version"] if registered else None,
         "deploy section": config.values["deploy"],
     }
 
 
 def observe(config: Config, run: Run) -> str | None:
     """Return in what the environment is not as the deployment left it."""
-    section = run.require("deploy", wanted_by="deploy")
-    return observation.differs(config, section["environment"], section["deployment"])
+    section = run.section("deploy")
+    return observation.differs(config, section["environment"], section["deployment"]) if section else None
 
 
 def check(config: Config) -> None:
@@ -79,14 +80,14 @@ def render(config: Config, run: Run) -> Mapping[str, str]:
 def built(config: Config, run: Run) -> Variant:
     """Return the image of the run as what is to serve, with the weight of the configuration."""
     image = run.require("build-image", wanted_by="deploy")
-    registered = run.section("register") or {}
+    registered = run.section("register")
     weight = config.deploy.weight
     return Variant(
         name=CHAMPION if weight == _WHOLE else CHALLENGER,
         image=image["reference"],
         digest=image["digest"],
-        version=registered.get("version"),
-        run_id=image.get("reused_from", run.id),
+        version=registered["version"] if registered else None,
+        run_id=run.producer("build-image"),
         weight=weight,
         replicas=settings(config, config.deploy.environment).replicas,
     )

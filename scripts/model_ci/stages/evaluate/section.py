@@ -1,13 +1,13 @@
 """The gates and what they compared, with slices and the other metrics."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
+from model_ci.config.conditions import CONDITIONS
 from model_ci.report.blocks import (
     Bar,
     Block,
     Paragraph,
-    Record,
     Table,
     describe_condition,
     describe_gate,
@@ -16,15 +16,23 @@ from model_ci.report.blocks import (
 )
 from model_ci.terms import State
 
+if TYPE_CHECKING:
+    from model_ci.record_types import EvaluateChanged, EvaluateComparison, EvaluateMetric, EvaluateSection, Gate, Slice
+    from model_ci.types import JSON
 
-def blocks(section: Record) -> Iterator[Block]:
+
+def blocks(section: "EvaluateSection") -> Iterator[Block]:
     """Say why, then show every gate, its slices, and the metrics that no gate asks for."""
     champion = section["champion"]
     against = f"Champion is version {champion['version']}." if champion else (
         "There is no champion yet: judged by the absolute gates only."
     )  # fmt: skip
-    why = f"{sentence(section['why'])} {against} Judged on {number(section['rows'])} held-out rows."
+    why = f"{sentence(section['why'])} {against} {_judged_on(section)}"
+    if section["positive"] is not None:
+        why += f" The positive class is {section['positive']}."
     yield Paragraph(text=why, essential=True)
+    if section["holdout"]["problem"]:
+        yield Paragraph(text=f"Not compared: {section['holdout']['problem']}.", essential=True)
     if drawn := section["comparison"]:
         yield Paragraph(text=_how_sure(drawn, _compared(section["gates"])))
     yield Table(
@@ -45,7 +53,26 @@ def blocks(section: Record) -> Iterator[Block]:
         yield Table(title="Other metrics", columns=["metric", "champion", "challenger", ""], rows=rows)
 
 
-def _changed(changes: Sequence[Record] | None) -> Iterator[Block]:
+def _judged_on(section: "EvaluateSection") -> str:
+    """Say on how many of the held-out rows, which were left out, and how often these very rows were judged on."""
+    holdout, rows = section["holdout"], section["rows"]
+    if rows == holdout["rows"]:
+        text = f"Judged on {number(rows)} held-out rows."
+    else:
+        compared = holdout["champion_learnt"] is not None and not holdout["problem"]
+        text = (
+            f"Judged on {number(rows)} of {number(holdout['rows'])} held-out rows, those that "
+            f"{'neither model has' if compared else 'this model has not'} learnt from. "
+            f"About {holdout['false_positives']:.2%} of such rows are left out by mistake."
+        )
+    if holdout["challengers"] is None:
+        return f"{text} How many challengers were judged on these rows before is not known: {holdout['uncounted']}."
+    if holdout["challengers"] > 1:
+        text += f" {holdout['challengers']} different challengers were judged on these rows."
+    return text
+
+
+def _changed(changes: "Sequence[EvaluateChanged] | None") -> Iterator[Block]:
     if changes:
         rows = [[change["what"], _made_of(change["champion"]), _made_of(change["challenger"])] for change in changes]
         yield Table(title="Made differently", columns=["", "champion", "challenger"], rows=rows)
@@ -53,11 +80,11 @@ def _changed(changes: Sequence[Record] | None) -> Iterator[Block]:
         yield Paragraph(text="It was made of the same code, data and parameters as the champion.")
 
 
-def _made_of(value: Any) -> str:
+def _made_of(value: "JSON") -> str:
     return "-" if value is None else number(value) if isinstance(value, int) and value >= 1000 else str(value)
 
 
-def _slices(gate: Record) -> Table:
+def _slices(gate: "Gate") -> Table:
     """Return every slice of a gate, the worst first; the small ones stand last and are no less shown."""
     order = (State.FAILED, State.INCONCLUSIVE, State.PASSED, State.NO_CHAMPION, State.MEASURED, State.TOO_SMALL)
     slices = sorted(gate["slices"], key=lambda part: order.index(part["state"]))
@@ -69,7 +96,7 @@ def _slices(gate: Record) -> Table:
     )
 
 
-def _slice(part: Record) -> list[str]:
+def _slice(part: "Slice") -> list[str]:
     value = number(part["challenger"])
     if part["difference"] is None and part["interval"]:
         value += f" [{number(part['interval'][0])}, {number(part['interval'][1])}]"
@@ -77,18 +104,18 @@ def _slice(part: Record) -> list[str]:
     return [part["slice"], rows, champion, value, _difference(part), _result(part)]
 
 
-def _compared(gates: Sequence[Record]) -> int:
+def _compared(gates: "Sequence[Gate]") -> int:
     """Count the tests: each slice that is judged is one, and so is a gap between slices."""
     tests = [test for gate in gates for test in ([gate] if _is_one_test(gate) else gate["slices"])]
     return sum(bool(test["interval"]) for test in tests)
 
 
-def _is_one_test(gate: Record) -> bool:
+def _is_one_test(gate: "Gate") -> bool:
     """Tell whether a gate is judged itself, and not but the worst of its slices."""
     return not gate["slices"] or any(part["state"] == State.MEASURED for part in gate["slices"])
 
 
-def _how_sure(drawn: Record, compared: int) -> str:
+def _how_sure(drawn: "EvaluateComparison", compared: int) -> str:
     """Say what the bounds mean; silence would let them be read as more than they are."""
     blocks = f" of {number(drawn['blocks'])} blocks" if drawn["blocks"] else ""
     several = (
@@ -102,7 +129,7 @@ def _how_sure(drawn: Record, compared: int) -> str:
     )
 
 
-def _gate(gate: Record) -> list[str]:
+def _gate(gate: "Gate") -> list[str]:
     return [
         f"{gate['metric']} by {gate['by']}" if gate["by"] else gate["metric"],
         number(gate["champion"]),
@@ -113,26 +140,27 @@ def _gate(gate: Record) -> list[str]:
     ]
 
 
-def _bar(gate: Record, metrics: Record) -> Bar | None:
+def _bar(gate: "Gate", metrics: "Mapping[str, EvaluateMetric]") -> Bar | None:
     """Return what is compared with the limit: the value itself, or the difference to the champion."""
-    condition, limit = gate["condition"], gate["limit"]
-    difference = condition in ("max_drop", "max_rise", "min_gain")
-    value = gate["difference" if difference else "challenger"]
-    if value is None or limit is None:
+    condition, limit = CONDITIONS.get(gate["condition"]), gate["limit"]
+    if condition is None or limit is None:
         return None
-    falls = condition == "max_drop" or (
-        condition == "min_gain" and metrics.get(gate["metric"], {}).get("greater_is_better") is False
-    )
+    value = gate["difference" if condition.compares else "challenger"]
+    if value is None:
+        return None
+    metric = metrics.get(gate["metric"])
+    lower_is_better = metric is not None and metric["greater_is_better"] is False
+    sign = condition.direction(lower_is_better=lower_is_better)
     return Bar(
         value=value,
         bounds=gate["interval"],
-        limit=-limit if falls else limit,
-        above=condition in ("min", "max_drop") or (condition == "min_gain" and not falls),
-        difference=difference,
+        limit=sign * condition.needed(limit, gate["champion"]) if condition.compares else limit,
+        above=sign > 0,
+        difference=condition.compares,
     )
 
 
-def _result(gate: Record) -> str:
+def _result(gate: "Gate | Slice") -> str:
     if gate["state"] == State.FAILED and gate["comparison"]:
         return f"failed: {gate['comparison']}, {gate['reason']}"
     if gate["state"] != State.PASSED:
@@ -140,7 +168,7 @@ def _result(gate: Record) -> str:
     return f"passed: {gate['comparison']}" if gate["comparison"] else "passed"
 
 
-def _difference(gate: Record) -> str:
+def _difference(gate: "Gate | Slice") -> str:
     if gate["difference"] is None:
         return "-"
     bounds = f" [{gate['interval'][0]:+.4f}, {gate['interval'][1]:+.4f}]" if gate["interval"] else ""

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The model's files, the held-out rows, the gates, and who is champion."""
-    train = run.section("train") or {}
+    train = run.section("train")
     return {
-        "model": train.get("model", {}).get("files"),
-        "data": train.get("data"),
+        "model": train["model"]["files"] if train else None,
+        "data": train["data"] if train else None,
         "evaluate section": config.values["evaluate"],
+        "positive": config.model.positive,
         "champion": judgement.champion_state(config, run, "evaluate"),
         "measured for monitor": _for_monitor(config),
         **_today(config),
@@ -29,6 +30,7 @@ def inputs(config: Config, run: Run) -> Mapping[str, Any]:
 
 def check(config: Config) -> None:
     """Find metrics that do not exist and gates that contradict themselves."""
+    model.process.start()
     judgement.metrics(config)
     judgement.metrics(judgement.monitored(config), "monitor.quality")
 
@@ -38,7 +40,7 @@ def run(config: Config, run: Run) -> Result:
     from model_ci.data import table
 
     state = judgement.champion_state(config, run, "evaluate")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     run.require("train", wanted_by="evaluate")
     run.require_data("train", data.version.sha256, "evaluate")
     challenger = judgement.ask(config, run, data)

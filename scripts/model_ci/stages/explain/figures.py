@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
-    Numbers = NDArray[Any]
+    from model_ci.types import Array, Series
+
 
 _SHOWN: Final = 10
 _PANELS: Final = 4
@@ -140,7 +140,7 @@ def _dependence(found: Attributions, rows: "pd.DataFrame", top: Sequence[str], s
     return figure
 
 
-def _places(column: "pd.Series[Any]", values: "Numbers") -> "tuple[Numbers, list[str]]":
+def _places(column: "Series", values: "Array") -> "tuple[Array, list[str]]":
     """Place numbers where they are, and categories side by side, by what they add; rare ones together."""
     import numpy as np
     import pandas as pd
@@ -159,7 +159,7 @@ def _places(column: "pd.Series[Any]", values: "Numbers") -> "tuple[Numbers, list
     return np.asarray(places, dtype=float) + aside, labels
 
 
-def _swarm(values: "Numbers") -> "Numbers":
+def _swarm(values: "Array") -> "Array":
     """Spread dots that fall into the same place, evenly to both sides."""
     import numpy as np
 
@@ -175,7 +175,7 @@ def _swarm(values: "Numbers") -> "Numbers":
     return np.asarray(heights * (0.76 / max(most, 14)))
 
 
-def _ranks(column: "pd.Series[Any]") -> "Numbers":
+def _ranks(column: "Series") -> "Array":
     """Scale values to 0..1 by rank, so that one outlier does not take the colours of all; text has no rank."""
     import numpy as np
     import pandas as pd

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from model_ci.stages.explain.importance import Change, Column
 from model_ci.terms import State, Verdict
+
+if TYPE_CHECKING:
+    from model_ci.record_types import ExplainGate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +22,9 @@ class Outcome:
     state: State
     reason: str | None = None
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> "ExplainGate":
         """Write it as JSON."""
-        return asdict(self)
+        return cast("ExplainGate", asdict(self))
 
 
 def judge_shares(limits: Mapping[str, float], columns: Sequence[Column], problem: str | None) -> list[Outcome]:

@@ -1,10 +1,15 @@
 """How much each input column counts for all rows together, and how that changed."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from model_ci.explanation.attributions import Attributions
+
+T = TypeVar("T", float, "float | None")
+
+if TYPE_CHECKING:
+    from model_ci.record_types import ColumnShare, ExplainChange
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +69,29 @@ def changes(ours: Sequence[Column], theirs: Sequence[Column]) -> list[Change]:
     return sorted(found, key=lambda change: -abs(change.shift))
 
 
-def as_record(items: Sequence[Column | Change]) -> list[dict[str, Any]]:
-    """Write columns or changes as JSON, numbers to nine digits."""
+def columns_record(columns: Sequence[Column]) -> "list[ColumnShare]":
+    """Return columns as they stand in a run's record."""
+    return [{"name": c.name, "share": _digits(c.share), "mean_abs": _digits(c.mean_abs)} for c in columns]
+
+
+def changes_record(shifts: Sequence[Change]) -> "list[ExplainChange]":
+    """Return changes as they stand in a run's record."""
     return [
-        {key: float(f"{value:.9g}") if isinstance(value, float) else value for key, value in asdict(item).items()}
-        for item in items
+        {
+            "name": c.name,
+            "share": _digits(c.share),
+            "champion_share": _digits(c.champion_share),
+            "shift": _digits(c.shift),
+            "rank": c.rank,
+            "champion_rank": c.champion_rank,
+        }
+        for c in shifts
     ]
+
+
+def _digits(value: T) -> T:
+    """Keep nine digits of a number."""
+    return value if value is None else type(value)(f"{value:.9g}")
 
 
 def _ranked(columns: Sequence[Column]) -> dict[str, tuple[int | None, float]]:

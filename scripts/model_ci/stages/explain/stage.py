@@ -2,34 +2,48 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci import entrypoint, judgement, model, registry
 from model_ci.config import Config
 from model_ci.errors import ConfigError, first_line
 from model_ci.run import Result, Run
 from model_ci.stages.explain import gate
-from model_ci.stages.explain.importance import Column, as_record, changes, importance
+from model_ci.stages.explain.importance import Column, changes, changes_record, columns_record, importance
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from model_ci.data.table import Table
     from model_ci.explanation.attributions import Attributions
+    from model_ci.record_types import ExplainChampion
     from model_ci.registry import Registry, Version
+    from model_ci.types import JSON, JSONObject
 
 FOLDER: Final = "explain"  # of the run
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class _Explained:
+    """What came of explaining the champion; `columns` is None where it cannot be compared with."""
+
+    problem: str | None
+    columns: list[Column] | None = None
+    attributions: "Attributions | None" = None
+
+
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The model's files, the rows, the limits, and who is champion."""
-    train = run.section("train") or {}
+    train = run.section("train")
     return {
-        "model": train.get("model", {}).get("files"),
-        "data": train.get("data"),
+        "model": train["model"]["files"] if train else None,
+        "data": train["data"] if train else None,
         "explain section": config.values["explain"],
+        "positive": config.model.positive,
         "champion": judgement.champion_state(config, run, "explain"),
     }
 
@@ -49,31 +63,31 @@ def run(config: Config, run: Run) -> Result:
 
     state = judgement.champion_state(config, run, "explain")
     run.require("train", wanted_by="explain")
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     run.require_data("train", data.version.sha256, "explain")
     _known(config, list(data.holdout.columns))
     rows, background = _rows(config, data)
-    predictor = load(run)
-    found = attribute(config, predictor, rows, background)
+    with opened(config, run) as predictor:
+        found = attribute(config, predictor, rows, background)
     explained = rows.iloc[: found.rows]
     columns = importance(found)
     with registry.open_registry(config, config.root, in_ci=run.in_ci) as store:
         before = _before(store, run)
-        theirs = _explain_champion(config, before, store, data, explained, background) if before else None
-    champion = theirs["columns"] if theirs else None
+        theirs = _explain_champion(config, before, store, explained, background) if before else None
+    champion = theirs.columns if theirs else None
     shifts = changes(columns, champion) if champion else None
     broken, problem = _problem(found, columns, config.explain.tolerance)
     outcomes = [
         *gate.judge_shares(config.explain.max_share, columns, problem),
-        *gate.judge_shift(config.explain.max_shift, shifts, problem, theirs["problem"] if theirs else None),
+        *gate.judge_shift(config.explain.max_shift, shifts, problem, theirs.problem if theirs else None),
     ]
     verdict, why = gate.verdict(outcomes, problem, broken=broken)
     section = {
         "why": why,
         **_described(found, config, predictor),
-        "columns": as_record(columns),
+        "columns": columns_record(columns),
         "champion": _champion(before, theirs),
-        "changes": as_record(shifts) if shifts is not None else None,
+        "changes": changes_record(shifts) if shifts is not None else None,
         "new_top": columns[0].name if champion and champion[0].name != columns[0].name and not broken else None,
         "gates": [outcome.as_record() for outcome in outcomes],
         "store_state": state,
@@ -84,11 +98,14 @@ def run(config: Config, run: Run) -> Result:
     return Result(section={**section, "folder": FOLDER, "files": files}, verdict=verdict)
 
 
-def load(run: Run) -> model.Predictor:
-    """Load the run's model after checking its files."""
+@contextmanager
+def opened(config: Config, run: Run) -> Iterator[model.Predictor]:
+    """Load the run's model after checking its files, for as long as the block lasts."""
     trained = run.require("train", wanted_by="explain")["model"]
     folder = run.folder / trained["folder"]
-    return model.Predictor.load(folder, trained["files"], trained["classes"], trained["features"])
+    model.check(folder, trained["files"])
+    with model.opened(folder, config.model.positive, "explain") as predictor:
+        yield predictor
 
 
 def attribute(
@@ -103,10 +120,21 @@ def attribute(
         raise ConfigError(f"explain: the model needs the columns {', '.join(missing)}, which the data no longer has")
     seen = list(predictor.columns)
     terms = explainer.Terms(
-        task=config.model.task, classes=predictor.classes, seed=config.explain.seed, tolerance=config.explain.tolerance
+        task=config.model.task,
+        classes=predictor.classes,
+        positive=explained_class(config, predictor),
+        seed=config.explain.seed,
+        tolerance=config.explain.tolerance,
     )
     with entrypoint.told_as_theirs("explain: asking the model failed"), warnings.catch_warnings(action="ignore"):
         return explainer.explain(predictor.model, rows[seen], background[seen], terms)
+
+
+def explained_class(config: Config, predictor: model.Predictor) -> int | None:
+    """Return the position of the class that is explained: the positive one of a binary task."""
+    if config.model.task != "binary" or len(predictor.classes) != 2:
+        return None
+    return model.class_order(predictor.classes, config.model.task, config.model.positive)[-1]
 
 
 def _rows(config: Config, data: "Table") -> "tuple[pd.DataFrame, pd.DataFrame]":
@@ -140,48 +168,46 @@ def _before(store: "Registry", run: Run) -> "Version | None":
     return store.previous() if champion and champion.run_id == run.id else champion
 
 
-def _explain_champion(  # noqa: PLR0913, PLR0917 - all that decides what is explained must be the same
-    config: Config, champion: "Version", store: "Registry", data: "Table", rows: "pd.DataFrame",
-    background: "pd.DataFrame",
-) -> dict[str, Any]:  # fmt: skip
+def _explain_champion(
+    config: Config, champion: "Version", store: "Registry", rows: "pd.DataFrame", background: "pd.DataFrame",
+) -> "_Explained":  # fmt: skip
     """Explain the champion in the same way, on the same rows; one that cannot be explained is told as a problem."""
-    classes = [] if config.model.task == "regression" else sorted(set(data.train[data.target].tolist()))
     with tempfile.TemporaryDirectory() as scratch:
         folder = store.download(champion, Path(scratch) / "model")
         try:
-            predictor = model.Predictor.load(folder, model.hash_files(folder), classes, data.features)
-            found = attribute(config, predictor, rows, background)
+            with model.opened(folder, config.model.positive, f"version {champion.number}") as predictor:
+                found = attribute(config, predictor, rows, background)
         except Exception as error:  # noqa: BLE001 - whatever stops it, it cannot be compared with
             reason = first_line(error)
-            return {"problem": f"the champion cannot be explained: {reason}", "columns": None, "found": None}
+            return _Explained(problem=f"the champion cannot be explained: {reason}")
     columns = importance(found)
     _, problem = _problem(found, columns, config.explain.tolerance)
     told = f"the champion cannot be explained: {problem}" if problem else None
-    return {"problem": told, "columns": None if problem else columns, "found": found}
+    return _Explained(problem=told, columns=None if problem else columns, attributions=found)
 
 
-def _champion(champion: "Version | None", explained: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _champion(champion: "Version | None", explained: "_Explained | None") -> "ExplainChampion | None":
     if champion is None or explained is None:
         return None
-    found = explained["found"]
+    found = explained.attributions
     return {
         "version": champion.number,
         "run_id": champion.run_id,
-        "problem": explained["problem"],
+        "problem": explained.problem,
         "explainer": found.explainer if found else None,
         "scale": found.scale if found else None,
         "rows": found.rows if found else None,
-        "columns": as_record(explained["columns"]) if explained["columns"] else None,
+        "columns": columns_record(explained.columns) if explained.columns else None,
     }
 
 
-def _described(found: "Attributions", config: Config, predictor: model.Predictor) -> dict[str, Any]:
-    binary = config.model.task == "binary" and len(predictor.classes) > 1
+def _described(found: "Attributions", config: Config, predictor: model.Predictor) -> dict[str, object]:
+    place = explained_class(config, predictor)
     return {
         "explainer": found.explainer,
         "note": found.note,
         "scale": found.scale,
-        "target_class": str(predictor.classes[-1]) if binary else None,
+        "target_class": None if place is None else str(predictor.classes[place]),
         "rows": found.rows,
         "background": found.background,
         "permutations": found.permutations,
@@ -203,7 +229,7 @@ def _finite(value: float) -> float | None:
 
 def _write(
     folder: Path,
-    section: Mapping[str, Any],
+    section: Mapping[str, object],
     found: "Attributions",
     rows: "pd.DataFrame",
     drawn: tuple[list[Column], list[Column] | None] | None,
@@ -219,7 +245,7 @@ def _write(
         figures.draw(folder, found, rows, columns, champion)
 
 
-def _points(found: "Attributions", rows: "pd.DataFrame", name: str) -> dict[str, Any]:
+def _points(found: "Attributions", rows: "pd.DataFrame", name: str) -> "JSONObject":
     """Return a column's values with what each added, one list for each output."""
     values = rows[name].astype(object).where(rows[name].notna(), None).tolist()
     at = list(found.columns).index(name)
@@ -229,7 +255,7 @@ def _points(found: "Attributions", rows: "pd.DataFrame", name: str) -> dict[str,
     }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> "JSON":
     if isinstance(value, float):
         return _finite(value)
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)

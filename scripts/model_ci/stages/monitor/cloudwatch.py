@@ -8,10 +8,15 @@ endpoint took to launch, `utilisation` that of the instances' processors.
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.stages.monitor.window import QUANTILES, Spans, Window, rates
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+    from botocore.exceptions import ClientError
+
 
 SOURCE: Final = "cloudwatch"
 _CALLS: Final = "AWS/SageMaker"
@@ -65,14 +70,16 @@ def windows(endpoint: str, variant: str | None, region: str | None, spans: Spans
     ]
 
 
-def _told(error: Any, endpoint: str) -> ConfigError | ServiceError:
+def _told(error: "ClientError", endpoint: str) -> ConfigError | ServiceError:
     code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
     if code == "ValidationException" and "ould not find" in message:
         return ConfigError(f"monitor.cloudwatch: no endpoint {endpoint!r} in this account and region; name one")
     return ServiceError(f"monitor.cloudwatch: AWS refused: {message} ({code})")
 
 
-def _ask(client: Any, endpoint: str, variants: list[str], spans: Spans) -> dict[tuple[str, str], dict[datetime, float]]:
+def _ask(
+    client: "BaseClient", endpoint: str, variants: list[str], spans: Spans
+) -> dict[tuple[str, str], dict[datetime, float]]:
     """Return each metric's values of each variant by the begin of the window."""
     asked = [*_queries(endpoint, variants, spans.seconds)]
     pages = client.get_paginator("get_metric_data").paginate(
@@ -90,7 +97,7 @@ def _ask(client: Any, endpoint: str, variants: list[str], spans: Spans) -> dict[
     return found
 
 
-def _queries(endpoint: str, variants: list[str], seconds: int) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+def _queries(endpoint: str, variants: list[str], seconds: int) -> Iterator[tuple[tuple[str, str], dict[str, object]]]:
     for i, variant in enumerate(variants):
         dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
         for name, (namespace, metric, statistic) in _QUERIES.items():

@@ -3,12 +3,15 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.config import MonitorLimit
 from model_ci.data.finding import Finding
 from model_ci.stages.monitor.window import Window
 from model_ci.terms import State
+
+if TYPE_CHECKING:
+    from model_ci import record_types
 
 # Busier than this, requests wait for each other: at 80 % there are four at once on average (one queue, M/M/1).
 BUSY: Final = 0.8
@@ -27,9 +30,18 @@ class Judged:
     values: Sequence[float | None]
     broken: int
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> "record_types.MonitorLimit":
         """Return it as it stands in a run's record."""
-        return {**vars(self), "values": list(self.values)}
+        return {
+            "metric": self.metric,
+            "condition": self.condition,
+            "limit": self.limit,
+            "source": self.source,
+            "state": self.state,
+            "reason": self.reason,
+            "values": list(self.values),
+            "broken": self.broken,
+        }
 
 
 def judge(limit: MonitorLimit, windows: Sequence[Window], breaches: int) -> list[Judged]:

@@ -1,17 +1,19 @@
 """What a Prometheus server has of a service, asked in PromQL over its HTTP API."""
 
-import json
 import math
 import os
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from model_ci import web
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.stages.monitor.window import QUANTILES, ROUTES, Spans, Window, rates
+
+if TYPE_CHECKING:
+    pass
+
 
 SOURCE: Final = "prometheus"
 # Sent with each question when it is set; never written anywhere.
@@ -54,30 +56,22 @@ class _Server:
         token = os.environ.get(TOKEN)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            request = urllib.request.Request(address, headers=headers)  # noqa: S310 - the schema wants http
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
-                return json.load(answer)  # type: ignore[no-any-return]
-        except urllib.error.HTTPError as error:
-            if error.code in (401, 403):
-                raise ServiceError(
-                    f"{self._url}: refused us ({error.code}); set {TOKEN} to a token that may read"
-                ) from None
-            if error.code in (400, 422):
-                told = _reason(error)
-                raise ConfigError(f"monitor.prometheus: {query}: {told}; mend monitor.selector") from None
-            raise ServiceError(f"{self._url}: answered {error.code}; ask again later") from None
-        except ValueError:
-            raise ServiceError(f"{self._url}: its answer is no JSON; is it Prometheus' address?") from None
-        except OSError as error:
-            why = getattr(error, "reason", None) or error
-            raise ServiceError(f"{self._url}: cannot be reached: {why}; is it up, and is it its address?") from None
-
-
-def _reason(error: urllib.error.HTTPError) -> str:
-    try:
-        return str(json.load(error)["error"])
-    except (ValueError, KeyError, TypeError):
-        return f"answered {error.code}"
+            answer = web.Client(tries=2, timeout_s=_TIMEOUT_S).ask("GET", address, headers)
+        except ServiceError as error:
+            raise ServiceError(f"{self._url}: cannot be reached: {error}; is it up, and is it its address?") from None
+        content = answer.json()
+        match answer.status:
+            case 401 | 403:
+                raise ServiceError(f"{self._url}: refused us ({answer.status}); set {TOKEN} to a token that may read")
+            case 400 | 422:
+                given = content.get("error") if isinstance(content, dict) else None
+                problem = given or f"answered {answer.status}"
+                raise ConfigError(f"monitor.prometheus: {query}: {problem}; mend monitor.selector")
+            case status if status >= 300:
+                raise ServiceError(f"{self._url}: answered {status}; ask again later")
+        if not isinstance(content, dict):
+            raise ServiceError(f"{self._url}: its answer is no JSON; is it Prometheus' address?")
+        return content
 
 
 def _figures(server: _Server, selector: str, seconds: int, threads: int) -> dict[str, float | None]:

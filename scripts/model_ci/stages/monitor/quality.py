@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_ci.gates.comparison import FEWEST, Resampling, ready
 from model_ci.gates.metrics import Metric
 from model_ci.gates.outputs import Outputs
 from model_ci.production.truth import classes
+from model_ci.serving import classes as naming
 from model_ci.stages.monitor.window import Spans
 
 if TYPE_CHECKING:
@@ -38,32 +39,37 @@ def cut(frame: "pl.DataFrame", truth: str, spans: Spans) -> list[Span]:
     return found
 
 
-def named(frame: "pl.DataFrame", truth: str, task: str) -> list[object]:
-    """Return the classes of a classifier, sorted; none for numbers, or without a row.
+def named(frame: "pl.DataFrame", truth: str, task: str) -> list[str]:
+    """Return the names of a classifier's classes in the model's order; none for numbers, or without a row.
 
     Raises ConfigError when the rows do not name as many as the model has.
     """
     if task == "regression" or frame.is_empty():
         return []
     many = sum(name.startswith("_probability_") for name in frame.columns)
-    seen = set(frame["_prediction"].drop_nulls()) | set(frame[truth].drop_nulls())
-    return classes(frame, truth, many or len(seen), _HERE)
+    if not many:
+        many = len({naming.name(v) for name in ("_prediction", truth) for v in frame[name].drop_nulls().unique()})
+    return classes(frame, truth, many, _HERE)
 
 
-def outputs(rows: "pl.DataFrame", truth: str, known: Sequence[object]) -> Outputs:
-    """Return what was predicted beside what was true, as metrics take it; `known` are the classes, none for numbers."""
+def outputs(rows: "pl.DataFrame", truth: str, known: Sequence[str], positive: int | None) -> Outputs:
+    """Return what was predicted beside what was true, as metrics take it.
+
+    `known` are the classes in the model's order, none for numbers; `positive` is the position of the positive one of two.
+    """
     import numpy as np
 
     if not known:
         said, real = (rows[name].cast(float).to_numpy() for name in ("_prediction", truth))
         return Outputs(truth=real, labels=said, probabilities=None)
-    place = {name: float(i) for i, name in enumerate(known)}
+    order = list(range(len(known))) if positive is None else [1 - positive, positive]
+    ordered = [known[place] for place in order]
+    said, real = (naming.codes(rows[name], ordered) for name in ("_prediction", truth))
     # A prediction that is none of the classes is no number, and no metric passes with it.
-    said = np.array([place.get(value, np.nan) for value in rows["_prediction"]])
-    real = np.array([place[value] for value in rows[truth]]).astype(int)
+    labels = np.where(said < 0, np.nan, said) if (said < 0).any() else said
     columns = [name for name in rows.columns if name.startswith("_probability_")]
-    chances = rows.select(columns).to_numpy().astype(float) if columns else None
-    return Outputs(truth=real, labels=said if np.isnan(said).any() else said.astype(int), probabilities=chances)
+    chances = rows.select(columns).to_numpy().astype(float)[:, order] if columns else None
+    return Outputs(truth=real, labels=labels, probabilities=chances)
 
 
 def interval(metric: Metric, said: Outputs, plan: Resampling, confidence: float) -> tuple[float, float] | None:
@@ -71,7 +77,7 @@ def interval(metric: Metric, said: Outputs, plan: Resampling, confidence: float)
     import numpy as np
 
     ask = ready(metric, said)
-    drawn: Any = np.concatenate([ask(weights) for weights in plan.weights(len(said.truth))])
+    drawn = np.concatenate([ask(weights) for weights in plan.weights(len(said.truth))])
     finite = drawn[np.isfinite(drawn)]
     if len(finite) < FEWEST * len(drawn):
         return None

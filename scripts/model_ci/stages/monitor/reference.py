@@ -1,10 +1,9 @@
 """What the predictions are held to: the quality that a registered version had when it was evaluated."""
 
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_ci import registry
 from model_ci.config import Config
@@ -12,7 +11,7 @@ from model_ci.gates.quality import FILE, FOLDER, Quality
 from model_ci.run import Run
 
 if TYPE_CHECKING:
-    pass
+    from model_ci.record_types import MonitorReference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +22,7 @@ class Reference:
     run_id: str | None
     quality: Quality
 
-    def as_record(self) -> Mapping[str, Any]:
+    def as_record(self) -> "MonitorReference":
         """Return it as it stands in a run's record."""
         return {"version": self.version, "run_id": self.run_id, "rows": self.quality.made["rows"]}
 

@@ -2,8 +2,6 @@
 
 import math
 import time
-import urllib.error
-import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +9,9 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
 
+from model_ci import web
 from model_ci.data.finding import Finding
+from model_ci.errors import ServiceError
 from model_ci.stages.monitor.window import QUANTILES, ROUTES, Window, rates
 
 SOURCE: Final = "endpoints"
@@ -46,22 +46,22 @@ def windows(
 
 def _look(endpoints: Sequence[str], variant: str | None, findings: dict[str, Finding]) -> Look:
     counts: dict[str, Counts | None] = {}
+    client = web.Client(tries=2, timeout_s=_TIMEOUT_S)
     for endpoint in endpoints:
         try:
-            counts[endpoint] = parse(_fetch(endpoint), variant)
-        except (OSError, ValueError, UnicodeDecodeError) as error:
+            counts[endpoint] = parse(_fetch(client, endpoint), variant)
+        except (ServiceError, ValueError) as error:
             counts[endpoint] = None
-            why = getattr(error, "reason", None) or error
-            what = f"gives no metrics: {why}; is the replica up, and is this its /metrics?"
+            what = f"gives no metrics: {error}; is the replica up, and is this its /metrics?"
             findings[endpoint] = Finding(rule="endpoint", where=endpoint, what=what)
     return Look(moment=datetime.now(UTC), seconds=time.monotonic(), counts=counts)
 
 
-def _fetch(endpoint: str) -> str:
-    if not endpoint.startswith(("http://", "https://")):
-        raise ValueError("an endpoint begins with http:// or https://")
-    with urllib.request.urlopen(endpoint, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - checked above
-        return str(answer.read(_MOST_BYTES).decode("utf-8"))
+def _fetch(client: web.Client, endpoint: str) -> str:
+    answer = client.ask("GET", endpoint, {}, most=_MOST_BYTES)
+    if answer.status != 200:
+        raise ValueError(f"answered {answer.status}")
+    return answer.body.decode("utf-8")
 
 
 def parse(text: str, variant: str | None) -> Counts:

@@ -2,18 +2,20 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from model_ci import judgement
+from model_ci import judgement, model
 from model_ci.config import Config, Monitor
+from model_ci.config.conditions import CONDITIONS
 from model_ci.data import times
 from model_ci.data.finding import Finding
 from model_ci.errors import ConfigError
 from model_ci.gates.metrics import MEASURED
 from model_ci.production import outcomes, predictions
 from model_ci.run import Result, Run
+from model_ci.serving import classes as naming
 from model_ci.stages.monitor import cloudwatch, limits, over_time, prometheus, quality, reference, scrape
 from model_ci.stages.monitor.reference import Reference
 from model_ci.stages.monitor.window import Spans, Window, written
@@ -23,12 +25,14 @@ if TYPE_CHECKING:
     import polars as pl
 
     from model_ci.gates.metrics import Metric
+    from model_ci.gates.outputs import Outputs
+    from model_ci.record_types import MonitorGate, MonitorQuality, MonitorQualityMetric, MonitorResult
     from model_ci.stages.monitor.quality import Span
 
 _DAY_S = 86400
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The settings; what the sources say is asked anew each time."""
     return {"monitor section": config.values["monitor"]}
 
@@ -52,15 +56,17 @@ def run(config: Config, run: Run) -> Result:
     busiest = next((limit.max for limit in wanted.limits if limit.metric == "utilisation" and limit.max), None)
     found += limits.findings(judged, windows, busiest)
     held_to, lacking = _reference(config, run)
-    spans, gates, told = _quality(config, end, held_to) if wanted.predictions else ([], [], [])
+    measured = _quality(config, end, held_to) if wanted.predictions else Measured()
+    spans, gates, told = measured.spans, measured.gates, measured.findings
     findings = [replace(f, level="warning") if f.rule in wanted.allow else f for f in (*found, *lacking, *told)]
     broken = [f for f in findings if f.level == "failure"]
     states = Counter([*(one.state for one in judged), *(gate["state"] for gate in gates)])
     sure = states[State.PASSED] and not states[State.INCONCLUSIVE]
-    section = {
+    section: MonitorResult = {
         "why": _why(broken, states),
         "windows": [window.as_record() for window in windows],
         "limits": [one.as_record() for one in judged],
+        "positive": measured.positive,
         "reference": held_to.as_record() if held_to else None,
         "quality": spans,
         "gates": gates,
@@ -105,8 +111,10 @@ def _wrong_quality(wanted: Monitor) -> Iterator[str]:
     if judged.breaches > judged.windows:
         yield f"monitor.quality.breaches: {judged.breaches} of {judged.windows} windows can never fail; set it lower"
     for i, gate in enumerate(judged.gates):
-        if gate.min_gain is not None:
-            yield f"monitor.quality.gates[{i}].min_gain: a model does not gain on itself; use max_drop or max_rise"
+        for condition in gate.conditions:
+            if condition.gain:
+                others = " or ".join(c.name for c in CONDITIONS.values() if c.tolerates and not c.share)
+                yield f"monitor.quality.gates[{i}].{condition.name}: a model does not gain on itself; use {others}"
         if gate.metric in MEASURED:
             yield f"monitor.quality.gates[{i}]: {gate.metric} is not of rows; set it in monitor.limits"
 
@@ -143,7 +151,7 @@ def _windows(wanted: Monitor, end: datetime) -> tuple[list[Window], list[Finding
 
 def _reference(config: Config, run: Run) -> tuple[Reference | None, list[Finding]]:
     """Find what gates against the champion are held to, where there are any."""
-    if all(g.max_drop is None and g.max_rise is None for g in config.monitor.quality.gates):
+    if not any(gate.compares for gate in config.monitor.quality.gates):
         return None, []
     found = reference.find(config, run)
     if isinstance(found, str):
@@ -151,22 +159,35 @@ def _reference(config: Config, run: Run) -> tuple[Reference | None, list[Finding
     return found, []
 
 
-def _quality(
-    config: Config, end: datetime, held_to: Reference | None
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[Finding]]:
-    """Judge each span by the gates; return the spans, what became of each gate over them, and what is wrong."""
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """The spans, what became of each gate over them, what is wrong, and the class that counted as positive."""
+
+    spans: "Sequence[MonitorQuality]" = ()
+    gates: "Sequence[MonitorGate]" = ()
+    findings: Sequence[Finding] = ()
+    positive: str | None = None
+
+
+def _quality(config: Config, end: datetime, held_to: Reference | None) -> Measured:
+    """Judge each span by the gates."""
     judged = config.monitor.quality
     last = end - timedelta(seconds=times.seconds(judged.delay))
     wanted = Spans(end=last, seconds=times.seconds(judged.window), count=judged.windows)
     try:
         frame, findings = _rows(config, wanted)
         known = quality.named(frame, config.data.target, config.model.task)
+        model.require_positive(config, known)
     except ConfigError as error:
         # A log, a label or a class that is not there is what monitoring is to notice.
-        return [], [], [Finding(rule="missing", where="quality", what=problem) for problem in error.problems]
+        return Measured(findings=[Finding(rule="missing", where="quality", what=problem) for problem in error.problems])
+    place = naming.positive(known, config.model.positive) if config.model.task == "binary" else None
     metrics = judgement.metrics(judgement.monitored(config), "monitor.quality")
     spans = quality.cut(frame, config.data.target, wanted)
-    records = [_span(config, span, metrics, known, held_to) for span in spans]
+    records = [
+        _span(config, span, metrics, quality.outputs(span.rows, config.data.target, known, place), held_to)
+        for span in spans
+    ]
     for span, record in zip(spans, records, strict=True):
         if record["verdict"] == State.TOO_FEW:
             what = f"{span.rows.height} of {span.predicted} predicted rows have an outcome, at least {judged.min_rows} are needed"
@@ -174,7 +195,12 @@ def _quality(
     judged_gates = [record["gates"] for record in records if record["gates"]]
     over_spans = [*over_time.judge(judged_gates, judged.breaches)]
     findings += [finding for _, finding in over_spans if finding]
-    return records, [gate for gate, _ in over_spans], findings
+    return Measured(
+        spans=records,
+        gates=[gate for gate, _ in over_spans],
+        findings=findings,
+        positive=None if place is None else known[place],
+    )
 
 
 def _rows(config: Config, spans: Spans) -> "tuple[pl.DataFrame, list[Finding]]":
@@ -198,27 +224,29 @@ def _rows(config: Config, spans: Spans) -> "tuple[pl.DataFrame, list[Finding]]":
 
 
 def _span(
-    config: Config, span: "Span", wanted: "Mapping[str, Metric]", known: Sequence[object], held_to: Reference | None
-) -> dict[str, Any]:
+    config: Config, span: "Span", wanted: "Mapping[str, Metric]", said: "Outputs", held_to: Reference | None
+) -> "MonitorQuality":
     from model_ci.gates.comparison import Resampling
 
-    head = {
+    record: MonitorQuality = {
         "begin": written(span.begin),
         "end": written(span.end),
         "predicted": span.predicted,
         "rows": span.rows.height,
+        "verdict": State.TOO_FEW,
+        "metrics": {},
+        "gates": [],
     }
     if span.rows.height < config.monitor.quality.min_rows:
-        return {**head, "verdict": State.TOO_FEW, "metrics": {}, "gates": []}
+        return record
     judging = judgement.monitored(config)
     sure = judging.evaluate.uncertainty
-    said = quality.outputs(span.rows, config.data.target, known)
     side = judgement.side(wanted, said, {})
     champion = judgement.of_quality(held_to.quality, wanted) if held_to else None
     judged = judgement.weigh(judging, span.rows.to_pandas(), wanted, side, champion)
     plan = Resampling(resamples=sure.resamples, seed=sure.seed)
     bounds = {name: quality.interval(metric, said, plan, sure.confidence) for name, metric in wanted.items()}
-    metrics = {
+    metrics: dict[str, MonitorQualityMetric] = {
         name: {
             "value": measured["challenger"],
             "interval": list(b) if (b := bounds.get(name)) else None,
@@ -228,7 +256,7 @@ def _span(
     }
     gates = [over_time.sure(gate, bounds.get(gate["metric"])) for gate in judged["gates"]]
     return {
-        **head,
+        **record,
         "verdict": State.FAILED if any(g["state"] == State.FAILED for g in gates) else State.PASSED,
         "metrics": metrics,
         "gates": gates,

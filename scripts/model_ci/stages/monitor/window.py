@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    from model_ci.record_types import MonitorWindow, MonitorWindowFigures
+
 
 FIGURES: Final[Mapping[str, str]] = {
     "requests": "predictions asked for",
@@ -52,13 +56,13 @@ class Window:
     end: datetime
     figures: Mapping[str, float | None]
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> "MonitorWindow":
         """Return the window as it stands in a run's record."""
         return {
             "source": self.source,
             "begin": None if self.begin is None else written(self.begin),
             "end": written(self.end),
-            "figures": {name: self.figures.get(name) for name in FIGURES},
+            "figures": cast("MonitorWindowFigures", {name: self.figures.get(name) for name in FIGURES}),
         }
 
 

@@ -1,7 +1,6 @@
 """Promote: what serves in one environment becomes the champion of the next, or a challenger that of its own."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from model_ci.config import Config
 from model_ci.release import promotion
@@ -9,7 +8,7 @@ from model_ci.run import Result, Run
 from model_ci.targets import settings
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The sections; what serves is observed anew each time."""
     return {"promote section": config.values["promote"], "deploy section": config.values["deploy"]}
 

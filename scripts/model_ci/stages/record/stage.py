@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from model_ci import report
 from model_ci.config import Config
@@ -10,8 +10,12 @@ from model_ci.data.finding import Finding
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.git import Branch
 from model_ci.records import history, overdue
-from model_ci.run import Result, Run
+from model_ci.run import Result, Run, sections
 from model_ci.stages.content import content
+
+if TYPE_CHECKING:
+    from model_ci.record_types import Record
+
 
 _README: Final = """\
 # Runs of model-ci
@@ -23,7 +27,7 @@ and what served before. So deleting the branch makes it forget.
 """
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The record, and where it goes."""
     return {"run": _before_this(run), "record section": config.values["record"]}
 
@@ -36,7 +40,7 @@ def run(config: Config, run: Run) -> Result:
         f"runs/{run.id}/run.json": json.dumps(record, indent=2, allow_nan=False).encode() + b"\n",
         f"runs/{run.id}/summary.md": report.markdown(content(record)).encode(),
     }
-    section: dict[str, Any] = {"branch": config.record.branch, "remote": config.record.remote}
+    section: dict[str, object] = {"branch": config.record.branch, "remote": config.record.remote}
     try:
         branch = Branch(root=config.root, name=config.record.branch, remote=config.record.remote)
         done = branch.append(files, f"Record run {run.id}: {record['verdict']}")
@@ -59,9 +63,9 @@ def _overdue(config: Config, run: Run, branch: Branch) -> Iterator[Finding]:
         yield overdue.unseen(f"nobody knows when it ran last: {error}")
 
 
-def _before_this(run: Run) -> dict[str, Any]:
+def _before_this(run: Run) -> "Record":
     """Return the record as it was before it was recorded, so that recording it again finds it unchanged."""
-    stages = {name: section for name, section in run.record["stages"].items() if name != "record"}
+    stages = {name: section for name, section in sections(run.record).items() if name != "record"}
     ends = [section["end"] for section in stages.values() if "reused_from" not in section]
     begin = {key: value for key, value in run.record.items() if key not in ("stages", "end", "duration_s")}
-    return {**begin, **({"end": max(ends)} if ends else {}), "stages": stages}
+    return cast("Record", {**begin, **({"end": max(ends)} if ends else {}), "stages": stages})

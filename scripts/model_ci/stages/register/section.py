@@ -1,11 +1,15 @@
 """Which version the model became."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from model_ci.report.blocks import Block, Paragraph, Record
+from model_ci.report.blocks import Block, Paragraph
+
+if TYPE_CHECKING:
+    from model_ci.record_types import RegisterSection
 
 
-def blocks(section: Record) -> Iterator[Block]:
+def blocks(section: "RegisterSection") -> Iterator[Block]:
     """Say what the aliases point to now."""
     words = f"Registered as {section['name']} version {section['version']}"
     if section["champion"] == section["version"]:

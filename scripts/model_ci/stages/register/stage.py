@@ -12,23 +12,26 @@ from model_ci.run import Result, Run
 from model_ci.terms import Verdict
 
 if TYPE_CHECKING:
+    from model_ci.record_types import Artifact, ExplainSection
     from model_ci.registry import Attachment, Registry, Submission, Version
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The model's files, its run, and where it goes."""
-    train, evaluate = run.section("train") or {}, run.section("evaluate") or {}
+    train, evaluate = run.section("train"), run.section("evaluate")
     return {
-        "model": train.get("model", {}).get("files"),
-        "run": (run.section("register") or {}).get("reused_from", run.id),
-        "verdict": evaluate.get("verdict"),
+        "model": train["model"]["files"] if train else None,
+        "run": run.producer("register"),
+        "verdict": evaluate["verdict"] if evaluate else None,
         "register section": config.values["register"],
     }
 
 
 def observe(config: Config, run: Run) -> str | None:
     """Return in what the registry is not as this run left it: its aliases may be moved and its versions deleted by hand."""
-    section = run.require("register", wanted_by="register")
+    section = run.section("register")
+    if section is None:
+        return None
     champion, version = registry.peek(config, config.root, in_ci=run.in_ci), section["version"]
     if champion != section["store_state"]:
         now = f"version {champion.split()[0]}" if champion else "no version"
@@ -78,7 +81,7 @@ def _still_passes(
     seen = judged["champion"]["version"] if judged["champion"] else None
     if champion is None or champion.number == seen or champion.run_id == run.id:
         return bool(judged["verdict"] == Verdict.PASSED)
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     rejudged.append(judgement.judge(config, run, data, judgement.ask(config, run, data), store, champion))
     return bool(rejudged[-1]["verdict"] == Verdict.PASSED)
 
@@ -115,13 +118,15 @@ def _submission(config: Config, run: Run) -> "Submission":
 
 def _attached(run: Run) -> "dict[str, Attachment]":
     """Return what travels with the model besides its own files: what another stage left of it in the run."""
-    left = {
-        "explain": run.section("explain"),
-        "profile": (run.section("train") or {}).get("profile"),
-        "quality": (run.section("evaluate") or {}).get("quality"),
+    explained, trained, evaluated = run.section("explain"), run.section("train"), run.section("evaluate")
+    artifacts: dict[str, ExplainSection | Artifact | None] = {
+        "explain": explained,
+        "profile": trained.get("profile") if trained else None,
+        training_rows.FOLDER: trained.get("training_rows") if trained else None,
+        "quality": evaluated.get("quality") if evaluated else None,
     }
     return {
-        name: registry.Attachment(folder=run.folder / found["folder"], files=found["files"])
-        for name, found in left.items()
-        if found
+        name: registry.Attachment(folder=run.folder / artifact["folder"], files=artifact["files"])
+        for name, artifact in artifacts.items()
+        if artifact
     }

@@ -1,12 +1,15 @@
 """What speaks for a retraining: what the stages before found, what has arrived, how old the model is, who asks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 from model_ci.stages.retrain.decision import Cause
 from model_ci.terms import Trigger
+
+if TYPE_CHECKING:
+    from model_ci.record_types import CheckDriftSection, MonitorSection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +17,7 @@ class Data:
     """What the data holds that the champion has not been made with: rows, and seconds from its newest row to the newest."""
 
     sha256: str
-    newest: Any
+    newest: str | float | None
     new_rows: int | None
     new_s: float | None
 
@@ -36,8 +39,8 @@ class State:
     champion: str | None
     data: Data
     trained: datetime | None
-    drift: Mapping[str, Any] | None
-    monitor: Mapping[str, Any] | None
+    drift: "CheckDriftSection | None"
+    monitor: "MonitorSection | None"
     demand: str | None
 
 
@@ -62,7 +65,7 @@ def _causes(state: State, wanted: Wanted, now: datetime) -> Iterator[tuple[Trigg
         yield Trigger.DEMAND, state.demand
 
 
-def _of_quality(monitor: Mapping[str, Any]) -> str:
+def _of_quality(monitor: "MonitorSection") -> str:
     found = [f for f in monitor["findings"] if f["rule"] == "quality" and f["level"] == "failure"]
     return "; ".join(f"{finding['where']}: {finding['what']}" for finding in found)
 

@@ -1,11 +1,15 @@
 """Whether the model is trained again, and why."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from model_ci.report.blocks import Block, Paragraph, Record, Table, describe_finding
+from model_ci.report.blocks import Block, Paragraph, Table, describe_finding
+
+if TYPE_CHECKING:
+    from model_ci.record_types import RetrainHeld, RetrainSection
 
 
-def blocks(section: Record) -> Iterator[Block]:
+def blocks(section: "RetrainSection") -> Iterator[Block]:
     """Say what was decided, then what it rests on."""
     word = "Train again" if section["retrain"] else "Not trained again"
     yield Paragraph(text=f"{word}: {section['why']}.", essential=True)
@@ -18,5 +22,5 @@ def blocks(section: Record) -> Iterator[Block]:
     yield Table(title="Retraining", columns=["", "what", "detail"], rows=rows, folded=True)
 
 
-def _until(held: Record) -> str:
-    return f"{held['what']}; until {held['until'][:16].replace('T', ' ')}" if held["until"] else str(held["what"])
+def _until(held: "RetrainHeld") -> str:
+    return f"{held['what']}; until {held['until'][:16].replace('T', ' ')}" if held["until"] else held["what"]

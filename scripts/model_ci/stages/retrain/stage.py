@@ -1,7 +1,7 @@
 """Retrain: whether the model is trained again now, and why, or what holds it back."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci import registry
 from model_ci.config import Config, Retrain
@@ -26,7 +26,7 @@ _BY_AN_EVENT: Final = ("manual", "repository_dispatch", "api", "trigger", "pipel
 _LONGEST: Final = 300  # of a reason, in characters
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The settings; the past and the present are read anew each time."""
     return {"retrain section": config.values["retrain"]}
 

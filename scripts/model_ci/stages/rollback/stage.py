@@ -1,7 +1,6 @@
 """Rollback: an environment serves again what it served before."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from model_ci.config import Config
 from model_ci.release import reversal
@@ -9,7 +8,7 @@ from model_ci.run import Result, Run
 from model_ci.targets import settings
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The sections; what serves is observed anew each time."""
     return {"rollback section": config.values["rollback"], "deploy section": config.values["deploy"]}
 

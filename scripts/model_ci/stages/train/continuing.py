@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from model_ci.errors import ModelCIError
+from model_ci.serving.classes import name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,8 +64,6 @@ def _is_pipeline(estimator: Any) -> bool:
 
 
 def _reasons(champion: Any, fresh: Any, found: Pair, rows: "pd.DataFrame", answers: "pd.Series[Any]") -> "list[str]":
-    import numpy as np
-
     reasons = []
     mine, theirs = type(found.fresh), type(found.champion)
     if mine is not theirs or _is_pipeline(champion) != _is_pipeline(fresh):
@@ -75,7 +74,7 @@ def _reasons(champion: Any, fresh: Any, found: Pair, rows: "pd.DataFrame", answe
     if learnt is not None and list(learnt) != list(rows.columns):
         reasons.append("the champion has learnt from other columns")
     classes = getattr(found.champion, "classes_", None)
-    if classes is not None and not np.array_equal(np.unique(answers), classes):
+    if classes is not None and {*map(name, answers.unique())} != {*map(name, classes)}:
         reasons.append("the target has other values than the champion knows")
     return reasons
 

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from model_ci import model, registry
 from model_ci.config import Config
+from model_ci.errors import ConfigError
+from model_ci.gates.outputs import Outputs
 from model_ci.origin import training_rows
+from model_ci.origin.training_rows import TrainingRows
 from model_ci.run import Run
 from model_ci.stages.train import selection
+from model_ci.stages.train.continuing import CannotContinueError
 from model_ci.stages.train.selection import Signal
 from model_ci.terms import WindowKind
 
@@ -25,13 +29,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Predecessor:
-    """The champion, loaded; `folder` is its model folder, and `learnt` says from which rows, None where nobody knows."""
+    """The champion, not loaded yet; `folder` is its model folder, and `learnt` says from which rows, None where nobody knows.
+
+    `rows` recognizes them. `unfit` says why no model may go on from it, and what to do; None where one may.
+    """
 
     version: str
     run_id: str
     folder: Path
-    predictor: model.Predictor
     learnt: Mapping[str, Any] | None
+    rows: TrainingRows | None
+    unfit: str | None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"version {self.version}"
+
+    def outputs(self, config: Config, rows: "pd.DataFrame") -> Outputs:
+        """Ask it about rows, in a process of its own with its own code."""
+        target, positive = config.data.target, config.model.positive
+        with model.asked(self.folder, positive, self.name) as asked:
+            answers = asked.call("answers", rows.drop(columns=target))
+            _, classes = asked.call("described")
+        return model.outputs(answers, rows[target], classes, config.model.task, positive)
+
+    def estimator(self, config: Config) -> Any:
+        """Load its estimator; raise CannotContinueError where the user's code is another than it was saved with."""
+        try:
+            return model.reopened(self.folder, config.model.positive, self.name, config.root).model
+        except ConfigError as error:
+            raise CannotContinueError(*error.problems) from None
 
     def unseen(self, moments: "pd.Series[Any] | None") -> int | None:
         """Return the first of the rows, which are in the order of time, that it has not learnt from; None if unknown."""
@@ -46,7 +74,7 @@ class Predecessor:
         return int(moments.searchsorted(mark, side="right" if held is None else "left"))
 
 
-def wanted(config: Config) -> bool:
+def needed(config: Config) -> bool:
     """Whether training depends on the champion."""
     window = config.data.window
     return bool(
@@ -56,8 +84,8 @@ def wanted(config: Config) -> bool:
 
 @contextmanager
 def opened(config: Config, run: Run, data: "Table") -> Iterator[Predecessor | None]:
-    """Load the champion for as long as the block lasts; None where it is not wanted, or there is none."""
-    if not wanted(config):
+    """Load the champion for as long as the block lasts; None where it is not needed, or there is none."""
+    if not needed(config):
         yield None
         return
     with (
@@ -69,14 +97,39 @@ def opened(config: Config, run: Run, data: "Table") -> Iterator[Predecessor | No
             yield None
             return
         folder = store.download(champion, Path(scratch) / "champion")
-        classes = [] if config.model.task == "regression" else sorted(set(data.train[data.target].tolist()))
+        kept = store.attachment(champion, training_rows.FOLDER, Path(scratch) / training_rows.FOLDER)
+        rows = TrainingRows.read(kept, f"version {champion.number}") if kept else None
         yield Predecessor(
             version=champion.number,
             run_id=champion.run_id,
             folder=folder,
-            predictor=model.Predictor.load(folder, model.hash_files(folder), classes, data.features),
             learnt=training_rows.read(champion.tags),
+            rows=rows,
+            unfit=_unfit(f"champion version {champion.number}", rows, data),
         )
+
+
+def _unfit(name: str, rows: TrainingRows | None, data: "Table") -> str | None:
+    """Return why a model that goes on from the champion could not be judged on the held-out rows."""
+    held = len(data.holdout)
+    if rows is None:
+        return (
+            f"{name} has no record of its training rows, so it may have learnt from rows that are held out; "
+            "train from scratch once, then the next model can go on from that"
+        )
+    if lacking := rows.lacking(data.holdout):
+        return (
+            f"the training rows of {name} are recognized by {', '.join(lacking)}, which the data no longer has; "
+            "add the column, or train from scratch"
+        )
+    seen = int(rows.contain(data.holdout).sum())
+    # A few may be false positives of the filter. They are left out of the judgement, whatever they are.
+    if not rows.beyond_chance(seen, held):
+        return None
+    return (
+        f"{name} has learnt from {seen:,} of the {held:,} held-out rows, so a model that goes on from it could not be judged "
+        "on them; hold out newer rows, or train from scratch"
+    )
 
 
 def signal(config: Config, data: "Table", champion: Predecessor | None) -> Signal | None:
@@ -102,11 +155,11 @@ def _losses(config: Config, champion: Predecessor, rows: "pd.DataFrame") -> "npt
     """Return the loss of each row: of the logarithm, of a wrong label where there are no probabilities, or absolute."""
     import numpy as np
 
-    said = champion.predictor.outputs(rows, config.data.target, config.model.task)
+    answers = champion.outputs(config, rows)
     if config.model.task == "regression":
-        return np.asarray(np.abs(said.truth - said.labels))
-    if said.probabilities is None:
-        return np.asarray(said.truth != said.labels, dtype=np.float64)
-    known = said.truth < said.probabilities.shape[1]
-    chosen = said.probabilities[np.arange(len(rows)), np.where(known, said.truth, 0)] * known
+        return np.asarray(np.abs(answers.truth - answers.labels))
+    if answers.probabilities is None:
+        return np.asarray(answers.truth != answers.labels, dtype=np.float64)
+    known = answers.truth < answers.probabilities.shape[1]
+    chosen = answers.probabilities[np.arange(len(rows)), np.where(known, answers.truth, 0)] * known
     return np.asarray(-np.log(np.clip(chosen, 1e-6, 1.0)))

@@ -4,7 +4,8 @@ import json
 import math
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,12 @@ from model_ci import entrypoint, judgement, model, registry
 from model_ci.config import Config
 from model_ci.data import source
 from model_ci.errors import UserCodeError
-from model_ci.profile import profile
+from model_ci.model import saved
+from model_ci.origin import training_rows
+from model_ci.origin.training_rows import TrainingRows
+from model_ci.profile import build, profile
 from model_ci.run import Result, Run
+from model_ci.serving import classes as naming
 from model_ci.stages.train import predecessor, selection
 from model_ci.stages.train.starting_point import StartingPoint
 
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
     from model_ci.data.table import Table
 
 
-def inputs(config: Config, run: Run) -> Mapping[str, Any]:
+def inputs(config: Config, run: Run) -> Mapping[str, object]:
     """The data's bytes, how they are cut, and the parameters."""
     return {
         "data": source.version(source.resolve(config.data, config.root)).sha256,
@@ -32,12 +37,13 @@ def inputs(config: Config, run: Run) -> Mapping[str, Any]:
         "train section": config.values["train"],
         "task": config.model.task,
         "season": config.check_drift.seasonal,
-        "champion": judgement.champion_state(config, run, "train") if predecessor.wanted(config) else None,
+        "champion": judgement.champion_state(config, run, "train") if predecessor.needed(config) else None,
     }
 
 
 def check(config: Config) -> None:
     """Find an entry point that cannot be imported before the data is read."""
+    model.process.start(entrypoint.libraries(config.train.entrypoint, config.root))
     if config.train.entrypoint:
         entrypoint.load(config.train.entrypoint, config.root, "train.entrypoint")
 
@@ -46,8 +52,9 @@ def run(config: Config, run: Run) -> Result:
     """Fit on the training rows and save the model; raise UserCodeError when the user's code fails."""
     from model_ci.data import table
 
-    data = table.load(config.data, seed=config.train.seed, root=config.root)
+    data = table.load(config.data, root=config.root)
     run.require_data("check-data", data.version.sha256, "train")
+    model.classes(config, data.train)
     with predecessor.opened(config, run, data) as champion:
         chosen = selection.choose(
             config.data, data.train, predecessor.signal(config, data, champion), config.train.seed
@@ -56,28 +63,42 @@ def run(config: Config, run: Run) -> Result:
 
 
 def _fitted(config: Config, run: Run, data: "Table", start: StartingPoint) -> Result:
-    classes = [] if config.model.task == "regression" else sorted(set(data.train[data.target].tolist()))
-    with run.new_folder(model.FOLDER) as folder:
+    classes = model.classes(config, data.train)
+    with ExitStack() as stack:
+        folder = stack.enter_context(run.new_folder(model.FOLDER))
         if config.train.entrypoint:
             predictor, hyperparameters = _by_entrypoint(config, data, folder, start)
         else:
-            predictor, hyperparameters = _by_command(config, data, folder, classes, start), {}
+            _by_command(config, data, folder, start)
+            stack.enter_context(model.own_code.space(saved.code_folder(folder)))
+            predictor = model.load(folder, config.model.positive, classes, data.features)
+            hyperparameters = {}
+        rows = data.holdout.iloc[:: -(-len(data.holdout) // build.ANSWERED_ROWS)]
+        answers = predictor.answers(rows)
+        probed = rows[list(predictor.columns)].iloc[_probed(rows[data.target], answers, predictor.classes)]
+        known = [c.item() if hasattr(c, "item") else c for c in predictor.classes]
         described = {
             "folder": model.FOLDER,
             **model.describe(folder),
+            "probe_sha256": model.probe.write(folder, probed, predictor.answers(probed), known),
             "files": model.hash_files(folder),
             "size_mb": round(model.size_mb(folder), 6),
             "features": list(predictor.columns),
-            "classes": classes,
-            "probe_sha256": model.probe(predictor, data.holdout),
+            "classes": known,
         }
     with run.new_folder(profile.FOLDER) as folder:
-        (folder / profile.FILE).write_bytes(_profile(config, data, predictor, run).to_bytes())
+        (folder / profile.FILE).write_bytes(_profile(config, data, answers, known, run).to_bytes())
         profiled = {"folder": profile.FOLDER, "files": model.hash_files(folder)}
+    learnt = TrainingRows.of(
+        data.train, data.identity, declared=config.data.holdout.key is not None, before=start.training_rows
+    )
+    with run.new_folder(training_rows.FOLDER) as folder:
+        learnt.write(folder)
+        recognized = {"folder": training_rows.FOLDER, "files": model.hash_files(folder), **learnt.as_record()}
     section = {
         "data": {**data.version.as_record(), **data.as_record(), "learnt_from": start.chosen.record},
         "method": start.as_record(),
-        "store_state": registry.peek(config, config.root, in_ci=run.in_ci) if predecessor.wanted(config) else None,
+        "store_state": registry.peek(config, config.root, in_ci=run.in_ci) if predecessor.needed(config) else None,
         "how": config.train.entrypoint or config.train.command,
         "parameters": dict(config.train.parameters),
         "hyperparameters": hyperparameters,
@@ -85,6 +106,7 @@ def _fitted(config: Config, run: Run, data: "Table", start: StartingPoint) -> Re
         "threads": config.train.threads,
         "model": described,
         "profile": profiled,
+        "training_rows": recognized,
     }
     return Result(section=section)
 
@@ -104,15 +126,16 @@ def _by_entrypoint(
     }
     estimator = entrypoint.call(function, config.train.parameters, offered, name, "train.parameters")
     fitted = start.fit(estimator, data, name)
-    model.save(fitted, folder, data.train[data.features], entrypoint.sources(name, config.root))
+    code = model.own_code.modules([name.partition(":")[0], *model.types_of(fitted)], config.root)
+    model.save(fitted, folder, data.train[data.features], code)
     classes = [c.item() if hasattr(c, "item") else c for c in getattr(fitted, "classes_", [])]
-    predictor = model.Predictor(model=fitted, columns=list(data.features), classes=classes)
+    predictor = model.Predictor(
+        model=fitted, columns=list(data.features), classes=classes, positive=config.model.positive
+    )
     return predictor, _plain(fitted.get_params(deep=True))
 
 
-def _by_command(
-    config: Config, data: "Table", folder: Path, classes: list[Any], start: StartingPoint
-) -> model.Predictor:
+def _by_command(config: Config, data: "Table", folder: Path, start: StartingPoint) -> None:
     given = _hand_over(config, data.train, folder.parent)
     environment = {
         **os.environ,
@@ -134,29 +157,32 @@ def _by_command(
             "train.command: succeeded but left no MLflow model; save one into the folder $MODEL_CI_MODEL_DIR itself, "
             'for example by mlflow.sklearn.save_model(model, os.environ["MODEL_CI_MODEL_DIR"])'
         )
-    return model.Predictor.load(folder, model.hash_files(folder), classes, data.features)
 
 
-def _profile(config: Config, data: "Table", predictor: model.Predictor, run: Run) -> profile.Profile:
+def _probed(truth: "pd.Series[Any]", answers: model.Answers, classes: Sequence[Any]) -> list[int]:
+    """Choose rows for the probe, spread over the classes that are true and those that are predicted."""
+    if not classes:
+        return model.probe.spread([None] * len(truth), model.probe.ROWS)
+    named = [[naming.name(value) for value in values] for values in (truth, answers.labels)]
+    return model.probe.spread([*zip(*named, strict=True)], model.probe.ROWS)
+
+
+def _profile(config: Config, data: "Table", said: model.Answers, known: Sequence[Any], run: Run) -> profile.Profile:
     """Count the training rows, and the model's answers on rows that it did not learn from."""
-    from model_ci.profile import build
-
-    rows = data.holdout.iloc[:: -(-len(data.holdout) // build.ANSWERED_ROWS)]
-    said = predictor.outputs(rows, data.target, config.model.task)
-    classes = [] if config.model.task == "regression" else list(predictor.classes)
-    answers: dict[str, Any] = {build.PREDICTION: said.labels}
-    if classes:
-        named = [*map(str, classes), None]
-        answers[build.PREDICTION] = [named[int(label)] for label in said.labels]
-        if said.probabilities is not None:
-            answers |= {build.probability(name): said.probabilities[:, i] for i, name in enumerate(named[:-1])}
+    classes = [] if config.model.task == "regression" else list(known)
+    names = [str(naming.name(c)) for c in classes]
+    answers: dict[str, Any] = {
+        build.PREDICTION: [naming.name(label) for label in said.labels] if classes else said.labels
+    }
+    if said.probabilities is not None:
+        answers |= {build.probability(name): said.probabilities[:, i] for i, name in enumerate(names)}
     asked = build.Asked(
         features=data.features,
         target=data.target,
         classes=classes,
         time=config.data.time_column,
         season=config.check_drift.seasonal,
-        made={"run_id": run.id, "data_sha256": data.version.sha256, "classes": [str(c) for c in classes]},
+        made={"run_id": run.id, "data_sha256": data.version.sha256, "classes": names},
     )
     return build.build(data.train, answers, asked)
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from model_ci import entrypoint, judgement, model
 from model_ci.config import Config
-from model_ci.errors import UserCodeError
+from model_ci.errors import ConfigError, UserCodeError
 from model_ci.gates.metrics import MEASURED, measure
+from model_ci.origin.training_rows import TrainingRows
 from model_ci.run import Run
 from model_ci.stages.train import continuing, online, warm
 from model_ci.stages.train.predecessor import Predecessor
@@ -28,18 +29,29 @@ class StartingPoint:
         self._config, self._champion, self.chosen = config, champion, chosen
         self._asked, self._used = str(config.values["train"]["mode"]), "scratch"
         self._why: str | None = None
-        self._told: dict[str, Any] = {}
+        self._steps: dict[str, Any] = {}
         if config.train.mode != self._asked:
             self._why = run.record["trigger"]["reason"]
         elif self._asked != "scratch" and champion is None:
             self._why = _FIRST
+        elif self._asked != "scratch" and champion is not None and champion.unfit:
+            if not config.train.fall_back:
+                raise ConfigError(f"train.mode: {self._asked}: {champion.unfit} (--set train.mode=scratch)")
+            self._champion, self._why = None, champion.unfit
 
     def init_model(self, function: Callable[..., Any]) -> Any:
         """Return the champion's estimator for an entry point that takes `init_model`, else None."""
         if not self._goes_on("warm_start") or "init_model" not in inspect.signature(function).parameters:
             return None
+        if self._champion is None:
+            return None
+        try:
+            estimator = self._champion.estimator(self._config)
+        except continuing.CannotContinueError as reason:
+            self._why = str(reason)
+            return None
         self._used = "init_model"
-        return self._champion.predictor.model if self._champion else None
+        return estimator
 
     def init_folder(self) -> str:
         """Return the champion's model folder for a command, empty without one."""
@@ -57,6 +69,11 @@ class StartingPoint:
         with entrypoint.told_as_theirs(f"train: fitting what {name} returned failed"):
             return self._fit(estimator, data)
 
+    @property
+    def training_rows(self) -> TrainingRows | None:
+        """The rows that the model knows from the champion that it went on from; None from scratch."""
+        return self._champion.rows if self._champion and self._used != "scratch" else None
+
     def as_record(self) -> dict[str, Any]:
         """Return it as it stands in a run's record."""
         champion = self._champion if self._used != "scratch" else None
@@ -66,7 +83,7 @@ class StartingPoint:
             "why": self._why,
             "fall_back": self._config.train.fall_back,
             "champion": {"version": champion.version, "run_id": champion.run_id} if champion else None,
-            **{key: self._told.get(key) for key in ("had", "added", "new_rows", "chunks", "prequential")},
+            **{key: self._steps.get(key) for key in ("had", "added", "new_rows", "chunks", "prequential")},
         }
 
     def _fit(self, estimator: Any, data: "Table") -> Any:
@@ -83,12 +100,12 @@ class StartingPoint:
     def _warm(self, estimator: Any, data: "Table", champion: Predecessor) -> Any | None:
         rows, answers = data.train[data.features], data.train[data.target]
         try:
-            both = continuing.pair(champion.predictor.model, estimator, rows, answers)
+            both = continuing.pair(champion.estimator(self._config), estimator, rows, answers)
         except continuing.CannotContinueError as reason:
             self._why = str(reason)
             return None
         fitted, told = warm.go_on(both, rows, answers, self._config.train.warm_start.add)
-        self._used, self._told = "warm_start", told
+        self._used, self._steps = "warm_start", told
         return fitted
 
     def _online(self, estimator: Any, data: "Table") -> Any:
@@ -96,7 +113,7 @@ class StartingPoint:
         if self._champion and (first := self._unseen(data)) is not None:
             try:
                 pair = continuing.pair(
-                    self._champion.predictor.model, estimator, rows[data.features], rows[data.target]
+                    self._champion.estimator(self._config), estimator, rows[data.features], rows[data.target]
                 )
                 rows, start, fitted = rows.iloc[first:], pair.joined(pair.champion), True
                 self._used = "online"
@@ -106,12 +123,12 @@ class StartingPoint:
             rows=rows,
             features=list(data.features),
             target=data.target,
-            classes=_classes(self._config, data),
+            classes=model.classes(self._config, data.train),
             chunk_rows=self._config.train.online.chunk_rows,
             score=self._score(data),
         )
         start, chunks = online.learn(start, lesson, fitted=fitted)
-        self._told = {"new_rows": len(rows), "chunks": len(chunks), "prequential": online.summary(chunks)}
+        self._steps = {"new_rows": len(rows), "chunks": len(chunks), "prequential": online.summary(chunks)}
         return start
 
     def _unseen(self, data: "Table") -> int | None:
@@ -127,10 +144,12 @@ class StartingPoint:
     def _score(self, data: "Table") -> "Callable[[Any, pd.DataFrame], Mapping[str, float | None]]":
         config = self._config
         named = {n: m for n, m in judgement.metrics(config).items() if n not in MEASURED}
-        classes = _classes(config, data)
+        classes = model.classes(config, data.train)
 
         def score(estimator: Any, rows: "pd.DataFrame") -> Mapping[str, float | None]:
-            predictor = model.Predictor(model=estimator, columns=list(data.features), classes=classes)
+            predictor = model.Predictor(
+                model=estimator, columns=list(data.features), classes=classes, positive=config.model.positive
+            )
             return measure(named, predictor.outputs(rows, data.target, config.model.task)).values
 
         return score
@@ -161,7 +180,3 @@ def _seed(estimator: Any, seed: int) -> None:
     """Set every random_state that the user left open."""
     unset = {k: seed for k, v in estimator.get_params(deep=True).items() if k.endswith("random_state") and v is None}
     estimator.set_params(**unset)
-
-
-def _classes(config: Config, data: "Table") -> list[Any]:
-    return [] if config.model.task == "regression" else sorted(set(data.train[data.target].tolist()))

@@ -1,13 +1,13 @@
 """Kubernetes: a Deployment a variant, or a KServe InferenceService, by server-side apply on whatever the cluster offers."""
 
 import time
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
+from model_ci import web
 from model_ci.config import Config, Environment
-from model_ci.errors import ConfigError
+from model_ci.errors import ConfigError, ServiceError
 from model_ci.targets.deployment import Deployment, Trial, Variant
 from model_ci.targets.kubernetes import lease, network
 from model_ci.targets.kubernetes.api import Cluster, Manifest, values
@@ -156,9 +156,8 @@ class KubernetesTarget:
 
 def _answers(address: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{address}/readyz", timeout=5) as answer:  # noqa: S310 - the schema has it http
-            return bool(answer.status == 200)
-    except OSError:
+        return web.Client(tries=1, timeout_s=5).ask("GET", f"{address}/readyz", {}).status == 200
+    except ServiceError:
         return False
 
 

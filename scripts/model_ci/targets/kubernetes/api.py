@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
+from model_ci import web
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.targets.deployment import Answer
 from model_ci.targets.kubernetes.names import MANAGER
@@ -19,7 +20,6 @@ PLURALS: Final = {
     "HTTPRoute": "httproutes", "InferenceService": "inferenceservices", "Pod": "pods", "Lease": "leases",
 }  # fmt: skip
 _TRIES: Final = 4
-_BUSY: Final = (429, 500, 502, 503, 504)
 _REPEATABLE: Final = ("GET", "PATCH", "DELETE")
 _TIMEOUT_S: Final = (10.0, 60.0)
 _APPLY: Final = "application/apply-patch+yaml"
@@ -158,26 +158,20 @@ class Cluster:
         kind: str = "application/json",
     ) -> Any:
         """Send a request and return the answer's JSON; raise ApiError. What can be repeated is, while the server is busy."""
-        for left in reversed(range(_TRIES if method in _REPEATABLE else 1)):
-            sent = json.dumps(body).encode() if body is not None else None
-            try:
-                status, said = self._send(method, path, sent, query, kind)
-            except ApiError:
-                if not left:
-                    raise
-                status, said = 0, b""
-            if 200 <= status < 300:
-                return json.loads(said) if said else {}
-            if not left or status not in (0, *_BUSY):
-                raise self._refused(method, path, status, said)
-            time.sleep(0.5 * 2 ** (_TRIES - left - 1))
-        raise AssertionError
+        sent = json.dumps(body).encode() if body is not None else None
+        status, said = self._send(method, path, sent, query, kind, tries=_TRIES)
+        if not 200 <= status < 300:
+            raise self._refused(method, path, status, said)
+        return json.loads(said) if said else {}
 
-    def _send(
-        self, method: str, path: str, body: bytes | None, query: Sequence[tuple[str, str]], kind: str | None
-    ) -> tuple[int, bytes]:
+    def _send(  # noqa: PLR0913, PLR0917 - a request, and how often
+        self, method: str, path: str, body: bytes | None, query: Sequence[tuple[str, str]], kind: str | None,
+        tries: int = 1,
+    ) -> tuple[int, bytes]:  # fmt: skip
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
+
+        from model_ci.web.patience import Patience, why
 
         headers = {"Accept": "application/json, */*"} | ({"Content-Type": kind} if kind else {})
         try:
@@ -186,12 +180,18 @@ class Cluster:
             )
             # The client would write JSON anew and take other content types for mistakes; bytes it sends as they are.
             answer = self.client.rest_client.pool_manager.request(
-                method, asked[1], body=body, headers=asked[2], timeout=_timeout(), retries=False
+                method,
+                asked[1],
+                body=body,
+                headers=asked[2],
+                timeout=_timeout(),
+                redirect=False,
+                retries=Patience(total=tries - 1, wait=web.sleep, allowed_methods=_REPEATABLE),
             )
         except (HTTPError, ApiException, OSError) as error:
             host = self.client.configuration.host
             raise ApiError(
-                f"kubernetes: {host} cannot be reached: {getattr(error, 'reason', None) or error}; "
+                f"kubernetes: {host} cannot be reached: {why(error)}; "
                 "see that the cluster is up, that KUBECONFIG names it, and that this machine can reach it",
                 0,
             ) from None
