@@ -264,6 +264,13 @@ class EvaluateChampion(TypedDict):
     run_id: str | None
 
 
+class EvaluateTooGood(TypedDict):
+    """How many pairs of rows the model puts in the right order, and from which share it fails; null where that is not limited, or cannot be measured."""
+
+    share: float
+    limit: float
+
+
 class EvaluateComparison(TypedDict):
     """The drawing."""
 
@@ -327,6 +334,7 @@ class EvaluateResult(TypedDict):
     holdout: NotRequired[EvaluateHoldout]
     changed: Sequence[EvaluateChanged] | None
     champion: EvaluateChampion | None
+    too_good: EvaluateTooGood | None
     comparison: EvaluateComparison | None
     metrics: Mapping[str, EvaluateMetric]
     gates: Sequence[Gate]

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from model_ci.config.conditions import CONDITIONS, Condition
+from model_ci.schema import default
 from model_ci.terms import HoldoutKind, StoreKind, WindowKind
-from model_ci.types import JSONObject
+from model_ci.types import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +50,23 @@ class Holdout:  # noqa: D101
 
 
 @dataclass(frozen=True, kw_only=True)
+class Csv:  # noqa: D101
+    separator: str
+    decimal: str
+    encoding: str
+    date_format: str | None
+    missing: Sequence[str]
+    text: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Data:  # noqa: D101
     path: str
     target: str
     time_column: str | None
     features: Sequence[str] | None
     exclude: Sequence[str]
+    csv: Csv
     until: str | None
     window: Window
     holdout: Holdout
@@ -86,7 +98,7 @@ class Train:  # noqa: D101
     fall_back: bool
     warm_start: WarmStart
     online: Online
-    parameters: JSONObject
+    parameters: Settings
     seed: int
     threads: int
     timeout_s: float | None
@@ -105,8 +117,8 @@ class Gate:  # noqa: D101
     max_relative_rise: float | None = None
     min_gain: float | None = None
     by: str | Sequence[str] | None = None
-    bins: int = 4
-    min_rows: int = 100
+    bins: int = default("gate", "bins")
+    min_rows: int = default("gate", "min_rows")
     max_gap: float | None = None
 
     @property
@@ -150,6 +162,7 @@ class Evaluate:  # noqa: D101
     metrics: Sequence[str]
     code: Sequence[str]
     min_rows: int
+    too_good: float | None
     uncertainty: Uncertainty
     gates: Sequence[Gate]
     own_gates: Sequence[str]

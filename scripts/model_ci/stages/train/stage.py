@@ -1,5 +1,6 @@
 """Train: the user's entry point or command makes a model, which is saved, hashed and probed."""
 
+import inspect
 import json
 import math
 import os
@@ -118,7 +119,7 @@ def _by_entrypoint(
     function = entrypoint.load(name, config.root, "train.entrypoint")
     _seed(seed)
     offered = {
-        "train": data.train,
+        "train": data.train.copy() if "train" in inspect.signature(function).parameters else None,
         "features": data.features,
         "target": data.target,
         "seed": seed,
