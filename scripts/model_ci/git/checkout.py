@@ -58,7 +58,9 @@ class Checkout:
         """Name the files that are not as they were at a commit with these changes; none where nobody knows."""
         now = self.uncommitted()
         names = uncommitted.keys() | now.keys()
-        if commit != self.commit and commit and self.commit:
+        if commit != self.commit:
+            if commit is None or self.commit is None:
+                return set()
             try:
                 listed = run("diff", "--name-only", "-z", "--no-renames", commit, self.commit, at=self.root)
             except GitFailed:  # a shallow clone does not have the commit

@@ -97,7 +97,8 @@ def tree(root: Path) -> dict[str, str]:
     try:
         return files(status(root))[0]
     except GitFailed:
-        return {file.relative_to(root).as_posix(): _content(file, "sha1") or "" for file in walk(root)}
+        hashes = ((file, _content(file, "sha1")) for file in walk(root))  # None for what is no file, such as a pipe
+        return {file.relative_to(root).as_posix(): digest for file, digest in hashes if digest}
 
 
 def walk(root: Path) -> Iterator[Path]:
