@@ -86,11 +86,11 @@ class Run:
             record = json.loads(file.read_bytes())
         except (OSError, ValueError) as error:
             raise ConfigError(f"{file}: cannot be read: {error}; delete the folder, or fetch it again") from None
-        found = [
+        violated = [
             f"{file}: {dotted_path(path)}: {message}" for path, message in violations(record, "run", folder.parents[2])
         ]
-        if found:
-            raise ConfigError(*found)
+        if violated:
+            raise ConfigError(*violated)
         return cls(folder, record)
 
     @property

@@ -139,15 +139,15 @@ def _publish(outcome: pipeline.Outcome, context: ci.Context, config: Config) -> 
 
 
 def _outputs(run: Run) -> dict[str, str]:
-    """Return what the stages hand to the next job; a later stage's word counts, and what nobody said is empty."""
-    said: dict[str, str] = {}
+    """Return what the stages hand to the next job; a later stage's word counts, and what nobody outputs is empty."""
+    outputs: dict[str, str] = {}
     for stage in STAGES.values():
         for name, path in stage.outputs.items():
             value: object = run.section(stage.name)
             for key in path.split("."):
                 value = value.get(key) if isinstance(value, dict) else None
-            said[name] = json.dumps(value) if isinstance(value, bool) else str(value or said.get(name, ""))
-    return said
+            outputs[name] = json.dumps(value) if isinstance(value, bool) else str(value or outputs.get(name, ""))
+    return outputs
 
 
 def _exit_code(arguments: argparse.Namespace, outcome: pipeline.Outcome, context: ci.Context, config: Config) -> int:

@@ -25,8 +25,8 @@ _trusted: list[str] = []
 class GitFailed(Exception):  # noqa: N818 - never leaves this package
     """What git complained of."""
 
-    def __init__(self, said: str) -> None:
-        self.said = said
+    def __init__(self, complaint: str) -> None:
+        self.complaint = complaint
 
 
 def withhold_tokens() -> None:
@@ -46,7 +46,7 @@ def run(
     try:
         return _run(*arguments, at=at, environment=environment, stdin=stdin)
     except GitFailed as failed:
-        foreign = re.search(_FOREIGN, failed.said)
+        foreign = re.search(_FOREIGN, failed.complaint)
         if foreign is None or foreign[1] in _trusted or stdin is not None:
             raise
         _trust(foreign[1])
