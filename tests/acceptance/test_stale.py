@@ -131,7 +131,7 @@ SAME: dict[str, Callable[[Path], Any]] = {
     "an ignored file": lambda r: (r / "ignored.txt").write_text("x"),
     "compiled modules": lambda r: ((r / "__pycache__").mkdir(exist_ok=True), (r / "x.pyc").write_text("x")),
     "our own folder, tracked": lambda r: ((r / ".gitignore").write_text("ignored.txt\n__pycache__/\n"), git(r, "checkout", "--", ".gitignore")),
-    "an environment": lambda r: ((r / ".venv").mkdir(), (r / ".venv" / "pyvenv.cfg").write_text(""), (r / ".venv" / ".gitignore").write_text("*")),
+    "an environment": lambda r: ((r / ".venv").mkdir(), (r / ".venv" / "pyvenv.cfg").write_text(""), (r / ".venv" / "x.py").write_text("")),
     "the contract": lambda r: (r / "data-contract.yaml").write_text("columns: {}\n"),
 }  # fmt: skip
 

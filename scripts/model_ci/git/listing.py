@@ -59,9 +59,15 @@ def status(root: Path) -> Status:
         commit=None if head["branch.oid"] == "(initial)" else head["branch.oid"],
         branch=None if head["branch.head"] == "(detached)" else head["branch.head"],
         changed=changed,
-        untracked=[name for name in untracked if _is_code(Path(name))],
+        untracked=_without_environments([name for name in untracked if _is_code(Path(name))]),
         submodules=frozenset(submodules),
     )
+
+
+def _without_environments(names: Sequence[str]) -> list[str]:
+    """Leave out virtual environments that git does not ignore: what is installed in the one that counts is counted."""
+    environments = tuple(name.removesuffix("pyvenv.cfg") for name in names if name.endswith("/pyvenv.cfg"))
+    return [name for name in names if not name.startswith(environments)] if environments else list(names)
 
 
 def files(state: Status) -> tuple[dict[str, str], set[str]]:
