@@ -287,3 +287,15 @@ def test_a_version_that_was_deleted_is_registered_again(registered: Project, com
     answer = command(registered.root, "register")
     assert answer.code == 0, answer.text
     assert "Registered as shop version 2, which is the champion now." in answer.out
+
+
+def test_a_stage_in_another_environment_judges_the_model_as_it_is(
+    project: Project, command: Command, installed: Path
+) -> None:
+    """Each CI job may install its own packages: evaluate needs more than train."""
+    project.configure(evaluate={"gates": [{"metric": "roc_auc", "min": 0.61}]})
+    (installed / "otherlib-1.0.dist-info").rename(installed / "otherlib-2.0.dist-info")
+    answer = command(project.root, "evaluate")
+    assert answer.code == 0, answer.text
+    assert "evaluate     runs: evaluate section changed" in answer.err
+    assert "reused_from" in project.record()["stages"]["train"]
