@@ -23,12 +23,18 @@ _SURPRISE = re.compile(
 
 @cache
 def load_schema(name: str) -> Schema:
-    """Return `schemas/<name>.schema.json`, from beside the package (wheel) or from the checkout."""
+    """Return `schemas/<name>.schema.json`."""
+    schema: Schema = json.loads(schema_text(name))
+    return schema
+
+
+@cache
+def schema_text(name: str) -> bytes:
+    """Return its text, from beside the package (wheel) or from the checkout."""
     for folder in (_HERE / "schemas", _HERE.parents[1] / "schemas"):
         file = folder / f"{name}.schema.json"
         if file.is_file():
-            schema: Schema = json.loads(file.read_text(encoding="utf-8"))
-            return schema
+            return file.read_bytes()
     raise FileNotFoundError(f"{name}.schema.json")
 
 

@@ -25,6 +25,7 @@ FLOORS = [
     ["run"],
     ["data", "profile", "explanation", "gates", "git", "ci", "entrypoint", "forge", "report", "targets", "image"],
     ["config"],
+    ["validity"],
     ["schema"],
     ["files", "errors", "terms", "record_types"],
     ["types"],

@@ -134,7 +134,7 @@ def test_it_says_what_it_would_do_does_it_and_does_it_once(shop: Shop) -> None:
     assert entry.deployment == open_target(shop.config, "staging").current()
     assert entry.actor
 
-    assert shop("deploy", "--dry-run").out == "nothing to do: it is as it is wanted\n"
+    assert shop("deploy", "--dry-run").out == "nothing to do: the environment is as it should be\n"
     assert "unchanged" in shop("deploy").err
     assert shop.actions("staging") == ["deploy"]
 
