@@ -87,6 +87,9 @@ class Target(Protocol):
     def address(self) -> str | None:
         """Return the base URL that the service answers at; None when it cannot be reached from here."""
 
+    def asking(self, deployment: Deployment) -> Ask | None:
+        """Return what asks the service where it has no address for us; None when nothing can, or nothing serves."""
+
     def lock(self, owner: str) -> AbstractContextManager[None]:
         """Keep others from deploying to this environment; raise ServiceError with who holds it, and since when."""
 

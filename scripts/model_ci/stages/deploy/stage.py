@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from model_ci.config import Config
 from model_ci.errors import ConfigError, ModelCIError
@@ -19,19 +19,32 @@ _WHOLE: Final = 100
 
 
 def inputs(config: Config, run: Run) -> Mapping[str, object]:
-    """The image, the section, and whether what was deployed still serves."""
+    """The image and the section; what serves is observed."""
     image, registered = run.section("build-image"), run.section("register")
     return {
         "image": image["digest"] if image else None,
         "version": registered["version"] if registered else None,
         "deploy section": config.values["deploy"],
-        "service": _as_it_was_left(config, run),
     }
 
 
 def check(config: Config) -> None:
     """Find an environment that is not there."""
     settings(config, config.deploy.environment)
+
+
+def observe(config: Config, run: Run) -> str | None:
+    """Return in what the environment is no longer as this deployment left it, None where it serves and answers so."""
+    section = run.section("deploy")
+    if section is None:
+        return None
+    try:
+        checking = Change(config=config, environment=config.deploy.environment, run=run)
+        variant = built(config, run)
+        checking.probes[variant.digest] = probe(run)
+        return checking.observe(Deployment.from_record(section["deployment"]), variant)
+    except ModelCIError as error:
+        return f"what serves could not be observed: {error}"
 
 
 def run(config: Config, run: Run) -> Result:
@@ -124,16 +137,3 @@ def composed(config: Config, variant: Variant, before: Deployment | None) -> Dep
     else:
         variants = (replace(champion, weight=_WHOLE - variant.weight, replicas=many), variant)
     return Deployment(environment=config.deploy.environment, variants=variants)
-
-
-def _as_it_was_left(config: Config, run: Run) -> Any:
-    """Return nothing as long as the service is as the recorded deployment left it, else what it is."""
-    section = run.section("deploy")
-    if section is None:
-        return None
-    try:
-        now = open_target(config, config.deploy.environment).current()
-    except ModelCIError as error:
-        return str(error)
-    record = now.as_record() if now else "nothing"
-    return None if record == section["deployment"] else record
