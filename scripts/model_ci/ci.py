@@ -32,9 +32,14 @@ _GITHUB_EVENTS: Final = {
 }
 
 
+# What CI systems set that have no adapter here; Jenkins and Azure DevOps need not set CI.
+_CI_SYSTEMS: Final = ("CI", "CONTINUOUS_INTEGRATION", "JENKINS_URL", "TF_BUILD", "TEAMCITY_VERSION")
+_NO: Final = ("", "0", "false", "no")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What started this process; `provider` is github, gitlab or local."""
+    """What started this process; `provider` is github, gitlab, other (a CI system without an adapter) or local."""
 
     provider: str = "local"
     event: str = "local"
@@ -43,6 +48,7 @@ class Context:
     run_url: str | None = None
     actor: str | None = None
     checkout: Path | None = None
+    unknown: str | None = None  # why the default branch is not known
 
     @property
     def in_ci(self) -> bool:
@@ -57,10 +63,12 @@ class Context:
 
     @property
     def only_reads(self) -> str | None:
-        """Why nothing outside the run's folder may change, or None when it may."""
+        """Why nothing outside the run's folder may change, or None when it may: in CI only on the known default branch."""
         if self.event == "pull_request":
             return "a pull request only reads"
-        if self.in_ci and self.default_branch and self.branch != self.default_branch:
+        if self.in_ci and not self.default_branch:
+            return f"only the default branch writes, and which one that is is not known: {self.unknown}"
+        if self.in_ci and self.branch != self.default_branch:
             return f"only {self.default_branch} writes, this is {self.branch or 'a tag'}"
         return None
 
@@ -85,25 +93,46 @@ def context(environment: Mapping[str, str] = os.environ) -> Context:
         return _github(environment)
     if environment.get("GITLAB_CI") == "true":
         return _gitlab(environment)
+    named = next((name for name in _CI_SYSTEMS if environment.get(name, "").lower() not in _NO), None)
+    if named:
+        return Context(
+            provider="other", event="unknown", unknown=f"{named} is set, by a CI system that model-ci does not know"
+        )
     return Context()
 
 
 def _github(env: Mapping[str, str]) -> Context:
     event = env.get("GITHUB_EVENT_NAME", "")
-    try:
-        payload = json.loads(Path(env["GITHUB_EVENT_PATH"]).read_bytes())
-        default_branch = payload["repository"]["default_branch"]
-    except (KeyError, OSError, ValueError, TypeError):
-        default_branch = None
+    branch = env.get("GITHUB_REF_NAME") if env.get("GITHUB_REF", "").startswith("refs/heads/") else None
+    default_branch, unknown = _default_branch(env)
+    if event == "schedule":  # it runs on the default branch and no other
+        default_branch = default_branch or branch
     server, repository, run = env.get("GITHUB_SERVER_URL"), env.get("GITHUB_REPOSITORY"), env.get("GITHUB_RUN_ID")
     return Context(
         provider="github",
         event=_GITHUB_EVENTS.get(event, event or "unknown"),
-        branch=env.get("GITHUB_REF_NAME") if env.get("GITHUB_REF", "").startswith("refs/heads/") else None,
+        branch=branch,
         default_branch=default_branch,
+        unknown=unknown,
         run_url=f"{server}/{repository}/actions/runs/{run}" if server and repository and run else None,
         actor=env.get("GITHUB_ACTOR"),
         checkout=_folder(env.get("GITHUB_WORKSPACE")),
+    )
+
+
+def _default_branch(env: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Read it from the event's file; or say why it is not known."""
+    place = env.get("GITHUB_EVENT_PATH")
+    if not place:
+        return None, "GITHUB_EVENT_PATH is not set"
+    try:
+        branch = json.loads(Path(place).read_bytes())["repository"]["default_branch"]
+    except OSError as error:
+        return None, f"the event's file {place} cannot be read: {error.strerror}"
+    except (KeyError, ValueError, TypeError):
+        branch = None
+    return (
+        (branch, None) if branch and isinstance(branch, str) else (None, f"the event's file {place} does not name it")
     )
 
 
@@ -115,6 +144,7 @@ def _gitlab(env: Mapping[str, str]) -> Context:
         event="pull_request" if merging else _GITLAB_EVENTS.get(source, source or "unknown"),
         branch=env.get("CI_COMMIT_BRANCH") or None,
         default_branch=env.get("CI_DEFAULT_BRANCH") or None,
+        unknown="CI_DEFAULT_BRANCH is not set",
         run_url=env.get("CI_PIPELINE_URL"),
         actor=env.get("GITLAB_USER_LOGIN"),
         checkout=_folder(env.get("CI_PROJECT_DIR")),

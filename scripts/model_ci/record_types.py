@@ -53,6 +53,7 @@ class RecordEnvironment(TypedDict):
     python: str
     platform: str
     packages_sha256: str
+    packages: NotRequired[Mapping[str, str]]
 
 
 class RecordConfig(TypedDict):
@@ -70,6 +71,8 @@ class Section(TypedDict):
     inputs: Mapping[str, str]
     settings: Mapping[str, JSON] | None
     code_commit: str | None
+    code_changes: NotRequired[Mapping[str, str | None] | None]
+    modules: NotRequired[Mapping[str, str]]
     start: str
     end: str
     duration_s: float
@@ -242,6 +245,7 @@ class EvaluateHoldout(TypedDict):
     false_positives: float
     problem: str | None
     challengers: int | None
+    uncounted: str | None
     confidence: float
 
 
@@ -258,6 +262,13 @@ class EvaluateChampion(TypedDict):
 
     version: str
     run_id: str | None
+
+
+class EvaluateTooGood(TypedDict):
+    """How many pairs of rows the model puts in the right order, and from which share it fails; null where that is not limited, or cannot be measured."""
+
+    share: float
+    limit: float
 
 
 class EvaluateComparison(TypedDict):
@@ -323,6 +334,7 @@ class EvaluateResult(TypedDict):
     holdout: NotRequired[EvaluateHoldout]
     changed: Sequence[EvaluateChanged] | None
     champion: EvaluateChampion | None
+    too_good: EvaluateTooGood | None
     comparison: EvaluateComparison | None
     metrics: Mapping[str, EvaluateMetric]
     gates: Sequence[Gate]

@@ -39,6 +39,13 @@ class Comparison(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
+class Fairness(StrEnum):
+    """The metrics of fairness between slices."""
+
+    DEMOGRAPHIC_PARITY = "demographic_parity"
+    EQUALIZED_ODDS = "equalized_odds"
+
+
 class StoreKind(StrEnum):
     """Where the registry is; `auto` chooses by the environment."""
 

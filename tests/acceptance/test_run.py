@@ -167,7 +167,7 @@ def test_a_change_begins_a_new_run_that_takes_over_what_is_unchanged(project: An
     ("change", "why"),
     [
         (lambda p: p.configure(train={"parameters": {"C": 0.5}}), "train section changed"),
-        (lambda p: (p.root / "model_code.py").open("a").write("\n# a comment\n"), "code changed"),
+        (lambda p: (p.root / "model_code.py").open("a").write("\n# a comment\n"), "model_code.py changed"),
         (lambda p: (p.root / "data.csv").open("a").write("2024-12-30,1.0,5,a,1\n"), "data changed"),
     ],
 )
@@ -315,7 +315,7 @@ def test_what_was_made_differently_stands_in_the_report(project: Any, command: C
     ("change", "why"),
     [
         (lambda p: p.configure(train={"parameters": {"C": 0.5}}), "train section"),
-        (lambda p: (p.root / "model_code.py").open("a").write("\n# a comment\n"), "code"),
+        (lambda p: (p.root / "model_code.py").open("a").write("\n# a comment\n"), "model_code.py"),
     ],
 )
 def test_a_model_that_would_be_made_otherwise_now_is_judged_only_by_name(

@@ -1,5 +1,6 @@
 """The generated files offer what the package has: every stage, the same inputs and command on every platform, its outputs."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,18 @@ def test_both_platforms_install_the_extras_of_the_stage(name: str) -> None:
     assert extras == [extra for extra in theirs if extra]
     assert set(extras) <= known
     assert name not in known or name in extras
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_that_uses_a_stage_installs_its_extra(name: str) -> None:
+    known = set(project()["project"]["optional-dependencies"])
+    place = ROOT / "scripts" / "model_ci" / "commands" / name
+    files = [*place.rglob("*.py")] or [place.with_suffix(".py")]
+    used = {
+        stage.replace("_", "-") for file in files for stage in re.findall(r"model_ci\.stages\.(\w+)", file.read_text())
+    }
+    extras = action(name)["runs"]["steps"][0]["run"].split("bootstrap.sh")[1].lstrip('"').split()
+    assert used & known <= set(extras)
 
 
 def project() -> dict[str, Any]:

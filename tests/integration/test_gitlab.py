@@ -97,6 +97,26 @@ def test_components_run_the_commit_that_was_included(gitlab: GitLab, consumer: C
     assert not list(gitlab.folder.rglob("x"))
 
 
+def test_every_component_can_be_included(gitlab: GitLab, consumer: Callable[..., Path], product: Path) -> None:
+    names = sorted(file.stem for file in (product / "templates").glob("*.yml"))
+    pipeline = {
+        "stages": ["watch", "train", "test"],
+        "include": [
+            {
+                "component": f"gitlab.example.com/acme/model-ci/{name}@v1",
+                "inputs": {} if name == "scheduled" else {"job-name": f"my {name}", "stage": "test"},
+            }
+            for name in names
+        ],
+    }
+    outcome = gitlab.run(consumer(pipeline=json.dumps(pipeline)), "schedule", plan=True)
+    assert outcome.exit == 0, outcome.told
+    jobs = {*(f"my {name}" for name in names if name != "scheduled"), "watch", "train"}
+    assert outcome.planned.keys() == jobs
+    left_out = {name for name, when in outcome.planned.items() if when == "never"}
+    assert left_out == {"my comment"}  # for merge requests alone
+
+
 def test_a_component_of_a_commit_that_is_not_there_fails(gitlab: GitLab, consumer: Callable[..., Path]) -> None:
     component = {
         "component": "gitlab.example.com/acme/model-ci/check-data@v1",

@@ -23,6 +23,42 @@ def payload(tmp_path: Path) -> dict[str, str]:
     return {"GITHUB_EVENT_PATH": str(tmp_path / "event.json")}
 
 
+@pytest.mark.parametrize(
+    ("environment", "why"),
+    [
+        (GITHUB, "GITHUB_EVENT_PATH is not set"),
+        (GITHUB | {"GITHUB_EVENT_PATH": "/nowhere/event.json"}, "the event's file /nowhere/event.json cannot be read"),
+        (GITHUB | {"GITHUB_EVENT_PATH": "{}"}, "does not name it"),
+        (GITHUB | {"GITHUB_EVENT_PATH": "[1]"}, "does not name it"),
+        (GITHUB | {"GITHUB_EVENT_PATH": '{"repository": {"default_branch": null}}'}, "does not name it"),
+        ({k: v for k, v in GITLAB.items() if k != "CI_DEFAULT_BRANCH"}, "CI_DEFAULT_BRANCH is not set"),
+        ({"CI": "true"}, "CI is set, by a CI system that model-ci does not know"),
+        ({"JENKINS_URL": "https://jenkins.example.com", "BRANCH_NAME": "PR-7"}, "JENKINS_URL is set"),
+        ({"TF_BUILD": "True"}, "TF_BUILD is set"),
+    ],
+)
+def test_a_default_branch_that_is_not_known_means_only_reading(
+    environment: dict[str, str], why: str, tmp_path: Path
+) -> None:
+    place = environment.get("GITHUB_EVENT_PATH", "")
+    if place.startswith(("{", "[")):
+        (tmp_path / "event.json").write_text(place)
+        environment = environment | {"GITHUB_EVENT_PATH": str(tmp_path / "event.json")}
+    only_reads = ci.context(environment).only_reads
+    assert only_reads
+    assert only_reads.startswith("only the default branch writes")
+    assert why in only_reads
+
+
+def test_a_schedule_runs_on_the_default_branch() -> None:
+    assert ci.context(GITHUB | {"GITHUB_EVENT_NAME": "schedule"}).only_reads is None
+
+
+@pytest.mark.parametrize("value", ["", "0", "false"])
+def test_ci_that_is_denied_is_a_laptop(value: str) -> None:
+    assert ci.context({"CI": value}).provider == "local"
+
+
 def test_nothing_set_is_a_laptop() -> None:
     context = ci.context({})
     assert (context.provider, context.in_ci, context.only_reads) == ("local", False, None)

@@ -15,7 +15,7 @@ from model_ci.data.scan import Scan
 from model_ci.errors import ConfigError
 from model_ci.stages.check_data import stage as check_data
 
-STRUCTURAL = ["columns", "rows", "target", "overlap", "leakage"]
+STRUCTURAL = ["columns", "odd-cells", "rows", "target", "overlap", "leakage"]
 
 
 def frame(rows: int = 1000, seed: int = 0) -> pl.DataFrame:

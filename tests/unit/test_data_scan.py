@@ -1,10 +1,11 @@
 """How files are read: types, marks of absence, and files that cannot be read."""
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
-from tests.windows import held_out, window
+from tests.windows import csv, held_out, window
 
 from model_ci.config import Data
 from model_ci.data import source
@@ -14,13 +15,14 @@ from model_ci.errors import ConfigError
 WINDOW, HOLDOUT = window(), held_out(by="random")
 
 
-def scan(root: Path, path: str, time_column: str | None = None) -> Scan:
+def scan(root: Path, path: str, time_column: str | None = None, **keys: Any) -> Scan:
     wanted = Data(
         path=path,
         target="y",
         time_column=None,
         features=None,
         exclude=(),
+        csv=csv(**keys),
         until=None,
         window=WINDOW,
         holdout=HOLDOUT,
@@ -28,8 +30,8 @@ def scan(root: Path, path: str, time_column: str | None = None) -> Scan:
     return Scan(source.resolve(wanted, root), time_column)
 
 
-def read(root: Path, path: str) -> pl.DataFrame:
-    found = scan(root, path)
+def read(root: Path, path: str, **keys: Any) -> pl.DataFrame:
+    found = scan(root, path, **keys)
     whole = found.collect(found.lazy())
     assert whole.equals(pl.concat(found.batches())), "batch by batch it is the same table"
     return whole
@@ -60,10 +62,10 @@ def test_types_of_a_csv(tmp_path: Path, values: str, kind: str) -> None:
     read(tmp_path, "a.csv")
 
 
-def test_marks_of_absence_are_absent_in_numbers_and_words_in_text(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("country,speed\nNA,NA\nBW,3\n")
+def test_a_missing_value_is_missing_in_text_as_in_numbers(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("country,speed,n\nNA,NA,1\nBW,3,2\n")
     found = read(tmp_path, "a.csv")
-    assert found["country"].to_list() == ["NA", "BW"]
+    assert found["country"].to_list() == [None, "BW"]
     assert found["speed"].to_list() == [None, 3]
 
 
@@ -153,3 +155,87 @@ def test_batches_do_not_grow_with_the_rows(tmp_path: Path) -> None:
     sizes = [batch.height for batch in scan(tmp_path, "a.parquet").batches()]
     assert sum(sizes) == 200_001
     assert max(sizes) <= 50_000
+
+
+def frame(root: Path, content: str, **keys: Any) -> pl.DataFrame:
+    (root / "a.csv").write_bytes(content.encode(keys.get("encoding", "utf-8")))
+    return read(root, "a.csv", **keys)
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("x;y\n1,5;0\n-2,25;1\n", {"separator": ";", "decimal": ","}),
+        ("x\ty\n1.5\t0\n-2.25\t1\n", {"separator": "\t"}),
+        ("x,y\n1.5,0\n-2.25,1\nleer,1\n", {"missing": ["leer"]}),
+        ("x,y\n 1.5,0\n-2.25 ,1\n", {}),
+        ("x;y\n +1,5;0\n-2,25;1\n", {"separator": ";", "decimal": ","}),
+        ("x,y\n1.5,0\n-2.25,1\n", {"encoding": "utf-16"}),
+    ],
+)
+def test_csv_as_it_is_written(tmp_path: Path, text: str, keys: dict[str, Any]) -> None:
+    assert frame(tmp_path, text, **keys)["x"].to_list()[:2] == [1.5, -2.25]
+
+
+def test_text_of_another_encoding(tmp_path: Path) -> None:
+    found = frame(tmp_path, "größe,y\nübel,0\ngut,1\n", encoding="cp1252")
+    assert found.to_dict(as_series=False) == {"größe": ["übel", "gut"], "y": [0, 1]}
+
+
+@pytest.mark.parametrize("rows", [1, 3000])
+def test_columns_of_text_are_kept_as_they_are_written(tmp_path: Path, rows: int) -> None:
+    found = frame(tmp_path, "zip,y\n" + "00705,0\n" * rows + "1e5,1\n", text=["zip"])
+    assert found["zip"].to_list() == ["00705"] * rows + ["1e5"]
+
+
+@pytest.mark.parametrize("name", ['said "no"', "a.b", " c", "d,e", "f\ng", "größe", "x_duplicated_0"])
+def test_a_column_keeps_its_name(tmp_path: Path, name: str) -> None:
+    quoted = '"' + name.replace('"', '""') + '"'
+    assert frame(tmp_path, f"{quoted},y\n1,0\n2,1\n").columns == [name, "y"]
+    assert frame(tmp_path, f"{quoted};y\n1;0\n2;1\n", separator=";")[name].to_list() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("values", "odd"),
+    [
+        (["1", "2", "3", "4", "5", "n.a."], ["n.a."]),
+        (["1.5"] * 500 + ["o", "l"], ["o", "l"]),
+        (["true"] * 30 + ["yes"], ["yes"]),
+        (["1"] * 5000 + ["1.000,5"], ["1.000,5"]),
+        ([""] * 2000 + ["1"] * 100 + ["word"], ["word"]),
+        (["1", "2", "a", "b", "3", "c"], []),
+        (["12", "14", "A1", "B2", "A1", "9", "A3", "11", "A1"], []),
+        (["AA", "BB", "7"], []),
+        (["1", "NA", "2", "?", "3", "4", "5"], []),
+    ],
+)
+def test_a_few_odd_cells_that_make_a_column_text_are_named(tmp_path: Path, values: list[str], odd: list[str]) -> None:
+    (tmp_path / "a.csv").write_text("x,y\n" + "".join(f'"{v}",1\n' for v in values))
+    findings = scan(tmp_path, "a.csv").odd_cells()
+    assert [example for finding in findings for example in finding.examples] == odd
+    assert [finding.count for finding in findings] == ([len(odd)] if odd else [])
+    assert not scan(tmp_path, "a.csv", text=["x"]).odd_cells(), "it is declared"
+
+
+def test_a_large_file_is_read_as_a_small_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = 'said ""x"",y,z\n'.replace('said ""x""', '"said ""x"""') + "".join(
+        f"{i}, {i / 2} ,{'?' if i % 7 else 'a'}\n" for i in range(3000)
+    )
+    small = frame(tmp_path, text)
+    monkeypatch.setattr("model_ci.data.kept.MOST_BYTES", 10)
+    (tmp_path / "b.csv").write_text(text)
+    assert read(tmp_path, "b.csv").equals(small)
+    assert small.columns == ['said "x"', "y", "z"]
+    assert small["y"].dtype == pl.Float64
+
+
+def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
+    frame(tmp_path, "x,y\n1,0\n")
+    assert frame(tmp_path, "x,y\n1,0\n22,1\n")["x"].to_list() == [1, 22]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_a_pointer_of_git_lfs_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4\n")
+    with pytest.raises(ConfigError, match="pointer of Git LFS, not the data; fetch the data with `git lfs pull`"):
+        read(tmp_path, name)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.windows import held_out, window
+from tests.windows import csv, held_out, window
 
 from model_ci.config import Data
 from model_ci.data import hashes, pointer, source
@@ -23,6 +23,7 @@ def data(path: str) -> Data:
         time_column=None,
         features=None,
         exclude=(),
+        csv=csv(),
         until=None,
         window=window(),
         holdout=held_out(by="random"),

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.windows import held_out, window
+from tests.windows import csv, held_out, window
 
 from model_ci.config import Data
 from model_ci.data import cut, rowhash, source
@@ -21,7 +21,7 @@ def data(path: str = "d.parquet", **keys: Any) -> Data:
     chosen = window(**keys.pop("window", {}))
     timed = keys.get("time_column", "t") is not None
     chosen_by = {"by": "time" if timed else "random"} | keys.pop("holdout", {})
-    rest = {"target": "y", "time_column": "t", "features": None, "exclude": (), "until": None} | keys
+    rest = {"target": "y", "time_column": "t", "features": None, "exclude": (), "csv": csv(), "until": None} | keys
     return Data(path=path, window=chosen, holdout=held_out(**chosen_by), **rest)
 
 

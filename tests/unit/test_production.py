@@ -236,7 +236,7 @@ def test_of_a_request_id_that_stands_twice_only_the_first_keeps_its_outcome(tmp_
 
 @pytest.mark.parametrize(
     ("text", "rule"),
-    [("request_id,sold\nr0,NaN\nr1,0.5\n", "not-a-number"), ("request_id,row,sold\nr0,x,1\n", "nameless-outcomes")],
+    [("request_id,sold\nr0,inf\nr1,0.5\n", "not-a-number"), ("request_id,row,sold\nr0,x,1\n", "nameless-outcomes")],
 )
 def test_outcomes_that_say_nothing_are_told(tmp_path: Path, text: str, rule: str) -> None:
     assert rules(labels(tmp_path, text).findings) == {rule: "failure"}
@@ -246,11 +246,11 @@ def test_outcomes_that_say_nothing_are_told(tmp_path: Path, text: str, rule: str
     ("name", "text", "told"),
     [
         ("absent.csv", None, "no such table"),
-        ("a.xlsx", "x", "is none of .parquet, .csv"),
+        ("a.xlsx", "x", "is none of .csv, .parquet"),
         ("a.csv", "id,sold\n1,1\n", "no column 'request_id'; there are id, sold"),
         ("a.csv", "request_id,sold_at\n1,1\n", "no column 'sold'"),
-        ("a.parquet", "no parquet", "cannot be read"),
-        ("a.csv", "", "no column 'request_id'"),
+        ("a.parquet", "no parquet", "not a Parquet file that can be read"),
+        ("a.csv", "", "is empty"),
     ],
 )
 def test_outcomes_that_are_no_table_are_a_mistake(tmp_path: Path, name: str, text: str | None, told: str) -> None:

@@ -31,15 +31,30 @@ from model_ci.registry.store import kind_of
 def test_chooses_the_store(
     store: str, uri: str | None, in_ci: bool, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("model_ci.registry.recorded.store", lambda config, in_ci: None)
     if uri:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
 
     assert kind_of(config(store), in_ci=in_ci) == kind
 
 
-def test_a_server_needs_an_address() -> None:
-    with pytest.raises(ConfigError, match="no MLFLOW_TRACKING_URI; set it"):
-        kind_of(config("server"), in_ci=True)
+@pytest.mark.parametrize("empty", [True, False])
+@pytest.mark.parametrize("recorded", ["server", "branch", None])
+@pytest.mark.parametrize("store", ["server", "auto", "branch"])
+def test_a_missing_address_is_not_taken_for_no_server(
+    store: str, recorded: str | None, empty: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model_ci.registry.recorded.store", lambda config, in_ci: recorded)
+    if empty:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    refused = store == "server" or (store == "auto" and (recorded == "server" or (empty and recorded is None)))
+    if not refused:
+        assert kind_of(config(store), in_ci=True) == "branch"
+        return
+    with pytest.raises(
+        ConfigError, match=f"MLFLOW_TRACKING_URI is {'empty' if empty else 'not set'}; a platform gives"
+    ):
+        kind_of(config(store), in_ci=True)
 
 
 def config(store: str) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from model_ci.config.conditions import CONDITIONS, Judged
 from model_ci.schema import Path_
-from model_ci.terms import TargetKind, WindowKind
+from model_ci.terms import Fairness, TargetKind, WindowKind
 from model_ci.types import Settings
 
 
@@ -65,13 +65,17 @@ def contradictions(values: Settings) -> list[tuple[Path_, str]]:
         f"a random holdout has rows of one {by_column} on both sides, so the model would be judged on a {by_column} that it "
         f"knows; set data.holdout to {{by: group, group: {by_column}}}",
     )
-    lists: dict[Path_, Sequence[Settings]] = {
-        ("evaluate", "gates"): values["evaluate"]["gates"],
-        ("monitor", "quality", "gates"): values["monitor"]["quality"]["gates"],
+    judging: dict[Path_, Settings] = {
+        ("evaluate",): values["evaluate"],
+        ("monitor", "quality"): values["monitor"]["quality"],
     }
-    for section, gates in lists.items():
-        for i, gate in enumerate(gates):
-            found += [((*section, i, *path), message) for path, message in _unfit_gate(gate, timed=timed)]
+    for section, judged in judging.items():
+        for i, gate in enumerate(judged["gates"]):
+            unfit = _unfit_gate(gate, timed=timed, task=values["model"]["task"])
+            found += [((*section, "gates", i, *path), message) for path, message in unfit]
+        for i, name in enumerate(judged["metrics"]):
+            here = (*section, "metrics", i)
+            need(name not in tuple(Fairness), here, f"{name} is of slices; name it in a gate with 'by'")
     for name, environment in values["deploy"]["environments"].items():
         found += [(("deploy", "environments", name, *path), message) for path, message in _unfit(environment)]
     return found
@@ -100,7 +104,7 @@ def _unfit_holdout(data: Settings, task: str) -> Iterator[tuple[Path_, str]]:
         yield ("group",), f"{data['target']!r} is the target; name another column"
 
 
-def _unfit_gate(gate: Settings, *, timed: bool) -> Iterator[tuple[Path_, str]]:
+def _unfit_gate(gate: Settings, *, timed: bool, task: str) -> Iterator[tuple[Path_, str]]:
     """Yield what a gate cannot be."""
     low, high = gate.get("min"), gate.get("max")
     if low is not None and high is not None and low > high:
@@ -110,6 +114,22 @@ def _unfit_gate(gate: Settings, *, timed: bool) -> Iterator[tuple[Path_, str]]:
             yield (key,), "is only for a gate with 'by'"
     if gate["metric"] == "data_age_days" and not timed:
         yield (), "data_age_days needs data.time_column"
+    if gate["metric"] in tuple(Fairness):
+        yield from _unfit_for_fairness(gate, task)
+
+
+def _unfit_for_fairness(gate: Settings, task: str) -> Iterator[tuple[Path_, str]]:
+    """Yield what a gate of fairness cannot be: it is a gap between slices itself, and a smaller one is better."""
+    name = gate["metric"]
+    if task != "binary":
+        yield (), f"{name} is for the task binary; this is {task}"
+    if not gate.get("by"):
+        yield (), f"{name} compares slices; add 'by: column'"
+    fit = [c for c in CONDITIONS.values() if c.sign < 0 and c.judged is not Judged.GAP]
+    for condition in CONDITIONS.values():
+        if condition.name in gate and condition not in fit:
+            plain = " or ".join(c.name for c in fit if not c.share)
+            yield (condition.name,), f"{name} is a gap itself, less is better; use {plain}"
 
 
 def _unfit_window(window: Settings, *, timed: bool) -> Iterator[tuple[Path_, str]]:

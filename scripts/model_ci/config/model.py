@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from model_ci.config.conditions import CONDITIONS, Condition
 from model_ci.terms import HoldoutKind, StoreKind, WindowKind
-from model_ci.types import JSONObject
+from model_ci.types import JSON, JSONObject  # noqa: F401 - the other is named in text, and read from here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +49,23 @@ class Holdout:  # noqa: D101
 
 
 @dataclass(frozen=True, kw_only=True)
+class Csv:  # noqa: D101
+    separator: str
+    decimal: str
+    encoding: str
+    date_format: str | None
+    missing: Sequence[str]
+    text: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Data:  # noqa: D101
     path: str
     target: str
     time_column: str | None
     features: Sequence[str] | None
     exclude: Sequence[str]
+    csv: Csv
     until: str | None
     window: Window
     holdout: Holdout
@@ -91,6 +102,7 @@ class Train:  # noqa: D101
     threads: int
     timeout_s: float | None
     code: Sequence[str]
+    env: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +159,9 @@ class Uncertainty:  # noqa: D101
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:  # noqa: D101
     metrics: Sequence[str]
+    code: Sequence[str]
     min_rows: int
+    too_good: float | None
     uncertainty: Uncertainty
     gates: Sequence[Gate]
     own_gates: Sequence[str]

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from model_ci.config import Data
+from model_ci.config import Csv, Data
 from model_ci.data import pointer
 from model_ci.data.hashes import Hashes, Stamp, stamp
 from model_ci.data.pointer import Pointer
 from model_ci.errors import ConfigError
 
 FORMATS: Final = {".csv": "csv", ".parquet": "parquet"}
+TABLES: Final = {**FORMATS, ".jsonl": "jsonl", ".ndjson": "jsonl"}  # what a service leaves may be JSON lines as well
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,11 @@ class Source:
     files: tuple[Path, ...]
     pointers: tuple[Pointer, ...]
     held_out: tuple[Path, ...] = ()
+    csv: Csv | None = None  # None: as the schema's defaults say
+
+    def form(self, file: Path) -> str:
+        """Return the format of one file."""
+        return TABLES.get(file.suffix.lower(), self.format)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +97,7 @@ def resolve(data: Data, root: Path) -> Source:
         files=tuple(files),
         pointers=tuple(pointers),
         held_out=tuple(held_out),
+        csv=data.csv,
     )
 
 

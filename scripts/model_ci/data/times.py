@@ -20,17 +20,18 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 @dataclass(frozen=True, kw_only=True)
 class Writing:
-    """How times are written as text: the form of ISO 8601, and the type that holds them."""
+    """How times are written as text: the format of strptime, and the type that holds them."""
 
     format: str
     zoned: bool = False
+    dated: bool = False  # dates without a time of the day
 
     @property
     def dtype(self) -> "pl.Date | pl.Datetime":
         """The type that holds the times."""
         import polars as pl
 
-        return pl.Date() if self.format == _DATE else pl.Datetime("us", "UTC" if self.zoned else None)
+        return pl.Date() if self.dated else pl.Datetime("us", "UTC" if self.zoned else None)
 
     def parse(self, column: "pl.Expr") -> "pl.Expr":
         """Read text; null where it is not written like this."""
@@ -47,9 +48,14 @@ def writing(text: str) -> Writing | None:
         return None
     between, seconds, zone = found.groups()
     if between is None:
-        return Writing(format=_DATE)
+        return Writing(format=_DATE, dated=True)
     clock = "%H:%M:%S%.f" if seconds else "%H:%M"
     return Writing(format=f"{_DATE}{between}{clock}{'%#z' if zone else ''}", zoned=bool(zone))
+
+
+def declared(form: str) -> Writing:
+    """Return the writing of a format of strptime's; one without hours is of dates."""
+    return Writing(format=form, zoned="%z" in form or "%#z" in form, dated=not re.search(r"%[HIRTcs+]", form))
 
 
 def zone(name: str | None) -> tzinfo:

@@ -12,14 +12,15 @@ from model_ci.gates.comparison import Resampling
 from model_ci.gates.outputs import Outputs, Scores
 from model_ci.gates.reading import Reading
 from model_ci.gates.slices import Slice
+from model_ci.terms import Fairness
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Metric -> the rates it compares; a rate is the share of positive predictions among rows of one truth, or all.
 FAIRNESS: Final[Mapping[str, Mapping[str, int | None]]] = {
-    "demographic_parity": {"selection rate": None},
-    "equalized_odds": {"true positive rate": 1, "false positive rate": 0},
+    Fairness.DEMOGRAPHIC_PARITY: {"selection rate": None},
+    Fairness.EQUALIZED_ODDS: {"true positive rate": 1, "false positive rate": 0},
 }
 
 

@@ -1,11 +1,13 @@
 """The user's checkout: which code it holds, its settings, and the remotes that it knows."""
 
 import hashlib
-import re
-from collections.abc import Sequence
+import json
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from model_ci.git import tree
 from model_ci.git.program import GitFailed, run
 from model_ci.git.refusal import explain, without_credentials
 
@@ -13,35 +15,78 @@ if TYPE_CHECKING:
     from model_ci.record_types import RecordCode
 
 
-_OURS: Final = ":(exclude,top,glob)**/.model-ci/**"
+class Checkout:
+    """What `root` holds, asked of git once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._files: dict[str, str] | None = None
+        self._by_content: set[str] = set()
+        try:
+            self._status: tree.Status | None = tree.status(root)
+            self._problem = None
+        except GitFailed as failed:
+            self._status, self._problem = None, f"{root}: {explain(failed.said)}"
+
+    @property
+    def top(self) -> Path:
+        """The folder that the files' paths start from."""
+        return self._status.top if self._status else self.root
+
+    @property
+    def commit(self) -> str | None:
+        """What is checked out; None outside a repository."""
+        return self._status.commit if self._status else None
+
+    def files(self) -> dict[str, str]:
+        """Return the content's hash of each file that is not ignored; outside a repository of each file at all."""
+        if self._files is None:
+            if self._status:
+                self._files, self._by_content = tree.files(self._status)
+            else:
+                self._files = tree.tree(self.root)
+        return self._files
+
+    def uncommitted(self) -> dict[str, str | None]:
+        """Return the files that may not be as the commit has them, by their content's hash; None for one that is gone."""
+        files = self.files()
+        if self._status is None or self._status.commit is None:
+            return dict(files)
+        return {path: files.get(path) for path in sorted(self._by_content) if not path.endswith("/")}
+
+    def changed_since(self, commit: str | None, uncommitted: Mapping[str, str | None]) -> set[str]:
+        """Name the files that are not as they were at a commit with these changes; none where nobody knows."""
+        now = self.uncommitted()
+        names = uncommitted.keys() | now.keys()
+        if commit != self.commit and commit and self.commit:
+            try:
+                listed = run("diff", "--name-only", "-z", "--no-renames", commit, self.commit, at=self.root)
+            except GitFailed:  # a shallow clone does not have the commit
+                return set()
+            names |= set(filter(None, os.fsdecode(listed).split("\0")))
+        return {name for name in names if name not in uncommitted or uncommitted[name] != self.files().get(name)}
+
+    def describe(self) -> "RecordCode":
+        """Return what a record keeps; outside a repository every value is null and `problem` says why."""
+        nothing: RecordCode = {
+            "repository": None, "commit": None, "branch": None, "dirty": None, "diff_sha256": None, "problem": None,
+        }  # fmt: skip
+        if self._status is None:
+            return nothing | {"problem": self._problem}
+        dirty = bool(self._status.changed or self._status.untracked)
+        differences = json.dumps(self.uncommitted(), sort_keys=True).encode() if dirty else b""
+        return nothing | {
+            "repository": _address(self.root),
+            "commit": self._status.commit,
+            "branch": self._status.branch,
+            "dirty": dirty,
+            "diff_sha256": hashlib.sha256(differences).hexdigest() if dirty else None,
+        }
 
 
 def describe(root: Path) -> "RecordCode":
-    """Tell which code `root` holds; outside a repository every value is null and `problem` says why."""
-    code: RecordCode = {
-        "repository": None, "commit": None, "branch": None, "dirty": None, "diff_sha256": None, "problem": None,
-    }  # fmt: skip
-    try:
-        status = run(
-            "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=normal", "--", ":/", _OURS, at=root
-        )
-        diff = b""
-        if re.search(rb"(^|\0)[12u] ", status):
-            diff = run(
-                "diff", "HEAD", "--no-ext-diff", "--no-textconv", "--full-index", "--binary", "--", ":/", _OURS, at=root
-            )
-    except GitFailed as failed:
-        return code | {"problem": f"{root}: {explain(failed.said)}"}
-    lines = status.split(b"\0")
-    head = {key: value for _, key, value in (line.decode().split(" ", 2) for line in lines if line.startswith(b"# "))}
-    changes = [line for line in lines if line and not line.startswith(b"# ")]
-    return code | {
-        "repository": _address(root),
-        "commit": None if head["branch.oid"] == "(initial)" else head["branch.oid"],
-        "branch": None if head["branch.head"] == "(detached)" else head["branch.head"],
-        "dirty": bool(changes),
-        "diff_sha256": hashlib.sha256(b"\0".join([diff, *changes])).hexdigest() if changes else None,
-    }
+    """Return which code `root` holds; outside a repository every value is null and `problem` says why."""
+    return Checkout(root).describe()
 
 
 def _address(root: Path) -> str | None:

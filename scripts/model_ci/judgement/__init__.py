@@ -61,6 +61,7 @@ def judge(  # noqa: PLR0913, PLR0917 - both models, and what they are judged by
             "rows": len(data.holdout),
             **chosen.as_record(),
             "challengers": reused.challengers,
+            "uncounted": reused.problem,
             "confidence": adjusted.evaluate.uncertainty.confidence,
         },
     }

@@ -1,17 +1,13 @@
 """The metrics that the configuration names, in its gates and in its list."""
 
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 from model_ci import entrypoint
 from model_ci.config import Config, Gate
-from model_ci.config.conditions import CONDITIONS, Judged
+from model_ci.config.conditions import CONDITIONS
 from model_ci.errors import ConfigError
 from model_ci.gates.fairness import FAIRNESS
 from model_ci.gates.metrics import MEASURED, Metric, resolve
-
-# Fairness is a gap itself, and a smaller one is better.
-_OF_A_GAP: Final = [c for c in CONDITIONS.values() if c.sign < 0 and c.judged is not Judged.GAP]
 
 
 def metrics(config: Config, where: str = "evaluate") -> dict[str, Metric]:
@@ -22,9 +18,7 @@ def metrics(config: Config, where: str = "evaluate") -> dict[str, Metric]:
     found: dict[str, Metric] = {}
     wrong: list[str] = []
     for name in dict.fromkeys([*(g.metric for g in config.evaluate.gates), *config.evaluate.metrics]):
-        if name in FAIRNESS:
-            wrong += _unfit_for_fairness(config, name, where)
-        elif name not in MEASURED:
+        if name not in FAIRNESS and name not in MEASURED:
             try:
                 found[name] = resolve(name, config.model.task, lambda n: entrypoint.load(n, config.root, "evaluate"))
             except ConfigError as error:
@@ -61,22 +55,6 @@ def _against_the_metric(gate: Gate, better: bool | None, here: str) -> Iterator[
         if better is None and not condition.sign:
             names = " or ".join(c.name for c in plain)
             yield f"{here}.{condition.name}: which way {gate.metric} is better is not known; use {names}"
-
-
-def _unfit_for_fairness(config: Config, name: str, where: str) -> list[str]:
-    if config.model.task != "binary":
-        return [f"{where}: {name} is for the task binary; this is {config.model.task}"]
-    wrong = []
-    if name in config.evaluate.metrics:
-        wrong.append(f"{where}.metrics: {name} is of slices; name it in a gate with 'by'")
-    for i, g in enumerate(config.evaluate.gates):
-        if g.metric == name and not g.by:
-            wrong.append(f"{where}.gates[{i}]: {name} compares slices; add 'by: column'")
-        unfit = [c.name for c in g.conditions if c not in _OF_A_GAP]
-        if g.metric == name and unfit:
-            fit = " or ".join(c.name for c in _OF_A_GAP if not c.share)
-            wrong.append(f"{where}.gates[{i}].{unfit[0]}: {name} is a gap itself, less is better; use {fit}")
-    return wrong
 
 
 def greater_is_better(found: Mapping[str, Metric], name: str) -> bool | None:

@@ -23,12 +23,11 @@ class Reuse:
 
 def count(config: Config, run: Run, identity: str) -> Reuse:
     """Count the challengers that were judged on the holdout; raise ServiceError when `adjust` needs what cannot be read."""
-    branch = Branch(root=config.root, name=config.record.branch, remote=config.record.remote)
     adjust = config.evaluate.uncertainty.reuse == "adjust"
     mine = str(run.require("train", wanted_by="evaluate")["fingerprint"])
     try:
-        asked = branch if adjust or run.in_ci or branch.is_local() else None
-        return Reuse(challengers=len(challengers.judged_on(identity, config.root, asked) | {mine}))
+        branch = _branch(config, everywhere=adjust or run.in_ci)
+        return Reuse(challengers=len(challengers.judged_on(identity, config.root, branch) | {mine}))
     except (ConfigError, ServiceError) as error:
         if adjust:
             raise ServiceError(
@@ -36,6 +35,14 @@ def count(config: Config, run: Run, identity: str) -> Reuse:
                 f"{error}"
             ) from None
         return Reuse(challengers=None, problem=str(error))
+
+
+def _branch(config: Config, *, everywhere: bool) -> Branch | None:
+    """Return the records branch; None outside a repository, which has none, and where a laptop would have to ask a remote."""
+    if not any((folder / ".git").exists() for folder in (config.root, *config.root.parents)):
+        return None
+    branch = Branch(root=config.root, name=config.record.branch, remote=config.record.remote)
+    return branch if everywhere or branch.is_local() else None
 
 
 def adjusted(config: Config, reuse: Reuse) -> Config:

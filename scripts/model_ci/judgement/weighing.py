@@ -1,6 +1,8 @@
 """What two models said of the same rows, judged by all gates."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from model_ci import entrypoint
@@ -9,15 +11,17 @@ from model_ci.errors import UserCodeError
 from model_ci.gates import gate, own, sliced, slices
 from model_ci.gates.comparison import Difference, Resampling, differences
 from model_ci.gates.fairness import FAIRNESS
+from model_ci.gates.fitness import one_class
 from model_ci.gates.metrics import MEASURED, Metric, predicted
 from model_ci.gates.outputs import Outputs, Scores, read_only
+from model_ci.gates.plausibility import share_in_order
 from model_ci.gates.quality import RESAMPLES, Quality
 from model_ci.gates.quality import measure as measure_quality
 from model_ci.gates.reading import read, whole
 from model_ci.judgement.blocks import blocks
 from model_ci.judgement.named import greater_is_better
 from model_ci.judgement.sides import Side
-from model_ci.terms import Verdict
+from model_ci.terms import State, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,10 +37,17 @@ def quality(
     return Quality(figures=figures, made={"rows": len(rows), "confidence": sure.confidence})
 
 
-def weigh(
-    config: Config, rows: "pd.DataFrame", wanted: Mapping[str, Metric], challenger: Side, champion: Side | None
-) -> dict[str, Any]:
-    """Judge what two models said of the same rows by all gates; return the verdict and what it rests on."""
+def weigh(  # noqa: PLR0913 - both models, and what they are judged by
+    config: Config, rows: "pd.DataFrame", wanted: Mapping[str, Metric], challenger: Side, champion: Side | None,
+    *, held_out: bool = True,
+) -> dict[str, Any]:  # fmt: skip
+    """Judge what two models said of the same rows by all gates; return the verdict and what it rests on.
+
+    Rows that were `held_out` must have several classes, and a model must not be too good on them.
+    """
+    meaningless = _one_class(config, challenger) if held_out else None
+    if meaningless:
+        challenger = _without_values(wanted, challenger, meaningless)
     enough = len(rows) >= config.evaluate.min_rows
     by_slices = any(g.by for g in config.evaluate.gates)
     sure = config.evaluate.uncertainty
@@ -49,20 +60,66 @@ def weigh(
         sliced=_sliced(config, rows, wanted, challenger, champion, plan, lower) if enough else _unsliced(config, lower),
         confidence=sure.confidence,
     )  # fmt: skip
+    if meaningless:
+        outcomes = [_failed(o, meaningless) if o.by or o.metric in wanted else o for o in outcomes]
     outcomes += [_own(name, config, rows, challenger, champion) for name in config.evaluate.own_gates]
     verdict, why = gate.verdict(outcomes, inconclusive=sure.inconclusive)
     if not enough:
         needed = config.evaluate.min_rows
         verdict = Verdict.FAILED
         why = f"too little data to judge on: the holdout has {len(rows)} rows, {needed} are needed"
+    suspicious = _too_good(config, challenger) if held_out and enough else None
+    if suspicious and suspicious["share"] >= suspicious["limit"]:
+        verdict, why = Verdict.FAILED, f"too good to be true: {_of_pairs(suspicious)}; {why}"
     return {
         "verdict": verdict,
         "why": why,
         "rows": len(rows),
+        "too_good": suspicious,
         "comparison": _described(config, plan) if compared or (enough and by_slices) else None,
         "metrics": _table(wanted, challenger.scores, theirs),
         "gates": [outcome.as_record() for outcome in outcomes],
     }
+
+
+def _one_class(config: Config, side: Side) -> str | None:
+    return None if side.outputs is None or config.model.task == "regression" else one_class(side.outputs)
+
+
+def _without_values(wanted: Mapping[str, Metric], side: Side, reason: str) -> Side:
+    """Take the values of scikit-learn's metrics away; what a metric of the user's own means, only they know."""
+    names = [name for name in wanted if ":" not in name]
+    scores = side.scores
+    values, reasons = {**scores.values, **dict.fromkeys(names)}, {**scores.reasons, **dict.fromkeys(names, reason)}
+    return replace(side, scores=replace(scores, values=values, reasons=reasons))
+
+
+def _failed(outcome: gate.Outcome, reason: str) -> gate.Outcome:
+    if ":" in outcome.metric:
+        return outcome
+    reason = f"{outcome.metric} {reason}; what is not there does not pass"
+    return replace(
+        outcome, state=State.FAILED, reason=reason, challenger=None, difference=None, interval=None, comparison=None,
+        chance=None, slices=(),
+    )  # fmt: skip
+
+
+def _too_good(config: Config, side: Side) -> dict[str, float] | None:
+    """Measure how many pairs of rows the model puts in the right order, where the configuration limits that."""
+    limit = config.evaluate.too_good
+    if limit is None or side.outputs is None:
+        return None
+    share = share_in_order(side.outputs, config.model.task)
+    return None if share is None else {"share": share, "limit": limit}
+
+
+def _of_pairs(suspicious: Mapping[str, float]) -> str:
+    share = math.floor(suspicious["share"] * 1e4) / 1e4
+    return (
+        f"the model puts {share:.2%} of the pairs of held-out rows in the right order, and evaluate.too_good is "
+        f"{suspicious['limit']:g}. Some columns give away the target: exclude them with data.exclude. "
+        "If you can explain the model, set evaluate.too_good to null"
+    )
 
 
 def _sliced(  # noqa: PLR0913, PLR0917 - what is judged, and all that it is judged on

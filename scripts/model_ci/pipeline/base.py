@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ConfigError
+from model_ci.pipeline.surroundings import CODE, ENVIRONMENT, MODULES
 from model_ci.run import Run, command_for, named, runs_of
 from model_ci.stages import STAGES, Stage
 from model_ci.terms import Verdict
@@ -11,8 +12,8 @@ from model_ci.terms import Verdict
 if TYPE_CHECKING:
     from model_ci.pipeline.decision import Decider
 
-_ITS_OWN: Final = ("train section", "code")  # a model whose run is named keeps its own
-_SINCE: Final = ("champion",)  # whoever is champion by now, the model is the same
+_ITS_OWN: Final = ("train section", CODE, MODULES)  # a model whose run is named keeps its own
+_SINCE: Final = ("champion", ENVIRONMENT)  # whoever is champion by now, and whatever this job has installed
 
 
 def choose(decider: "Decider") -> Run | None:
@@ -82,8 +83,7 @@ def require_current(decider: "Decider", run: Run | None) -> None:
             section = run.section(need) if run else None
             if run is None or section is None or need in coming:
                 continue
-            inputs = decider.inputs(STAGES[need], run)
-            changed = [n for n, digest in inputs.items() if section["inputs"].get(n) != digest and n not in leave]
+            changed = decider.changed(STAGES[need], run, leave)
             if changed:
                 rest = "" if run_id else f", or name that run to judge it as it is: --run {run.id}"
                 problems.append(

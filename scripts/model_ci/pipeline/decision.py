@@ -1,18 +1,17 @@
 """What becomes of each stage, and why: decided in one place, for the dry run and for the run."""
 
 import platform
-import site
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from model_ci import __version__, git
+from model_ci import __version__
 from model_ci.ci import Context
 from model_ci.config import Config
 from model_ci.pipeline import base, fingerprint
 from model_ci.pipeline.fingerprint import digests, sha256
 from model_ci.pipeline.invocation import Invocation, line_of, selected
+from model_ci.pipeline.surroundings import Surroundings
 from model_ci.run import Run, sections
 from model_ci.stages import STAGES, Stage
 
@@ -55,7 +54,8 @@ class Decider:
         self.config, self.invocation, self.context = config, invocation, context
         self.stages = selected(invocation.stages)
         self.line = line_of(self.stages)
-        self.code = git.describe(config.root)
+        self.surroundings = Surroundings(config)
+        self.code = self.surroundings.checkout.describe()
         self._digests: dict[object, dict[str, str]] = {}
         self._ran: list[str] = []
         old = base.choose(self)
@@ -78,13 +78,20 @@ class Decider:
         """Return the digest of everything that the stage's result depends on."""
         key = (stage.name, run.id, *((name, section["end"]) for name, section in sections(run.record).items()))
         if key not in self._digests:
-            self._digests[key] = digests(stage.inputs(self.config, run))
+            self._digests[key] = digests({**stage.inputs(self.config, run), **self.surroundings.inputs(stage, run)})
         return self._digests[key]
 
     def unchanged(self, stage: Stage, run: Run) -> bool:
         """Whether the run's section of the stage is what running it now would give."""
         section = complete_section(run, stage)
         return section is not None and section["fingerprint"] == fingerprint.of(self.inputs(stage, run))
+
+    def changed(self, stage: Stage, run: Run, leave: Sequence[str] = ()) -> list[str]:
+        """Say in words what the stage depends on and what is not as it was when it ran."""
+        known = sections(run.record)[stage.name]["inputs"]
+        names = [n for n, digest in self.inputs(stage, run).items() if known.get(n) != digest and n not in leave]
+        around = self.surroundings.inputs(stage, run)
+        return [w for n in names for w in (self.surroundings.changed(n, stage, run) if n in around else [n])]
 
     def left_out(self, stage: Stage) -> bool:
         """Whether the stage does not run here, whatever comes before it."""
@@ -121,9 +128,8 @@ class Decider:
             return f"{read[-1]} runs before it"
         if self.unchanged(stage, self.run):
             return stage.observe(self.config, self.run)
-        now = self.inputs(stage, self.run)
-        changed = [name for name, digest in now.items() if section["inputs"].get(name) != digest]
-        return f"{', '.join(changed)} changed" if changed else "model-ci or Python changed"
+        changed = self.changed(stage, self.run)
+        return f"{', '.join(changed)} changed" if changed else "model-ci changed"
 
     def _start(self, old: Run | None, first: Stage) -> Run:
         """Return a new run, in memory, with what is unchanged before `first`."""
@@ -139,7 +145,6 @@ class Decider:
 
     def _header(self) -> dict[str, Any]:
         """Return what a record says before its first stage: what, why, with which code and environment."""
-        installed = sorted(p.name for folder in site.getsitepackages() for p in Path(folder).glob("*.dist-info"))
         return {
             "tool": {"name": "model-ci", "version": __version__},
             "line": self.line or "model",
@@ -150,7 +155,8 @@ class Decider:
             "environment": {
                 "python": platform.python_version(),
                 "platform": platform.platform(),
-                "packages_sha256": sha256(installed),
+                "packages_sha256": sha256(self.surroundings.packages),
+                "packages": self.surroundings.packages,
             },
             "config": {"file": self.config.file, "values": self.config.values},
         }

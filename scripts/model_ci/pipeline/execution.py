@@ -16,6 +16,7 @@ from model_ci.errors import ConfigError
 from model_ci.pipeline import fingerprint
 from model_ci.pipeline.decision import Decider, Step
 from model_ci.pipeline.invocation import Invocation
+from model_ci.pipeline.surroundings import MODULES
 from model_ci.run import Run, exclusive, timestamp
 from model_ci.stages import Stage
 from model_ci.terms import Verdict
@@ -104,6 +105,9 @@ class _Execution:
         start = datetime.now(UTC)
         result = stage.run(self.config, self.decider.run)
         end = datetime.now(UTC)
+        around = self.decider.surroundings.record(stage)
+        if MODULES in around:  # what it imported is known now that it ran
+            inputs = {**inputs, **fingerprint.digests({MODULES: around[MODULES]})}
         return {
             "verdict": result.verdict,
             "fingerprint": fingerprint.of(inputs),
@@ -113,6 +117,7 @@ class _Execution:
             "start": timestamp(start),
             "end": timestamp(end),
             "duration_s": round((end - start).total_seconds(), 3),
+            **around,
             **result.section,
         }
 

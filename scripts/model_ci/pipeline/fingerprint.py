@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import platform
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +14,8 @@ def digests(inputs: Mapping[str, Any]) -> dict[str, str]:
 
 
 def of(inputs: Mapping[str, str]) -> str:
-    """Return the digest of all, of this model-ci and this Python."""
-    return sha256([__version__, platform.python_version(), dict(inputs)])
+    """Return the digest of all, and of this model-ci."""
+    return sha256([__version__, dict(inputs)])
 
 
 def sha256(value: object) -> str:

@@ -1,13 +1,14 @@
 """What came of the predictions: labels or values that arrive later, by request id."""
 
-import glob
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from model_ci.config import Csv
+from model_ci.data import tables
 from model_ci.data.finding import MAX_EXAMPLES, Finding, share, such_as
-from model_ci.errors import ConfigError, first_line
+from model_ci.errors import ConfigError
 from model_ci.production.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -39,14 +40,15 @@ class Joined:
     labelled: int
 
 
-def read(location: str, root: Path, columns: Sequence[str]) -> Outcomes:
+def read(location: str, root: Path, columns: Sequence[str], csv: Csv | None = None) -> Outcomes:
     """Read the outcomes: Parquet, CSV or JSON lines, one file or a glob, relative to `root`.
 
     Raises ConfigError when there are none, or `request_id` or one of `columns` is not among their columns.
     """
     import polars as pl
 
-    rows = table(location, root)
+    table = tables.scan(location, root, csv, text=("request_id",))
+    rows = table.collect(table.lazy())
     missing = [name for name in ("request_id", *columns) if name not in rows.columns]
     if missing:
         there = ", ".join(rows.columns)
@@ -55,7 +57,7 @@ def read(location: str, root: Path, columns: Sequence[str]) -> Outcomes:
         rows = rows.with_columns(row=pl.lit(0))
     rows = rows.select(*_KEY, *columns).cast({"request_id": pl.String, "row": pl.Int64}, strict=False)
     nameless = rows.filter(pl.any_horizontal(pl.col(*_KEY).is_null()))
-    findings = list(_nameless(location, nameless.height, rows.height))
+    findings = [*table.odd_cells(), *_nameless(location, nameless.height, rows.height)]
     rows = rows.drop_nulls(_KEY).unique(maintain_order=True)
     doubled = rows.filter(pl.struct(_KEY).is_duplicated())["request_id"].unique(maintain_order=True)
     if doubled.len():
@@ -91,29 +93,6 @@ def join(log: Predictions, rows: "pl.DataFrame", outcomes: Outcomes) -> Joined:
     return Joined(frame=frame, findings=tuple(found), labelled=labelled)
 
 
-def table(location: str, root: Path) -> "pl.DataFrame":
-    """Read a table of Parquet, CSV or JSON lines, one file or a glob; raise ConfigError when there is none."""
-    import polars as pl
-
-    readers: Mapping[str, Callable[..., pl.DataFrame]] = {
-        ".parquet": pl.read_parquet,
-        ".csv": pl.read_csv,
-        ".jsonl": pl.read_ndjson,
-        ".ndjson": pl.read_ndjson,
-    }
-    files = sorted(Path(name) for name in glob.glob(str(root / location), recursive=True) if Path(name).is_file())  # noqa: PTH207
-    if not files:
-        raise ConfigError(f"{location}: no such table; name the file or a glob")
-    unknown = [file.name for file in files if file.suffix not in readers]
-    if unknown:
-        raise ConfigError(*(f"{location}: {name} is none of {', '.join(readers)}; convert it" for name in unknown))
-    try:
-        frames = [readers[file.suffix](file) for file in files if file.stat().st_size]
-        return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise ConfigError(f"{location}: cannot be read: {first_line(error)}; mend the file") from None
-
-
 def _nameless(location: str, count: int, rows: int) -> "list[Finding]":
     what = f"{share(count, rows)} have no request_id, or a row that is no whole number; complete them"
     return [Finding(rule="nameless-outcomes", where=location, what=what, count=count)] if count else []
@@ -130,7 +109,7 @@ def _not_numbers(location: str, frame: "pl.DataFrame", columns: Sequence[str]) -
 
 
 def _not_a_number(count: int, rows: int) -> str:
-    return f"{share(count, rows)} are NaN or infinite; leave out what is not known"
+    return f"{share(count, rows)} are infinite; leave out what is not known"
 
 
 def _orphans(log: Predictions, outcomes: Outcomes) -> "list[Finding]":

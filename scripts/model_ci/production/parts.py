@@ -1,11 +1,13 @@
 """The parts that rows are read in: each a file, some groups of one, a log or a query, and worth a worker."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from model_ci.config import Csv
+from model_ci.data import tables
 from model_ci.errors import ConfigError, ServiceError, first_line
 
 if TYPE_CHECKING:
@@ -41,27 +43,30 @@ class ParquetPart:
 
 @dataclass(frozen=True, kw_only=True)
 class TablePart:
-    """A file that polars reads: CSV or JSON lines."""
+    """A file of CSV or JSON lines, read as the training data is; `types` are those of all files of the table."""
 
     file: str
-    form: str
+    csv: Csv | None
+    types: "tuple[tuple[str, pl.DataType], ...]"
 
     def batches(self, columns: Sequence[str] | None = None) -> "Iterator[pa.RecordBatch]":
-        """Yield the rows with those of the columns that the file has."""
-        for frame in self.frames():
-            wanted = frame.columns if columns is None else [c for c in columns if c in frame.columns]
-            yield from frame.select(wanted).to_arrow().to_batches()
-
-    def frames(self) -> "Iterator[pl.DataFrame]":
-        """Yield the rows."""
+        """Yield the rows with those of the columns that the table has."""
         import polars as pl
 
-        if self.form == "csv":
-            yield from _csv(Path(self.file)).batches()
-            return
-        with reading(self.file):
-            lazy = pl.scan_ndjson(self.file, infer_schema_length=None)
-            yield from lazy.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
+        file = Path(self.file)
+        scan = tables.of_files(file.name, file.parent, [file], self.csv)
+        chosen = {name: dtype for name, dtype in self.types if columns is None or name in columns}
+        absent = [pl.lit(None, dtype).alias(name) for name, dtype in chosen.items() if name not in scan.schema]
+        for frame in scan.batches():
+            yield from frame.with_columns(absent).select(list(chosen)).cast(chosen).to_arrow().to_batches()  # type: ignore[arg-type]
+
+
+def arrow_types(schema: "Mapping[str, pl.DataType]") -> "dict[str, pa.DataType]":
+    """Return the types in the words of Arrow."""
+    import polars as pl
+
+    arrow = pl.DataFrame(schema=schema).to_arrow().schema
+    return dict(zip(arrow.names, arrow.types, strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,14 +161,6 @@ def groups(file: Path) -> Iterator[ParquetPart]:
             held, rows = [], 0
     if held:
         yield ParquetPart(file=str(file), groups=tuple(held))
-
-
-def _csv(file: Path) -> Any:
-    """Read CSV as the training data is read."""
-    from model_ci.data.scan import Scan
-    from model_ci.data.source import Source
-
-    return Scan(Source(root=file.parent, location=file.name, format="csv", files=(file,), pointers=()))
 
 
 @contextmanager

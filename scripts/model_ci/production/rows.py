@@ -5,18 +5,18 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from model_ci.data import pointer
+from model_ci.config import Csv
+from model_ci.data import lfs, pointer, tables
 from model_ci.data.finding import Finding
+from model_ci.data.source import TABLES
 from model_ci.errors import ConfigError, ServiceError, first_line
-from model_ci.production.parts import LogPart, Part, QueryPart, TablePart, groups, reading
+from model_ci.production.parts import LogPart, Part, QueryPart, TablePart, arrow_types, groups, reading
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
-
-_FORMATS: Final = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,9 @@ class Rows:
             yield pl.DataFrame(batch)
 
 
-def open(location: str, root: Path, classes: Sequence[str] = ()) -> Rows:  # noqa: A001 - reads as rows.open
+def open(  # noqa: A001 - reads as rows.open
+    location: str, root: Path, classes: Sequence[str] = (), csv: Csv | None = None
+) -> Rows:
     """Find rows: a file or glob of Parquet, CSV or JSON lines; a prediction log; `sql:QUERY` in DuckDB, or
     `sql+DATABASE QUERY` with a DuckDB file or SQLAlchemy's URL; a URL that fsspec can read. What DVC tracks is pulled.
 
@@ -52,11 +54,11 @@ def open(location: str, root: Path, classes: Sequence[str] = ()) -> Rows:  # noq
     if location.startswith(("sql:", "sql+")):
         return _query(location, root)
     if "://" in location:
-        return _fetched(location, root, classes)
+        return _fetched(location, root, classes, csv)
     files = _files(location, root)
     if files is None or _is_log(files):
         return _log(location, root, classes)
-    return _table(location, files)
+    return _table(location, root, files, csv)
 
 
 def _files(location: str, root: Path) -> list[Path] | None:
@@ -103,40 +105,38 @@ def _log(location: str, root: Path, classes: Sequence[str]) -> Rows:
     return Rows(location=location, types=types, parts=(part,), is_log=True, findings=log.findings)
 
 
-def _table(location: str, files: Sequence[Path]) -> Rows:
-    forms = {_FORMATS.get(file.suffix.lower(), "") for file in files}
+def _table(location: str, root: Path, files: Sequence[Path], csv: Csv | None) -> Rows:
+    forms = {TABLES.get(file.suffix.lower(), "") for file in files}
     if len(forms) > 1 or "" in forms:
         raise ConfigError(
             f"{location}: {', '.join(sorted(f.name for f in files)[:3])} are not all .parquet, all .csv or all .jsonl; "
             "narrow it to files of one format"
         )
-    form = forms.pop()
-    parts = [part for file in files for part in (groups(file) if form == "parquet" else [_part(file, form)])]
+    if forms != {"parquet"}:
+        table = tables.of_files(location, root, files, csv)
+        table.require_rows()
+        parts = tuple(TablePart(file=str(file), csv=csv, types=tuple(table.schema.items())) for file in files)
+        return Rows(
+            location=location, types=arrow_types(table.schema), parts=parts, findings=tuple(table.odd_cells("warning"))
+        )
     types: dict[str, Any] = {}
     for file in files:
-        for name, dtype in _types(file, form).items():
+        for name, dtype in _types(file).items():
             types.setdefault(name, dtype)
             if _differ(types[name], dtype):
                 raise ConfigError(
                     f"{location}: {name}: is {types[name]} in one file and {dtype} in {file.name}; write it alike"
                 )
-    return Rows(location=location, types=types, parts=tuple(parts))
+    return Rows(location=location, types=types, parts=tuple(part for file in files for part in groups(file)))
 
 
-def _part(file: Path, form: str) -> TablePart:
-    return TablePart(file=str(file), form=form)
+def _types(file: Path) -> dict[str, Any]:
+    import pyarrow.parquet as pq
 
-
-def _types(file: Path, form: str) -> dict[str, Any]:
-    if form == "parquet":
-        import pyarrow.parquet as pq
-
-        with reading(str(file)):
-            schema = pq.read_schema(file)
-        return dict(zip(schema.names, schema.types, strict=True))
-    for batch in TablePart(file=str(file), form=form).batches():
-        return dict(zip(batch.schema.names, batch.schema.types, strict=True))
-    return {}
+    lfs.refuse(file, file.name)
+    with reading(str(file)):
+        schema = pq.read_schema(file)
+    return dict(zip(schema.names, schema.types, strict=True))
 
 
 def _differ(one: Any, other: Any) -> bool:
@@ -167,7 +167,7 @@ def _query(location: str, root: Path) -> Rows:
     return Rows(location="sql", types=types, parts=(part,))
 
 
-def _fetched(location: str, root: Path, classes: Sequence[str]) -> Rows:
+def _fetched(location: str, root: Path, classes: Sequence[str], csv: Csv | None) -> Rows:
     """Copy what a URL names into a folder of our own, and read it there."""
     try:
         import fsspec
@@ -190,7 +190,7 @@ def _fetched(location: str, root: Path, classes: Sequence[str]) -> Rows:
     files = sorted(Path(name) for name in ([got] if isinstance(got, str) else got))
     if not files:
         raise ConfigError(f"{where}: nothing is there; correct the URL")
-    found = _log(f"{kept.name}/*", root, classes) if _is_log(files) else _table(where, files)
+    found = _log(f"{kept.name}/*", root, classes) if _is_log(files) else _table(where, files[0].parent, files, csv)
     return Rows(
         location=where, types=found.types, parts=found.parts, is_log=found.is_log, findings=found.findings, _kept=kept
     )

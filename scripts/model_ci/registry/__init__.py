@@ -17,7 +17,7 @@ from model_ci.registry.client import translated
 from model_ci.registry.file import FileStore
 from model_ci.registry.files import differences, keep_only
 from model_ci.registry.pages import ui_command
-from model_ci.registry.peek import peek
+from model_ci.registry.peek import has_version, peek
 from model_ci.registry.registration import as_version, holder
 from model_ci.registry.server import ServerStore
 from model_ci.registry.store import FOLDER, Store, T, kind_of
@@ -38,7 +38,17 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-__all__ = ["Attachment", "Registered", "Registry", "Submission", "Version", "open_registry", "peek", "ui_command"]
+__all__ = [
+    "Attachment",
+    "Registered",
+    "Registry",
+    "Submission",
+    "Version",
+    "has_version",
+    "open_registry",
+    "peek",
+    "ui_command",
+]
 
 
 @contextmanager

@@ -26,6 +26,15 @@ def champions_in(database: Path) -> dict[str, str]:
     return {str(name): identify(number, run_id) for name, number, run_id in rows}
 
 
+def has_version(database: Path, model: str, number: str) -> bool:
+    """Whether a SQLite store has a version of a model."""
+    if not database.is_file():
+        return False
+    query = "SELECT 1 FROM model_versions WHERE name = ? AND version = ? AND current_stage != 'Deleted_Internal'"
+    with closing(sqlite3.connect(database, timeout=30)) as connection:
+        return connection.execute(query, (model, number)).fetchone() is not None
+
+
 def identify(number: object, run_id: str | None) -> str:
     """Name a version so that another one, of another store or of a store made anew, has another name."""
     return f"{number} {run_id or ''}".strip()

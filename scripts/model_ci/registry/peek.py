@@ -12,6 +12,7 @@ from model_ci.config import Config
 from model_ci.errors import ServiceError
 from model_ci.files import write_atomically
 from model_ci.git import Branch
+from model_ci.registry import champion
 from model_ci.registry.branch import read_message
 from model_ci.registry.champion import champions_in, identify
 from model_ci.registry.file import DATABASE
@@ -38,6 +39,16 @@ def peek(config: Config, root: Path, *, in_ci: bool) -> str | None:
             branch = Branch(root=root, name=config.register.branch, remote=config.register.remote)
             return _on_branch(branch, root / FOLDER / _TIP).get(name)
     return _on_server(name)
+
+
+def has_version(config: Config, root: Path, number: str, *, in_ci: bool) -> bool:
+    """Whether the store has a version of the model; without MLflow where it is a folder."""
+    from model_ci.registry import open_registry
+
+    if kind_of(config, in_ci=in_ci) == StoreKind.FILE:
+        return champion.has_version(root / FOLDER / DATABASE, config.model.name, number)
+    with open_registry(config, root, in_ci=in_ci) as store:
+        return store.version(number) is not None
 
 
 def _on_branch(branch: Branch, note: Path) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from model_ci.config import Config
 from model_ci.errors import ConfigError
+from model_ci.registry import recorded
 from model_ci.terms import StoreKind
 
 if TYPE_CHECKING:
@@ -48,15 +49,37 @@ class Store(Protocol):
 
 
 def kind_of(config: Config, *, in_ci: bool) -> StoreKind:
-    """Return server, file or branch."""
-    wanted = config.register.store
-    if wanted == StoreKind.SERVER and not os.environ.get(TRACKING_URI):
-        raise ConfigError(
-            f"{config.file}: register.store: is server, but the environment has no {TRACKING_URI}; set it to the server's address"
-        )
+    """Return server, file or branch.
+
+    A missing address is not taken for "there is no server": raises ConfigError when the configuration or the records
+    name one, and when the variable is there but empty and nothing else tells where the models are.
+    """
+    wanted, address = config.register.store, os.environ.get(TRACKING_URI)
+    if wanted == StoreKind.SERVER and not address:
+        raise ConfigError(f"{config.file}: register.store: is server, but {_missing(address)}")
     if wanted != StoreKind.AUTO:
         return wanted
-    return StoreKind.SERVER if os.environ.get(TRACKING_URI) else StoreKind.BRANCH if in_ci else StoreKind.FILE
+    if address:
+        return StoreKind.SERVER
+    before = recorded.store(config, in_ci=in_ci)
+    if before == StoreKind.SERVER:
+        raise ConfigError(
+            f"{config.file}: register.store: the records name an MLflow server, but {_missing(address)}; "
+            "or set register.store to file or branch to leave the server"
+        )
+    if address is not None and before is None:
+        raise ConfigError(
+            f"{config.file}: register.store: is auto, but {_missing(address)}; or set register.store to branch"
+        )
+    return StoreKind.BRANCH if in_ci else StoreKind.FILE
+
+
+def _missing(address: str | None) -> str:
+    state = "is empty" if address is not None else "is not set"
+    return (
+        f"{TRACKING_URI} {state}; a platform gives no secret to a pull request from a fork, and a protected variable to "
+        "protected branches only: give this job the server's address"
+    )
 
 
 def local_uri(database: Path) -> str:

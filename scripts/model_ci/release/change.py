@@ -6,7 +6,7 @@ is done already, so the same order completes it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -101,25 +101,6 @@ class Change:
             entry = self._entry(wanted, previous) if changed else None
             settled = self._settle(wanted, naming, entry)
             return section | settled | {"steps": self.steps, "address": target.address()}
-
-    def observe(self, left: Deployment, subject: Variant) -> str | None:
-        """Return in what the environment is not as `left` says, None where it is, and answers a request as known.
-
-        Raises RolloutError or ServiceError where it does not answer.
-        """
-        target = self.target()
-        if steps := target.plan(left):
-            return f"{self.environment} is not as it was left: {'; '.join(steps)}"
-        if target.current() != left:
-            return f"{self.environment} serves something else"
-        address, brief = target.address(), replace(self.config.deploy.smoke, requests=1, max_latency_ms=None)
-        ask = smoke.over_http(address, brief.timeout_s) if address else target.asking(left)
-        if ask is None:
-            return f"nothing in {self.environment} can be asked"
-        asked = left.variant(subject.name) if address else max(left.variants, key=lambda variant: variant.weight)
-        served = asked or left.variants[0]
-        smoke.through(ask, served, self.probes.get(served.digest), brief)
-        return None
 
     def _section(self, wish: Wish, before: Deployment | None, target: Target, rules: list[Rule]) -> dict[str, Any]:
         where = ci.context()

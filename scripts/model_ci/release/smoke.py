@@ -86,7 +86,7 @@ def through(ask: Ask, variant: Variant, probe: Probe | None, settings: Smoke) ->
     found = Findings()
     most = math.ceil(settings.requests * _PATIENCE * 100 / max(variant.weight, 1))
     if probe is None:
-        _require(ask("/readyz", None), "/readyz")
+        require_ready(ask)
         return found
     for part, body in cycle(probe.requests()):
         answer = ask("/invocations", body)
@@ -122,6 +122,11 @@ def over_http(address: str, timeout_s: float) -> Ask:
         return Answer(status=reply.status, body=reply.body, seconds=time.perf_counter() - begin, variant=variant)
 
     return ask
+
+
+def require_ready(ask: Ask) -> None:
+    """Raise RolloutError unless the service says that it is ready."""
+    _require(ask("/readyz", None), "/readyz")
 
 
 def _require(answer: Answer, path: str) -> None:

@@ -34,6 +34,7 @@ class Stage:
     needs: tuple[str, ...] = ()  # stages without whose section it cannot run
     reads: tuple[str, ...] = ()  # stages whose section its inputs come from: it runs again when they do
     of_now: tuple[str, ...] = ()  # stages whose result must be what configuration and code give now: it judges that
+    code: str | None = None  # runs code of the user; the section whose `code` narrows which files count
     judges: bool = False  # can fail
     writes: bool = False  # changes something outside the run's folder, so a pull request never runs it
     always: bool = False  # runs after a failure too
@@ -82,13 +83,14 @@ STAGES: Final = {
     stage.name: stage
     for stage in (
         Stage(name="check-data", does="Check the data against its contract and fix its version.", judges=True),
-        Stage(name="train", does="Fit the model.", leaves=("model", "profile")),
+        Stage(name="train", does="Fit the model.", code="train", leaves=("model", "profile", "training-rows")),
         Stage(
             name="evaluate",
             does="Judge the model against its gates and the champion.",
             needs=("train",),
             reads=("train",),
             of_now=("train",),
+            code="evaluate",
             judges=True,
             leaves=("quality",),
             outputs={"champion-version": "champion.version"},
@@ -99,6 +101,7 @@ STAGES: Final = {
             needs=("train",),
             reads=("train",),
             of_now=("train",),
+            code="train",
             judges=True,
             optional=True,
             leaves=("explain",),
@@ -109,6 +112,7 @@ STAGES: Final = {
             needs=("train", "evaluate"),
             reads=("train", "evaluate"),
             writes=True,
+            amends=True,  # the same run is registered once; the aliases may move without it
             outputs={"model-version": "version", "champion-version": "champion"},
         ),
         Stage(
@@ -116,6 +120,7 @@ STAGES: Final = {
             does="Build the image that serves the model, try it, and push it.",
             needs=("train",),
             reads=("train", "register"),
+            code="train",
             judges=True,
             writes=True,
             optional=True,

@@ -1,6 +1,7 @@
 """`model-ci init`: look at a repository and write its first files."""
 
 import argparse
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -100,7 +101,12 @@ def plan(proposal: Proposal, config_file: str = DEFAULT_FILE) -> dict[Path, str]
     entrypoint = proposal.entrypoint.value if proposal.entrypoint else f"{module}:build"
     texts = {
         root / config_file: files.configuration(
-            name=proposal.name, data=proposal.table.pattern, rows=proposal.rows, roles=roles, entrypoint=entrypoint
+            name=proposal.name,
+            data=proposal.table.pattern,
+            rows=proposal.rows,
+            roles=roles,
+            entrypoint=entrypoint,
+            store=_store(proposal),
         )
     }
     if module:
@@ -126,6 +132,15 @@ def write(proposal: Proposal, root: Path, config_file: str = DEFAULT_FILE, *, fo
         file.write_text(text, encoding="utf-8")
         written.append(file)
     return written
+
+
+def _store(proposal: Proposal) -> columns.Choice:
+    """Say where models are kept, so that a missing variable is never taken for another place."""
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        return columns.Choice(value="server", why="MLFLOW_TRACKING_URI is set here; CI needs it too")
+    if proposal.platform.value == "none":
+        return columns.Choice(value="file", why="in .model-ci/store; branch or server once CI runs this")
+    return columns.Choice(value="branch", why="kept on the branch model-ci/store; server: on an MLflow server")
 
 
 def _platform(root: Path, top: Path) -> columns.Choice:

@@ -38,7 +38,9 @@ _HOLDOUT: Final = 0.2
 _OVERLAP: Final = 0.01
 
 
-def configuration(*, name: str, data: str, rows: int, roles: Roles, entrypoint: str) -> str:
+def configuration(  # noqa: PLR0913 - all that the file holds
+    *, name: str, data: str, rows: int, roles: Roles, entrypoint: str, store: Choice
+) -> str:
     """Return a model-ci.yaml that passes the check, with the reasons as comments."""
     lines = [
         f"# yaml-language-server: $schema={SCHEMA}",
@@ -60,7 +62,9 @@ def configuration(*, name: str, data: str, rows: int, roles: Roles, entrypoint: 
     lines += ["train:", f"  entrypoint: {_scalar(entrypoint)}"]
     if entrypoint.startswith(_STARTER):
         lines += ["  parameters:", "    max_iter: 100", "    learning_rate: 0.1"]
-    return "\n".join([*lines, *_evaluation(rows, roles)]) + "\n"
+    lines += _evaluation(rows, roles)
+    lines += ["register:", f"  store: {store.value}{_comment(store.why)}"]
+    return "\n".join(lines) + "\n"
 
 
 def training_module(task: str) -> str:

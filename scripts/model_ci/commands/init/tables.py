@@ -10,7 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from model_ci.data import header, pointer
+from model_ci.data import header, layout, pointer
 from model_ci.data.scan import Scan
 from model_ci.data.source import FORMATS, Source
 from model_ci.errors import ConfigError
@@ -171,7 +171,7 @@ def _columns(file: Path) -> list[str]:
 
     try:
         if FORMATS[file.suffix.lower()] == "csv":
-            return header.read(file, file.name)
+            return header.read(file, file.name, layout.default())
         return list(pl.read_parquet_schema(file))
     except (ConfigError, pl.exceptions.PolarsError, OSError):
         return [file.name]

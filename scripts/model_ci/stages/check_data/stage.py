@@ -126,15 +126,17 @@ class _Soundness:
         few, target = self._few_rows(), self._answers.findings()
         overlapping = self._overlap.findings(wanted.overlap)
         leaks, strongest = self._leaks() if not target else ([], "")
+        odd = self._reading.scan.odd_cells()
         seen, held = self._overlap.counts()
         checks = [
             _check("columns", [], f"{len(columns)} columns, each with a name of its own"),
+            _check("odd-cells", odd, "no column is text because of a few cells"),
             _check("rows", few, f"{self.span.rows}, at least {wanted.min_rows}"),
             _check("target", target, f"{self._config.data.target} fits the task {self._config.model.task}"),
             _check("overlap", overlapping, f"{seen} of {held} rows of the holdout stand in the training rows"),
             _check("leakage", leaks or target, strongest),
         ]
-        return checks, [*few, *target, *overlapping, *leaks]
+        return checks, [*odd, *few, *target, *overlapping, *leaks]
 
     def _few_rows(self) -> list[Finding]:
         wanted = self._config.check_data.min_rows

@@ -45,7 +45,7 @@ def find(config: Config, run: Run) -> Reference:
         if not file.is_file():
             raise ConfigError(f"{_HERE}.reference: {wanted.reference}: no such file in {config.root}; name a profile")
         return _of_profile(Profile.from_bytes(file.read_bytes(), wanted.reference), "file", wanted.reference)
-    opened = rows.open(wanted.reference, config.root)
+    opened = rows.open(wanted.reference, config.root, csv=config.data.csv)
     return replace(_of_profile(table.profiled(config, opened), "table", opened.location), table=opened)
 
 

@@ -39,7 +39,10 @@ def run(config: Config, run: Run) -> Result:
     check(config)
     against = reference.find(config, run)
     opened = rows.open(
-        str(config.check_drift.rows), config.root, [str(c) for c in against.profile.made.get("classes", ())]
+        str(config.check_drift.rows),
+        config.root,
+        [str(c) for c in against.profile.made.get("classes", ())],
+        config.data.csv,
     )
     looked = look(config, against, opened)
     found = exact.judge(looked) if config.check_drift.rules == "evidently" else judging.judge(looked, run)

@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from model_ci.config import Csv
+from model_ci.data import tables
 from model_ci.data.finding import MAX_EXAMPLES, Finding, share, such_as
 from model_ci.errors import ConfigError
 from model_ci.production import outcomes, predictions
@@ -33,6 +35,7 @@ class Sought:
     until: datetime | None
     unit: str
     measures: Sequence[Measure]
+    csv: Csv
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +93,7 @@ def _log(sought: Sought, root: Path) -> "tuple[pl.DataFrame, list[Finding]]":
         raise ConfigError(
             f"compare-variants.outcomes: is not set; name the table with {' and '.join(wanted)} by request_id"
         )
-    came = outcomes.read(sought.outcomes, root, wanted)
+    came = outcomes.read(sought.outcomes, root, wanted, sought.csv)
     joined = outcomes.join(log, rows, came)
     return joined.frame, [*log.findings, *came.findings, *joined.findings]
 
@@ -98,7 +101,8 @@ def _log(sought: Sought, root: Path) -> "tuple[pl.DataFrame, list[Finding]]":
 def _table(sought: Sought, root: Path) -> "tuple[pl.DataFrame, list[Finding]]":
     import polars as pl
 
-    rows = outcomes.table(sought.predictions, root)
+    table = tables.scan(sought.predictions, root, sought.csv, text=("variant", "version", "user", "request_id"))
+    rows = table.collect(table.lazy())
     missing = [name for name in ("variant", "time") if name not in rows.columns]
     if missing:
         there = ", ".join(rows.columns)
@@ -115,7 +119,7 @@ def _table(sought: Sought, root: Path) -> "tuple[pl.DataFrame, list[Finding]]":
     inside = pl.lit(value=True)
     inside = inside if sought.since is None else inside & (pl.col("_time") >= sought.since)
     inside = inside if sought.until is None else inside & (pl.col("_time") < sought.until)
-    return rows.filter(inside), []
+    return rows.filter(inside), table.odd_cells()
 
 
 def _moments(times: "pl.Series", location: str) -> "pl.Series":

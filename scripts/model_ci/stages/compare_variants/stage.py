@@ -85,6 +85,7 @@ def _sought(config: Config) -> Sought:
         until=_moment(wanted.until, "until"),
         unit=wanted.unit,
         measures=_measures(wanted),
+        csv=config.data.csv,
     )
 
 

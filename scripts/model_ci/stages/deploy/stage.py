@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Final
 
 from model_ci.config import Config
-from model_ci.errors import ConfigError, ModelCIError
-from model_ci.release import change, smoke
+from model_ci.errors import ConfigError, ModelCIError, first_line
+from model_ci.release import change, observation, smoke
 from model_ci.release.change import Change, Wish
 from model_ci.run import Result, Run
 from model_ci.serving.probe import Probe
@@ -34,17 +34,17 @@ def check(config: Config) -> None:
 
 
 def observe(config: Config, run: Run) -> str | None:
-    """Return in what the environment is no longer as this deployment left it, None where it serves and answers so."""
+    """Return in what the environment is no longer as the deployment left it; None where it serves, and answers as known."""
     section = run.section("deploy")
     if section is None:
         return None
     try:
-        checking = Change(config=config, environment=config.deploy.environment, run=run)
         variant = built(config, run)
-        checking.probes[variant.digest] = probe(run)
-        return checking.observe(Deployment.from_record(section["deployment"]), variant)
+        probes = {variant.digest: probe(run)}
+        left = Deployment.from_record(section["deployment"])
+        return observation.differs(config, left, variant, probes)
     except ModelCIError as error:
-        return f"what serves could not be observed: {error}"
+        return f"what serves in {section['environment']} cannot be seen: {first_line(error)}"
 
 
 def run(config: Config, run: Run) -> Result:

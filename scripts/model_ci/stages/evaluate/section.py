@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from model_ci.config.conditions import CONDITIONS
+from model_ci.config.conditions import CONDITIONS, compares
 from model_ci.report.blocks import (
     Bar,
     Block,
@@ -66,7 +66,7 @@ def _judged_on(section: "EvaluateSection") -> str:
             f"About {holdout['false_positives']:.2%} of such rows are left out by mistake."
         )
     if holdout["challengers"] is None:
-        return f"{text} How many challengers were judged on these rows before is not known."
+        return f"{text} How many challengers were judged on these rows before is not known: {holdout['uncounted']}."
     if holdout["challengers"] > 1:
         text += f" {holdout['challengers']} different challengers were judged on these rows."
     return text
@@ -91,17 +91,18 @@ def _slices(gate: "Gate") -> Table:
     return Table(
         title=f"Slices of {describe_gate(gate)}",
         columns=["slice", "rows", "champion", "challenger", "difference", "result"],
-        rows=[_slice(part) for part in slices],
+        rows=[_slice(part, compares=compares(gate["condition"])) for part in slices],
         folded=True,
     )
 
 
-def _slice(part: "Slice") -> list[str]:
+def _slice(part: "Slice", *, compares: bool) -> list[str]:
+    """Return a slice's row; the bounds are of the difference where that is judged, else of the value itself."""
     value = number(part["challenger"])
-    if part["difference"] is None and part["interval"]:
+    if not compares and part["interval"]:
         value += f" [{number(part['interval'][0])}, {number(part['interval'][1])}]"
     rows, champion = number(part["rows"]), number(part["champion"])
-    return [part["slice"], rows, champion, value, _difference(part), _result(part)]
+    return [part["slice"], rows, champion, value, _difference(part, compares=compares), _result(part)]
 
 
 def _compared(gates: "Sequence[Gate]") -> int:
@@ -134,7 +135,7 @@ def _gate(gate: "Gate") -> list[str]:
         f"{gate['metric']} by {gate['by']}" if gate["by"] else gate["metric"],
         number(gate["champion"]),
         number(gate["challenger"]),
-        _difference(gate),
+        _difference(gate, compares=compares(gate["condition"])),
         describe_condition(gate),
         _result(gate),
     ]
@@ -168,8 +169,8 @@ def _result(gate: "Gate | Slice") -> str:
     return f"passed: {gate['comparison']}" if gate["comparison"] else "passed"
 
 
-def _difference(gate: "Gate | Slice") -> str:
+def _difference(gate: "Gate | Slice", *, compares: bool) -> str:
     if gate["difference"] is None:
         return "-"
-    bounds = f" [{gate['interval'][0]:+.4f}, {gate['interval'][1]:+.4f}]" if gate["interval"] else ""
+    bounds = f" [{gate['interval'][0]:+.4f}, {gate['interval'][1]:+.4f}]" if compares and gate["interval"] else ""
     return f"{gate['difference']:+.4f}{bounds}"

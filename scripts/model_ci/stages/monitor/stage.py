@@ -216,7 +216,7 @@ def _rows(config: Config, spans: Spans) -> "tuple[pl.DataFrame, list[Finding]]":
         import polars as pl
 
         rows = rows.filter(pl.col("_variant") == wanted.variant)
-    came = outcomes.read(str(wanted.outcomes), config.root, [config.data.target])
+    came = outcomes.read(str(wanted.outcomes), config.root, [config.data.target], config.data.csv)
     joined = outcomes.join(log, rows, came)
     # Rows without an outcome are counted span by span; late ones are no mistake.
     told = [f for f in joined.findings if f.rule != "predictions-without-outcomes"]
@@ -243,7 +243,7 @@ def _span(
     sure = judging.evaluate.uncertainty
     side = judgement.side(wanted, said, {})
     champion = judgement.of_quality(held_to.quality, wanted) if held_to else None
-    judged = judgement.weigh(judging, span.rows.to_pandas(), wanted, side, champion)
+    judged = judgement.weigh(judging, span.rows.to_pandas(), wanted, side, champion, held_out=False)
     plan = Resampling(resamples=sure.resamples, seed=sure.seed)
     bounds = {name: quality.interval(metric, said, plan, sure.confidence) for name, metric in wanted.items()}
     metrics: dict[str, MonitorQualityMetric] = {

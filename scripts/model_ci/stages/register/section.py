@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 def blocks(section: "RegisterSection") -> Iterator[Block]:
     """Say what the aliases point to now."""
     words = f"Registered as {section['name']} version {section['version']}"
-    if section["promoted"]:
+    if section["champion"] == section["version"]:
         before = f", the champion before it was version {section['previous']}" if section["previous"] else ""
         yield Paragraph(text=f"{words}, which is the champion now{before}.")
     else:
-        kept = f"version {section['champion']} stays the champion" if section["champion"] else "there is no champion"
+        verb = "is" if section["promoted"] else "stays"
+        kept = f"version {section['champion']} {verb} the champion" if section["champion"] else "there is no champion"
         again = section["rejudged"]
         why = f" It was judged again, because somebody else became champion meanwhile: {again['why']}." if again else ""
-        yield Paragraph(text=f"{words}, a challenger; {kept}.{why}")
+        role = ", which was the champion" if section["promoted"] else ", a challenger"
+        yield Paragraph(text=f"{words}{role}; {kept}.{why}")

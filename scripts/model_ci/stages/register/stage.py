@@ -27,6 +27,20 @@ def inputs(config: Config, run: Run) -> Mapping[str, object]:
     }
 
 
+def observe(config: Config, run: Run) -> str | None:
+    """Return in what the registry is not as this run left it: its aliases may be moved and its versions deleted by hand."""
+    section = run.section("register")
+    if section is None:
+        return None
+    champion, version = registry.peek(config, config.root, in_ci=run.in_ci), section["version"]
+    if champion != section["store_state"]:
+        now = f"version {champion.split()[0]}" if champion else "no version"
+        return f"{now} is the champion in the registry, not version {section['champion']} as recorded"
+    if version != section["champion"] and not registry.has_version(config, config.root, version, in_ci=run.in_ci):
+        return f"the registry has no version {version} any more"
+    return None
+
+
 def run(config: Config, run: Run) -> Result:
     """Make one version for this run, however often it is asked, and move the aliases.
 

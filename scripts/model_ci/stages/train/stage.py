@@ -1,5 +1,6 @@
 """Train: the user's entry point or command makes a model, which is saved, hashed and probed."""
 
+import inspect
 import json
 import math
 import os
@@ -10,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model_ci import entrypoint, git, judgement, model, registry
+from model_ci import entrypoint, judgement, model, registry
 from model_ci.config import Config
 from model_ci.data import source
-from model_ci.errors import ConfigError, UserCodeError
+from model_ci.errors import UserCodeError
 from model_ci.model import saved
 from model_ci.origin import training_rows
 from model_ci.origin.training_rows import TrainingRows
@@ -30,12 +31,11 @@ if TYPE_CHECKING:
 
 
 def inputs(config: Config, run: Run) -> Mapping[str, object]:
-    """The data's bytes, how they are cut, the parameters, and the user's code."""
+    """The data's bytes, how they are cut, and the parameters."""
     return {
         "data": source.version(source.resolve(config.data, config.root)).sha256,
         "data section": config.values["data"],
         "train section": config.values["train"],
-        "code": _code(config),
         "task": config.model.task,
         "season": config.check_drift.seasonal,
         "champion": judgement.champion_state(config, run, "train") if predecessor.needed(config) else None,
@@ -112,20 +112,6 @@ def _fitted(config: Config, run: Run, data: "Table", start: StartingPoint) -> Re
     return Result(section=section)
 
 
-def _code(config: Config) -> Any:
-    globs, root = config.train.code, config.root
-    if globs:
-        files = sorted({f for pattern in globs for f in root.glob(pattern) if f.is_file()})
-        if not files:
-            raise ConfigError(f"{config.file}: train.code: {', '.join(globs)} match no file; correct the globs")
-    elif config.train.entrypoint:
-        files = entrypoint.sources(config.train.entrypoint, root)
-    else:
-        # Nobody knows what a command reads: any change of the repository may change the model.
-        return git.describe(root)
-    return [(f.relative_to(root).as_posix(), source.sha256(f)) for f in files]
-
-
 def _by_entrypoint(
     config: Config, data: "Table", folder: Path, start: StartingPoint
 ) -> tuple[model.Predictor, dict[str, Any]]:
@@ -133,7 +119,7 @@ def _by_entrypoint(
     function = entrypoint.load(name, config.root, "train.entrypoint")
     _seed(seed)
     offered = {
-        "train": data.train,
+        "train": data.train.copy() if "train" in inspect.signature(function).parameters else None,
         "features": data.features,
         "target": data.target,
         "seed": seed,

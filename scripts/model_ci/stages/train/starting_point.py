@@ -95,7 +95,7 @@ class StartingPoint:
             warm.check(estimator)
             if self._champion and (grown := self._warm(estimator, data, self._champion)) is not None:
                 return grown
-        return estimator.fit(data.train[data.features], data.train[data.target])
+        return estimator.fit(data.train[data.features], data.train[data.target].copy())
 
     def _warm(self, estimator: Any, data: "Table", champion: Predecessor) -> Any | None:
         rows, answers = data.train[data.features], data.train[data.target]

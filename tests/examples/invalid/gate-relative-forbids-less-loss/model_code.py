@@ -1,0 +1,5 @@
+from sklearn.dummy import DummyClassifier
+
+
+def build(strategy="prior"):
+    return DummyClassifier(strategy=strategy)
