@@ -26,6 +26,7 @@ FLOORS = [
     ["data", "profile", "explanation", "gates", "git", "ci", "entrypoint", "forge", "report", "targets", "image"],
     ["config"],
     ["schema"],
+    ["web"],
     ["files", "errors", "terms", "record_types"],
     ["types"],
     ["serving"],  # ships in the image, alone
