@@ -145,6 +145,11 @@ def fill_defaults(value: Any, schema: Schema, root: Schema) -> Any:
     return value
 
 
+def default(name: str, key: str) -> Any:
+    """Return the default of a key in a part of the configuration that may stand there many times, such as a gate."""
+    return load_schema("config")["$defs"][name]["properties"][key]["default"]
+
+
 def resolved(schema: Schema, root: Schema) -> Schema:
     """Return the schema with what its reference names."""
     return root["$defs"][schema["$ref"].rpartition("/")[2]] | schema if "$ref" in schema else schema

@@ -72,7 +72,7 @@ def load(file: Path, overrides: Sequence[str] = ()) -> Config:
         values["data"]["holdout"]["by"] = "time" if values["data"]["time_column"] else "random"
     if values["explain"]["in_run"] is None:
         values["explain"]["in_run"] = "explain" in document.value
-    found += [f"{document.where(path)}: {message}" for path, message in contradictions(values)]
+    found += [f"{document.where(path)}: {message}" for path, message in contradictions(values, document.value)]
     if found:
         raise ConfigError(*found)
     sections = {

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Protocol, runtime_checkable
 
 from model_ci.errors import ModelCIError
+from model_ci.types import Document
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
@@ -44,7 +45,7 @@ class Deployment:
         """Return the variant of that name."""
         return next((variant for variant in self.variants if variant.name == name), None)
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> Document:
         """Return it as JSON."""
         return {"environment": self.environment, "variants": [asdict(variant) for variant in self.variants]}
 
