@@ -133,7 +133,7 @@ class Change:
         target.apply(wish.deployment, self.steps.append)
         address = target.address()
         if address is None:
-            return {"asked": None, **smoke.Findings().as_record()}
+            return {"asked": None, **smoke.SmokeResult().as_record()}
         ask = smoke.over_http(address, self.config.deploy.smoke.timeout_s)
         served = wish.deployment.variant(wish.subject.name) or wish.deployment.variants[0]
         try:

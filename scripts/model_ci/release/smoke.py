@@ -33,7 +33,7 @@ def read(manifest: bytes, where: str) -> Probe:
 
 
 @dataclass(kw_only=True)
-class Findings:
+class SmokeResult:
     """What a smoke test saw."""
 
     requests: int = 0
@@ -72,19 +72,19 @@ def trial(probes: Mapping[str, Probe], settings: Smoke) -> Trial:
 
     def try_out(variant: Variant, ask: Ask) -> None:
         if probe := probes.get(variant.digest):
-            seen = Findings()
+            seen = SmokeResult()
             for part, body in probe.requests():
                 seen.add(probe, part, ask("/invocations", body), variant, settings)
 
     return try_out
 
 
-def through(ask: Ask, variant: Variant, probe: Probe | None, settings: Smoke) -> Findings:
+def through(ask: Ask, variant: Variant, probe: Probe | None, settings: Smoke) -> SmokeResult:
     """Ask the service where its users ask it, until the variant has answered often enough.
 
     Raises RolloutError for an answer that is none, is another than is known, or comes too late.
     """
-    found = Findings()
+    found = SmokeResult()
     most = math.ceil(settings.requests * _PATIENCE * 100 / max(variant.weight, 1))
     if probe is None:
         require_ready(ask)

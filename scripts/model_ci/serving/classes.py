@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.serving.types import Array
 
-    Codes = NDArray[Any]
+    Codes = Array
 
 _BOOLEANS: Final = {"true": "1", "false": "0"}
 _BINARY: Final = {"0", "1"}

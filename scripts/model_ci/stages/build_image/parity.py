@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from model_ci.serving import comparison, engine
-from model_ci.serving.comparison import Answers, Comparison
+from model_ci.serving.comparison import AnswerComparison, Answers
 from model_ci.serving.engine import Engine
 from model_ci.serving.refusal import Refusal
 from model_ci.serving.signature import Column, Rows
@@ -72,14 +72,14 @@ class Reference:
             problem=next((each.problem for each in compared if each.problem), None),
         )  # fmt: skip
 
-    def compare_rows(self, candidate: Engine, tolerance: float) -> Comparison:
+    def compare_rows(self, candidate: Engine, tolerance: float) -> AnswerComparison:
         """Compare on the rows alone."""
         return self._compared(_asked(candidate, self.rows), self.answers, tolerance)
 
-    def _compared(self, answers: Answers | None, expected: Answers | None, tolerance: float) -> Comparison:
+    def _compared(self, answers: Answers | None, expected: Answers | None, tolerance: float) -> AnswerComparison:
         if answers is None or expected is None:
             problem = None if answers is expected else _REFUSED
-            return Comparison(rows=1, max_abs_difference=0.0, tolerance=tolerance, problem=problem)
+            return AnswerComparison(rows=1, max_abs_difference=0.0, tolerance=tolerance, problem=problem)
         return comparison.compare(answers, expected, tolerance, classes=self.classes)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from model_ci import model
 from model_ci.config import BuildImage, Config
 from model_ci.errors import ConfigError, ServiceError
-from model_ci.image import repository, signature
+from model_ci.image import repository, signing
 from model_ci.image.repository import Login, Name, Repository
 from model_ci.run import Result, Run
 from model_ci.serving.probe import Probe
@@ -51,9 +51,9 @@ def check(config: Config) -> None:
     """Find what would stop it after the model was trained: a wrong name, no builder, no right to push, no key."""
     settings = config.build_image
     _limits(settings)
-    signature.check(settings.signature)
+    signing.check(settings.signature)
     if settings.repository is None:
-        if signature.wanted(settings.signature):
+        if signing.wanted(settings.signature):
             raise ConfigError("build-image.signature: an image that is not pushed cannot be signed; set repository")
         return
     named = settings.repository
@@ -142,7 +142,7 @@ def _try(config: Config, run: Run, builder: "Builder", image: "Image", bundle: "
         begin = time.monotonic()
         with builder.trial(image, run.id, {"MODEL_CI_VARIANT": "trial"}) as there:
             smoke = {"isolation": there.isolation, "read_only": there.read_only, "rows": len(probe.rows)}
-            service = trial.Service(there.host, there.port)
+            service = trial.TrialService(there.host, there.port)
             service.wait(begin, settings.timeout_s, there.alive)
             compared = trial.compare(service, probe)
             smoke["cold_start_s"] = round(time.monotonic() - begin, 3)
@@ -193,9 +193,7 @@ def _push(config: Config, run: Run, builder: "Builder", image: "Image", verdict:
     digest = digests.pop()
     manifest = there.manifest(digest)
     reference = f"{settings.repository}@{digest}"
-    signed = (
-        signature.sign(reference, settings.signature, there.login) if signature.wanted(settings.signature) else None
-    )
+    signed = signing.sign(reference, settings.signature, there.login) if signing.wanted(settings.signature) else None
     layers = [{"digest": layer["digest"], "bytes": layer["size"]} for layer in manifest["layers"]]
     return {**local, "tags": tags, "digest": digest, "reference": reference, "pushed": True, "layers": layers,
             "signature": signed}  # fmt: skip
