@@ -77,6 +77,7 @@ class CheckData:  # noqa: D101
     contract: str
     min_rows: int
     leakage: float
+    future: float
     overlap: float
 
 
