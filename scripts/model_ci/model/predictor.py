@@ -11,10 +11,12 @@ from model_ci.gates.outputs import Outputs
 from model_ci.model import probe, saved
 from model_ci.model.answers import Answers
 from model_ci.serving import classes as naming
+from model_ci.types import Label
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
+
+    from model_ci.types import Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +29,8 @@ class Predictor:
 
     model: Any
     columns: Sequence[str]
-    classes: Sequence[Any]
-    positive: Any = None
+    classes: Sequence[Label]
+    positive: Label | None = None
 
     def outputs(self, frame: "pd.DataFrame", target: str, task: str) -> Outputs:
         """Ask the model for every row of `frame`, and return its answers as metrics take them."""
@@ -53,7 +55,7 @@ class Predictor:
                 return Answers(labels=np.asarray(self.classes)[given.argmax(axis=1)], probabilities=given)
         return self._checked(Answers(labels=answered.ravel(), probabilities=None), len(frame))
 
-    def predict(self, frame: "pd.DataFrame") -> "NDArray[Any]":
+    def predict(self, frame: "pd.DataFrame") -> "Array":
         """Return the answer of the model's own `predict`."""
         import numpy as np
 
@@ -75,7 +77,7 @@ class Predictor:
             )
         return answers
 
-    def _as_probabilities(self, answered: "NDArray[Any]", rows: int) -> "NDArray[Any] | None":
+    def _as_probabilities(self, answered: "Array", rows: int) -> "Array | None":
         import numpy as np
 
         if answered.ndim == 2 and answered.shape[1] == len(self.classes):
@@ -87,7 +89,9 @@ class Predictor:
         return None
 
 
-def outputs(answers: Answers, truth: "pd.Series[Any]", classes: Sequence[Any], task: str, positive: Any) -> Outputs:
+def outputs(
+    answers: Answers, truth: "pd.Series[Any]", classes: Sequence[Label], task: str, positive: Label | None
+) -> Outputs:
     """Return answers beside the truth as metrics take them: of two classes, the positive one is the last.
 
     Labels are what the model's own `predict` answers: with a tuned threshold they are not those of the highest
@@ -107,7 +111,7 @@ def outputs(answers: Answers, truth: "pd.Series[Any]", classes: Sequence[Any], t
     )
 
 
-def class_order(classes: Sequence[Any], task: str, positive: Any) -> list[int]:
+def class_order(classes: Sequence[Label], task: str, positive: Label | None) -> list[int]:
     """Return the positions of a model's classes as metrics take them: of two, the positive one is the last."""
     if task != "binary" or len(classes) != 2:
         return list(range(len(classes)))
@@ -119,7 +123,9 @@ def class_order(classes: Sequence[Any], task: str, positive: Any) -> list[int]:
     return [1 - place, place]
 
 
-def load(folder: Path, positive: Any = None, classes: Sequence[Any] = (), features: Sequence[str] = ()) -> Predictor:
+def load(
+    folder: Path, positive: Label | None = None, classes: Sequence[Label] = (), features: Sequence[str] = ()
+) -> Predictor:
     """Load a saved model whose files have been checked, from its folder alone.
 
     `classes` and `features` are those of a model that does not name them itself and has no probe yet.

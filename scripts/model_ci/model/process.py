@@ -22,6 +22,7 @@ from typing import Any, Final, NoReturn
 
 from model_ci import entrypoint
 from model_ci.errors import ConfigError, ModelCIError, UserCodeError
+from model_ci.types import Label
 
 _LIBRARIES: Final = ("numpy", "pandas", "sklearn", "skops.io", "cloudpickle")
 _THREADED: Final = ("sklearn", "xgboost", "lightgbm", "catboost", "torch", "tensorflow", "jax")
@@ -58,14 +59,20 @@ class ModelProcess:
 
 
 @contextmanager
-def opened(folder: Path, positive: Any, name: str) -> Iterator[ModelProcess]:
+def opened(folder: Path, positive: Label | None, name: str) -> Iterator[ModelProcess]:
     """Load a saved model in a process of its own, for as long as the block lasts.
 
     The files must have been checked. Raises UserCodeError, which begins with its `name`, when the model cannot be loaded
     with its own code.
     """
     start()
-    with Connection(_HOST[0].fork()) as connection:
+    try:
+        descriptor = _HOST[0].fork()
+    except OSError:  # the host was ended, as by a system that is short of memory
+        _HOST.clear()
+        start()
+        descriptor = _HOST[0].fork()
+    with Connection(descriptor) as connection:
         asked = ModelProcess(connection, name)
         asked.call("load", str(folder), positive, str(Path.cwd()), dict(os.environ))
         yield asked
@@ -161,7 +168,7 @@ def _answer(descriptor: int) -> NoReturn:
         os._exit(0)
 
 
-def _load(folder: str, positive: Any, current: str, environment: dict[str, str]) -> Any:
+def _load(folder: str, positive: Label | None, current: str, environment: dict[str, str]) -> Any:
     from model_ci.model import own_code, predictor, saved
 
     os.environ.clear()
