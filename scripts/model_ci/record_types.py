@@ -329,9 +329,9 @@ class EvaluateResult(TypedDict):
 
     why: str
     rows: int
-    positive: NotRequired[str | float | bool | None]
-    dependence: NotRequired[str | None]
-    holdout: NotRequired[EvaluateHoldout]
+    positive: str | float | bool | None
+    dependence: str | None
+    holdout: EvaluateHoldout
     changed: Sequence[EvaluateChanged] | None
     champion: EvaluateChampion | None
     too_good: EvaluateTooGood | None
@@ -848,8 +848,8 @@ class MonitorResult(TypedDict):
     why: str
     windows: Sequence[MonitorWindow]
     limits: Sequence[MonitorLimit]
-    positive: NotRequired[str | float | bool | None]
-    reference: NotRequired[MonitorReference | None]
+    positive: str | float | bool | None
+    reference: MonitorReference | None
     quality: Sequence[MonitorQuality]
     gates: Sequence[MonitorGate]
     findings: Sequence[Finding]
