@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from model_ci.data.table import Table
     from model_ci.explanation.attributions import Attributions
     from model_ci.model import Predictor
+    from model_ci.types import Series
 
 _MOST_ROWS: Final = 100
 
@@ -123,7 +124,7 @@ def _typed(rows: "pd.DataFrame", predictor: "Predictor", data: "Table", option: 
     return pd.DataFrame(columns)
 
 
-def _cast(values: "pd.Series[Any]", like: "pd.Series[Any]") -> "pd.Series[Any]":
+def _cast(values: "Series", like: "Series") -> "Series":
     import pandas as pd
 
     if pd.api.types.is_bool_dtype(like):

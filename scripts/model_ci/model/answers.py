@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.types import Array
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
     """Answers to n rows: the model's own labels or numbers, and the probabilities of its classes where it gives any."""
 
-    labels: "NDArray[Any]"  # n
-    probabilities: "NDArray[Any] | None"  # n x classes, in the model's order
+    labels: "Array"  # n
+    probabilities: "Array | None"  # n x classes, in the model's order
 
     def drawn(self, index: Any) -> "Answers":
         """Return the answers to some of the rows."""

@@ -14,7 +14,9 @@ from model_ci.serving import classes as naming
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
+    from sklearn.base import BaseEstimator
+
+    from model_ci.types import Array, Label, Series
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +27,9 @@ class Predictor:
     the declared positive class of a binary task, None for the default.
     """
 
-    model: Any
+    model: "BaseEstimator"
     columns: Sequence[str]
-    classes: Sequence[Any]
+    classes: "Sequence[Label]"
     positive: Any = None
 
     def outputs(self, frame: "pd.DataFrame", target: str, task: str) -> Outputs:
@@ -53,7 +55,7 @@ class Predictor:
                 return Answers(labels=np.asarray(self.classes)[given.argmax(axis=1)], probabilities=given)
         return Answers(labels=said.ravel(), probabilities=None)
 
-    def predict(self, frame: "pd.DataFrame") -> "NDArray[Any]":
+    def predict(self, frame: "pd.DataFrame") -> "Array":
         """Return the answer of the model's own `predict`."""
         import numpy as np
 
@@ -63,7 +65,7 @@ class Predictor:
         with warnings.catch_warnings(action="ignore"):
             return np.asarray(self.model.predict(frame[list(self.columns)]))
 
-    def _as_probabilities(self, said: "NDArray[Any]", rows: int) -> "NDArray[Any] | None":
+    def _as_probabilities(self, said: "Array", rows: int) -> "Array | None":
         import numpy as np
 
         if said.ndim == 2 and said.shape[1] == len(self.classes):
@@ -75,7 +77,7 @@ class Predictor:
         return None
 
 
-def outputs(answers: Answers, truth: "pd.Series[Any]", classes: Sequence[Any], task: str, positive: Any) -> Outputs:
+def outputs(answers: Answers, truth: "Series", classes: "Sequence[Label]", task: str, positive: Any) -> Outputs:
     """Return answers beside the truth as metrics take them: of two classes, the positive one is the last.
 
     Labels are what the model's own `predict` answers: with a tuned threshold they are not those of the highest
@@ -95,7 +97,7 @@ def outputs(answers: Answers, truth: "pd.Series[Any]", classes: Sequence[Any], t
     )
 
 
-def class_order(classes: Sequence[Any], task: str, positive: Any) -> list[int]:
+def class_order(classes: "Sequence[Label]", task: str, positive: Any) -> list[int]:
     """Return the positions of a model's classes as metrics take them: of two, the positive one is the last."""
     if task != "binary" or len(classes) != 2:
         return list(range(len(classes)))
@@ -107,7 +109,9 @@ def class_order(classes: Sequence[Any], task: str, positive: Any) -> list[int]:
     return [1 - place, place]
 
 
-def load(folder: Path, positive: Any = None, classes: Sequence[Any] = (), features: Sequence[str] = ()) -> Predictor:
+def load(
+    folder: Path, positive: Any = None, classes: "Sequence[Label]" = (), features: Sequence[str] = ()
+) -> Predictor:
     """Load a saved model whose files have been checked, from its folder alone.
 
     `classes` and `features` are those of a model that does not name them itself and has no probe yet.

@@ -19,6 +19,8 @@ from model_ci.serving import classes as naming
 if TYPE_CHECKING:
     import pandas as pd
 
+    from model_ci.types import Label
+
 FOLDER: Final = "probe"  # of the model's folder
 ROWS: Final = 64
 SAME: Final = 1e-9  # sums of other threads, or another processor, differ by less
@@ -32,7 +34,7 @@ class Probe:
 
     rows: "pd.DataFrame"
     answers: Answers
-    classes: Sequence[Any]
+    classes: "Sequence[Label]"
     environment: Mapping[str, str]
 
     def difference(self, other: Answers) -> str | None:
@@ -65,7 +67,7 @@ def spread(groups: Sequence[object], count: int) -> list[int]:
     return sorted(chosen)
 
 
-def write(folder: Path, rows: "pd.DataFrame", answers: Answers, classes: Sequence[Any]) -> str:
+def write(folder: Path, rows: "pd.DataFrame", answers: Answers, classes: "Sequence[Label]") -> str:
     """Save a probe in a model's folder; return the hash of its answers."""
     place = folder / FOLDER
     place.mkdir()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from model_ci.data.table import Table
     from model_ci.record_types import Gate
+    from model_ci.types import Label
 
 Gates = Sequence["Gate"]
 _NUMBERS: Final = ("integer", "number")
@@ -73,7 +74,7 @@ class _Bench:
     """The user's gates with the user's model at hand, before which models are planted."""
 
     def __init__(
-        self, config: Config, data: "Table", wanted: Mapping[str, Metric], honest: Side, classes: Sequence[Any]
+        self, config: Config, data: "Table", wanted: Mapping[str, Metric], honest: Side, classes: "Sequence[Label]"
     ) -> None:
         self.config, self.data, self.wanted, self.honest = config, data, wanted, honest
         self.measured = {name: value for name, value in honest.scores.values.items() if name in MEASURED}
@@ -188,7 +189,7 @@ def _shuffled(told: Outputs) -> Outputs:
     return Outputs(truth=told.truth, labels=moved.labels, probabilities=moved.probabilities)
 
 
-def _constant(told: Outputs, data: "Table", classes: Sequence[Any]) -> Outputs:
+def _constant(told: Outputs, data: "Table", classes: "Sequence[Label]") -> Outputs:
     """Return what a model says that has learnt nothing but the training rows' mean, or their shares of the classes."""
     import numpy as np
 

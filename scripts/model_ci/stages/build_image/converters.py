@@ -13,7 +13,9 @@ from model_ci.errors import ModelCIError
 from model_ci.serving.onnx_engine import NULL
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from sklearn.base import BaseEstimator
+
+    from model_ci.types import Array
 
 DOMAIN: Final = "model_ci.late"
 _LEQ, _MEMBER = 0, 6  # BRANCH_LEQ and BRANCH_MEMBER of TreeEnsemble's nodes_modes
@@ -106,7 +108,7 @@ def _codes(scope: Any, operator: Any, container: Any) -> None:
     graph.add("Concat", parts, operator.outputs[0].full_name, axis=1)
 
 
-def _lookup(given: Any, categories: "NDArray[Any]", encoder: Any) -> Mapping[str, Any]:
+def _lookup(given: Any, categories: "Array", encoder: Any) -> Mapping[str, Any]:
     from onnx import TensorProto, helper
     from skl2onnx.common.data_types import StringTensorType
 
@@ -149,7 +151,7 @@ def _boosting(scope: Any, operator: Any, container: Any) -> None:
         graph.add(_LINKS[loss], [raw], operator.outputs[0].full_name)
 
 
-def _classify(model: Any, graph: _Graph, raw: str, operator: Any) -> None:
+def _classify(model: "BaseEstimator", graph: _Graph, raw: str, operator: Any) -> None:
     from onnx import TensorProto
 
     label, chances = (output.full_name for output in operator.outputs)
@@ -166,7 +168,7 @@ def _classify(model: Any, graph: _Graph, raw: str, operator: Any) -> None:
     graph.add("Gather", [classes, best], label, axis=0)
 
 
-def _trees(model: Any) -> dict[str, Any]:
+def _trees(model: "BaseEstimator") -> dict[str, Any]:
     """Return the attributes of TreeEnsemble."""
     from onnx import TensorProto, helper
 
@@ -191,7 +193,7 @@ def _trees(model: Any) -> dict[str, Any]:
     return attributes
 
 
-def _sources(model: Any) -> tuple[list[int], dict[int, list[float]]]:
+def _sources(model: "BaseEstimator") -> tuple[list[int], dict[int, list[float]]]:
     """Return which input column each feature of the trees is, and the categories of those that have some."""
     import numpy as np
 

@@ -1,17 +1,21 @@
 """A fitted scikit-learn pipeline as one ONNX graph, and whether it answers as the pipeline does."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.serving.onnx_engine import NUMBERS_INPUT, TEXTS
 from model_ci.serving.signature import NUMBERS, Column
 from model_ci.stages.build_image.converters import DOMAIN, UnconvertibleError, register
 
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+
 _ML, _OPSET, _OPSET_ML = "ai.onnx.ml", 18, 3
 _OPSET_ML_LATE: Final = 5
 
 
-def convert(estimator: Any, columns: Sequence[Column]) -> bytes:
+def convert(estimator: "BaseEstimator", columns: Sequence[Column]) -> bytes:
     """Convert the whole pipeline, text columns included; raise UnconvertibleError where a step does not convert.
 
     The graph takes the text columns as one tensor and the others, as doubles, as another: fewer tensors, less work.
@@ -30,7 +34,7 @@ def convert(estimator: Any, columns: Sequence[Column]) -> bytes:
         raise UnconvertibleError(f"skl2onnx cannot convert it: {first}") from None
 
 
-def _converted(estimator: Any, columns: Sequence[Column]) -> Any:
+def _converted(estimator: "BaseEstimator", columns: Sequence[Column]) -> Any:
     import warnings
 
     from skl2onnx import convert_sklearn
@@ -56,7 +60,7 @@ def _converted(estimator: Any, columns: Sequence[Column]) -> Any:
         )
 
 
-def _by_name(estimator: Any) -> bool:
+def _by_name(estimator: "BaseEstimator") -> bool:
     """Tell whether an estimator takes its columns apart, by their names."""
     inner = getattr(estimator, "best_estimator_", estimator)
     steps = getattr(inner, "steps", None)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from model_ci.data.table import Table
+    from model_ci.types import Series
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ class Predecessor:
         except ConfigError as error:
             raise CannotContinueError(*error.problems) from None
 
-    def unseen(self, moments: "pd.Series[Any] | None") -> int | None:
+    def unseen(self, moments: "Series | None") -> int | None:
         """Return the first of the rows, which are in the order of time, that it has not learnt from; None if unknown."""
         import pandas as pd
 

@@ -8,11 +8,14 @@ from model_ci.stages.train.continuing import Pair, last
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.base import BaseEstimator
+
+    from model_ci.types import Series
 
 _COUNTS: Final = ("max_iter", "n_estimators")  # of what grows: trees, rounds
 
 
-def check(estimator: Any) -> None:
+def check(estimator: "BaseEstimator") -> None:
     """Raise ConfigError for an estimator that cannot go on from a fitted one."""
     if not hasattr(last(estimator), "warm_start"):
         raise ConfigError(
@@ -21,7 +24,7 @@ def check(estimator: Any) -> None:
         )
 
 
-def go_on(both: Pair, rows: "pd.DataFrame", answers: "pd.Series[Any]", add: int | None) -> tuple[Any, dict[str, Any]]:
+def go_on(both: Pair, rows: "pd.DataFrame", answers: "Series", add: int | None) -> tuple[Any, dict[str, Any]]:
     """Fit the champion's estimator further, with the fresh one's hyperparameters; return it, and what was added.
 
     An ensemble gets more trees or rounds, `add` or a quarter of what the fresh one would have; a network or a linear
@@ -43,7 +46,7 @@ def go_on(both: Pair, rows: "pd.DataFrame", answers: "pd.Series[Any]", add: int 
     return both.joined(estimator), record
 
 
-def _grown(estimator: Any) -> int | None:
+def _grown(estimator: "BaseEstimator") -> int | None:
     """Count the trees or rounds of an ensemble; None for what has weights instead."""
     if hasattr(estimator, "_predictors"):
         return len(estimator._predictors)
@@ -51,5 +54,5 @@ def _grown(estimator: Any) -> int | None:
     return None if found is None else len(found)
 
 
-def _count(estimator: Any) -> str:
+def _count(estimator: "BaseEstimator") -> str:
     return next(name for name in _COUNTS if hasattr(estimator, name))
