@@ -9,10 +9,14 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci import web
 from model_ci.errors import ServiceError
+
+if TYPE_CHECKING:
+    from model_ci.record_types import RecordCi
+
 
 REPORTS: Final = Path(".model-ci") / "reports"
 _GITLAB_EVENTS: Final = {
@@ -82,7 +86,7 @@ class Context:
         except (OSError, KeyError):
             return socket.gethostname()
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> "RecordCi":
         """Return what the run record keeps of it."""
         return {"provider": self.provider, "run_url": self.run_url, "actor": self.actor, "branch": self.branch}
 

@@ -193,7 +193,7 @@ class TrainModel(TypedDict):
     files: Mapping[str, str]
     size_mb: float
     features: Sequence[str]
-    classes: Sequence[JSON]
+    classes: Sequence[str | float | bool]
     probe_sha256: str
 
 

@@ -4,14 +4,14 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from model_ci.config import Signature
 from model_ci.errors import ConfigError, Exit, ModelCIError, ServiceError
 from model_ci.image import repository
 from model_ci.image.repository import Login, Name
+from model_ci.types import APIObject
 
 _NO_KEY = ("no matching signatures", "no signatures found", "none of the expected identities", "invalid signature")
 
@@ -39,7 +39,7 @@ def check(settings: Signature) -> None:
         )
 
 
-def sign(reference: str, settings: Signature, login: Login | None) -> dict[str, Any]:
+def sign(reference: str, settings: Signature, login: Login | None) -> APIObject:
     """Sign an image that was pushed, by its digest; return what the record says. Raises ServiceError."""
     name = Name.parse(reference, "image")
     command = ["sign", "--yes", *_plain(name)]
@@ -57,7 +57,7 @@ def sign(reference: str, settings: Signature, login: Login | None) -> dict[str, 
     }
 
 
-def verify(reference: str, settings: Signature, root: Path, login: Login | None = None) -> list[Mapping[str, Any]]:
+def verify(reference: str, settings: Signature, root: Path, login: Login | None = None) -> list[APIObject]:
     """Return what the valid signatures of an image, named by its digest, say; `root` holds the public key's file.
 
     Raises UnsignedError where there is none, ConfigError when nothing says who must have signed, ServiceError when the
@@ -68,7 +68,7 @@ def verify(reference: str, settings: Signature, root: Path, login: Login | None 
         raise ConfigError(f"{reference}: is no digest; a tag may point elsewhere a moment later")
     code, said = _cosign(["verify", "--output=json", *_plain(name), *_who(settings, root), reference], name, login)
     if code == 0:
-        found: list[Mapping[str, Any]] = json.loads(said.strip().splitlines()[-1])
+        found: list[APIObject] = json.loads(said.strip().splitlines()[-1])
         return found
     if any(words in said for words in _NO_KEY):
         raise UnsignedError(f"{reference}: has no valid signature: {said}")

@@ -3,16 +3,19 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from model_ci.errors import ConfigError, UserCodeError
 from model_ci.model import own_code, probe, process, questions, saved
 from model_ci.model.answers import Answers
 from model_ci.model.predictor import Predictor, load
 
+if TYPE_CHECKING:
+    from model_ci.types import Label
+
 
 @contextmanager
-def opened(folder: Path, positive: Any, name: str) -> Iterator[Predictor]:
+def opened(folder: Path, positive: "Label | None", name: str) -> Iterator[Predictor]:
     """Load a saved model with its own code, whose files have been checked, for as long as the block lasts.
 
     Raises ConfigError or UserCodeError, which begin with its `name`, when it has no probe or answers it otherwise.
@@ -25,7 +28,7 @@ def opened(folder: Path, positive: Any, name: str) -> Iterator[Predictor]:
 
 
 @contextmanager
-def asked(folder: Path, positive: Any, name: str) -> Iterator[process.ModelProcess]:
+def asked(folder: Path, positive: "Label | None", name: str) -> Iterator[process.ModelProcess]:
     """Load a saved model as `opened` does, in a process of its own, which answers the probe twice first."""
     known = require_probe(folder, name)
     with process.opened(folder, positive) as asking:
@@ -33,7 +36,7 @@ def asked(folder: Path, positive: Any, name: str) -> Iterator[process.ModelProce
         yield asking
 
 
-def reopened(folder: Path, positive: Any, name: str, root: Path) -> Predictor:
+def reopened(folder: Path, positive: "Label | None", name: str, root: Path) -> Predictor:
     """Load a saved model with the code of the working tree, to train it further.
 
     Raises ConfigError where that is not the code that it was saved with.

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_ci.errors import ConfigError
 from model_ci.gates.outputs import Outputs
@@ -30,7 +30,7 @@ class Predictor:
     model: "BaseEstimator"
     columns: Sequence[str]
     classes: "Sequence[Label]"
-    positive: Any = None
+    positive: "Label | None" = None
 
     def outputs(self, frame: "pd.DataFrame", target: str, task: str) -> Outputs:
         """Ask the model for every row of `frame`, and return its answers as metrics take them."""
@@ -77,7 +77,9 @@ class Predictor:
         return None
 
 
-def outputs(answers: Answers, truth: "Series", classes: "Sequence[Label]", task: str, positive: Any) -> Outputs:
+def outputs(
+    answers: Answers, truth: "Series", classes: "Sequence[Label]", task: str, positive: "Label | None"
+) -> Outputs:
     """Return answers beside the truth as metrics take them: of two classes, the positive one is the last.
 
     Labels are what the model's own `predict` answers: with a tuned threshold they are not those of the highest
@@ -97,7 +99,7 @@ def outputs(answers: Answers, truth: "Series", classes: "Sequence[Label]", task:
     )
 
 
-def class_order(classes: "Sequence[Label]", task: str, positive: Any) -> list[int]:
+def class_order(classes: "Sequence[Label]", task: str, positive: "Label | None") -> list[int]:
     """Return the positions of a model's classes as metrics take them: of two, the positive one is the last."""
     if task != "binary" or len(classes) != 2:
         return list(range(len(classes)))
@@ -110,7 +112,7 @@ def class_order(classes: "Sequence[Label]", task: str, positive: Any) -> list[in
 
 
 def load(
-    folder: Path, positive: Any = None, classes: "Sequence[Label]" = (), features: Sequence[str] = ()
+    folder: Path, positive: "Label | None" = None, classes: "Sequence[Label]" = (), features: Sequence[str] = ()
 ) -> Predictor:
     """Load a saved model whose files have been checked, from its folder alone.
 

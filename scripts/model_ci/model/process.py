@@ -18,10 +18,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from model_ci import entrypoint
 from model_ci.errors import ConfigError, ModelCIError, UserCodeError
+
+if TYPE_CHECKING:
+    from model_ci.types import Label
+
 
 _LIBRARIES: Final = ("numpy", "pandas", "sklearn", "skops.io", "cloudpickle")
 _THREADED: Final = ("sklearn", "xgboost", "lightgbm", "catboost", "torch", "tensorflow", "jax")
@@ -58,7 +62,7 @@ class ModelProcess:
 
 
 @contextmanager
-def opened(folder: Path, positive: Any) -> Iterator[ModelProcess]:
+def opened(folder: Path, positive: "Label | None") -> Iterator[ModelProcess]:
     """Load a saved model in a process of its own, for as long as the block lasts.
 
     The files must have been checked. Raises UserCodeError when the model cannot be loaded with its own code.
@@ -160,7 +164,7 @@ def _answer(descriptor: int) -> NoReturn:
         os._exit(0)
 
 
-def _load(folder: str, positive: Any, current: str, environment: dict[str, str]) -> Any:
+def _load(folder: str, positive: "Label | None", current: str, environment: dict[str, str]) -> Any:
     from model_ci.model import own_code, predictor, saved
 
     os.environ.clear()

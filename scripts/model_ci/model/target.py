@@ -12,10 +12,12 @@ from model_ci.serving import classes as naming
 if TYPE_CHECKING:
     import pandas as pd
 
+    from model_ci.types import Label
+
 _FIRST_ROWS: Final = 1000
 
 
-def classes(config: Config, rows: "pd.DataFrame") -> list[Any]:
+def classes(config: Config, rows: "pd.DataFrame") -> "list[Label]":
     """Return the target's classes among training rows, sorted; none for a number.
 
     Raises ConfigError for values that one class is written with in two ways, for more than two classes of a binary task,

@@ -1,18 +1,19 @@
 """What a model was made of, and what of it changed."""
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.run import Run
 
 if TYPE_CHECKING:
+    from model_ci.record_types import EvaluateChanged
     from model_ci.registry import Version
+    from model_ci.types import JSON, JSONObject
 
 TAG: Final = "model_ci.origin"  # of the registered version
 
 
-def of(run: Run) -> dict[str, Any]:
+def of(run: Run) -> "dict[str, JSON]":
     """Return what the run's model was made of, by name: code, data and parameters; a later model is told from it."""
     trained, code = run.require("train", wanted_by="evaluate"), run.record["code"]
     data = trained["data"]
@@ -27,7 +28,7 @@ def of(run: Run) -> dict[str, Any]:
     }
 
 
-def changed(mine: Mapping[str, Any], champion: "Version") -> list[dict[str, Any]] | None:
+def changed(mine: "JSONObject", champion: "Version") -> "list[EvaluateChanged] | None":
     """Return in what the two were made differently; None when nobody wrote down what the champion was made of."""
     try:
         theirs = json.loads(champion.tags[TAG])

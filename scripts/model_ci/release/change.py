@@ -8,7 +8,7 @@ is done already, so the same order completes it.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci import ci
 from model_ci.config import Config
@@ -21,6 +21,10 @@ from model_ci.run import Result, Run
 from model_ci.serving.probe import Probe
 from model_ci.targets import CHAMPION, Deployment, RolloutError, Target, Variant, open_target, settings
 from model_ci.terms import Verdict
+
+if TYPE_CHECKING:
+    from model_ci.record_types import ChangeLedger, ChangeResult, ChangeSmoke
+
 
 _SETTLED: Final = {
     "aliases": "the registry's aliases",
@@ -73,8 +77,8 @@ class Change:
         decision = tested["decision"]
         return [Rule(rule="compare-variants", holds=decision == "promote", why=f"it decided: {decision}")]
 
-    def make(self, wish: Callable[[Deployment | None], Wish]) -> dict[str, Any]:
-        """Make it, alone in the environment; return the section, with `failed` where it was refused or taken back."""
+    def make(self, wish: Callable[[Deployment | None], Wish]) -> Result:
+        """Make it, alone in the environment; the verdict is failed where it was refused or taken back."""
         target = self.target()
         with target.lock(_owner(self.run)):
             before = target.current()
@@ -83,7 +87,8 @@ class Change:
             rules = self.judge(wanted)
             section = self._section(wanted, before, target, rules)
             if refused := [f"{rule.rule}: {rule.why}" for rule in rules if not rule.holds]:
-                return section | {"failed": True, "why": f"the policy forbids it: {'; '.join(refused)}"}
+                section["why"] = f"the policy forbids it: {'; '.join(refused)}"
+                return Result(section=section, verdict=Verdict.FAILED)
             last = entries[-1].deployment if entries else None
             previous = before if before != wanted.deployment else last
             naming = self._naming(wanted, previous)
@@ -93,20 +98,20 @@ class Change:
             try:
                 section["smoke"] = self._bring(target, wanted, before)
             except RolloutError as error:
-                return section | {
-                    "failed": True, "why": str(error), "rolled_back": True, "steps": self.steps,
-                    "address": target.address(),
+                failed: ChangeResult = {
+                    **section, "why": str(error), "rolled_back": True, "steps": self.steps, "address": target.address(),
                 }  # fmt: skip
+                return Result(section=failed, verdict=Verdict.FAILED)
             changed = before != wanted.deployment or last != wanted.deployment
             entry = self._entry(wanted, previous) if changed else None
             settled = self._settle(wanted, naming, entry)
-            return section | settled | {"steps": self.steps, "address": target.address()}
+            made = {**section, **settled, "steps": self.steps, "address": target.address()}
+            return Result(section=made, verdict=Verdict.PASSED)
 
-    def _section(self, wish: Wish, before: Deployment | None, target: Target, rules: list[Rule]) -> dict[str, Any]:
+    def _section(self, wish: Wish, before: Deployment | None, target: Target, rules: list[Rule]) -> "ChangeResult":
         where = ci.context()
         return {
             "why": "",
-            "failed": False,
             "environment": self.environment,
             "target": settings(self.config, self.environment).target,
             "address": target.address(),
@@ -127,12 +132,12 @@ class Change:
             "ledger": None,
         }
 
-    def _bring(self, target: Target, wish: Wish, before: Deployment | None) -> dict[str, Any]:
+    def _bring(self, target: Target, wish: Wish, before: Deployment | None) -> "ChangeSmoke":
         """Apply and ask the service where its users do; restore what ran before when it will not do."""
         target.apply(wish.deployment, self.steps.append)
         address = target.address()
         if address is None:
-            return {"asked": None, **smoke.Findings().as_record()}
+            return smoke.Findings().as_record(None)
         ask = smoke.over_http(address, self.config.deploy.smoke.timeout_s)
         served = wish.deployment.variant(wish.subject.name) or wish.deployment.variants[0]
         try:
@@ -144,14 +149,14 @@ class Change:
             else:
                 target.remove()
             raise
-        return {"asked": address, **found.as_record()}
+        return found.as_record(address)
 
     def _naming(self, wish: Wish, previous: Deployment | None) -> tags.Move | None:
         """Return how the tags of the images are to move; None where no name moves, or the image was never pushed."""
         before = previous.variant(CHAMPION) if previous else None
         return tags.Move.of(self.config, wish.subject.image, before.image if before else None) if wish.aliases else None
 
-    def _settle(self, wish: Wish, naming: tags.Move | None, entry: Entry | None) -> dict[str, Any]:
+    def _settle(self, wish: Wish, naming: tags.Move | None, entry: Entry | None) -> dict[str, object]:
         """Move the names of what serves and write the ledger; what stops it says what is done and what is not."""
         every = {
             "aliases": wish.aliases,
@@ -159,7 +164,7 @@ class Change:
             "ledger": partial(self._written, entry) if entry else None,
         }
         steps = {key: step for key, step in every.items() if step}
-        section: dict[str, Any] = {"why": _told(wish, changed=entry is not None)}
+        section: dict[str, object] = {"why": _told(wish, changed=entry is not None)}
         for key, step in steps.items():
             try:
                 section[key] = step()
@@ -172,7 +177,7 @@ class Change:
                 ) from None
         return section
 
-    def _written(self, entry: Entry) -> dict[str, Any]:
+    def _written(self, entry: Entry) -> "ChangeLedger":
         commit = ledger.append(self.config, entry)
         return {"branch": self.config.record.branch, "commit": commit.sha, "pushed": commit.pushed}
 
@@ -182,12 +187,6 @@ class Change:
             run_id=self.run.id, reason=self.run.record["trigger"]["reason"], where=ci.context(),
             approval=settings(self.config, self.environment).policy.approval,
         )  # fmt: skip
-
-
-def result(section: dict[str, Any]) -> Result:
-    """Turn what came of a change into a stage's result."""
-    failed = section.pop("failed")
-    return Result(section=section, verdict=Verdict.FAILED if failed else Verdict.PASSED)
 
 
 def names(wish: Wish) -> list[str]:

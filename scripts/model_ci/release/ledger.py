@@ -1,9 +1,9 @@
 """The ledger: who changed what serves in an environment, appended to the records branch and never rewritten."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from model_ci import ci
 from model_ci.config import Config
@@ -11,6 +11,11 @@ from model_ci.errors import ServiceError
 from model_ci.git import Branch, Commit
 from model_ci.run import timestamp
 from model_ci.targets.deployment import Deployment
+
+if TYPE_CHECKING:
+    from model_ci.record_types import Deployment as DeploymentRecord
+    from model_ci.record_types import DeploymentVariant
+    from model_ci.types import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,23 +33,30 @@ class Entry:
     ci_url: str | None
     approval: str | None = None  # the protected environment whose job did it
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> dict[str, object]:
         """Return it as JSON."""
         record = {key: value for key, value in asdict(self).items() if key not in ("deployment", "previous")}
         return record | {"variants": _variants(self.deployment), "previous": _variants(self.previous)}
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "Entry":
+    def from_record(cls, record: "Settings") -> "Entry":
         """Read what `as_record` wrote."""
 
-        def deployed(variants: list[dict[str, Any]]) -> Deployment | None:
-            there = {"environment": record["environment"], "variants": variants}
+        def deployed(variants: "Sequence[DeploymentVariant]") -> Deployment | None:
+            there: DeploymentRecord = {"environment": record["environment"], "variants": variants}
             return Deployment.from_record(there) if variants else None
 
-        named: dict[str, Any] = {key: record.get(key) for key in ("actor", "reason", "ci_url", "approval")}
-        required: dict[str, Any] = {key: record[key] for key in ("time", "action", "environment", "run_id")}
+        optional = {key: record.get(key) for key in ("actor", "reason", "ci_url", "approval")}
         now, before = deployed(record["variants"]), deployed(record["previous"])
-        return cls(**named, **required, deployment=now, previous=before)
+        return cls(
+            time=record["time"],
+            action=record["action"],
+            environment=record["environment"],
+            run_id=record["run_id"],
+            deployment=now,
+            previous=before,
+            **optional,
+        )
 
 
 def new(  # noqa: PLR0913 - one argument a field
@@ -90,7 +102,7 @@ def read(config: Config, environment: str) -> list[Entry]:
         raise ServiceError(f"{place}: cannot be read: {error}; restore the branch's last commit that can") from None
 
 
-def _variants(deployment: Deployment | None) -> list[dict[str, Any]]:
+def _variants(deployment: Deployment | None) -> "Sequence[DeploymentVariant]":
     return deployment.as_record()["variants"] if deployment else []
 
 

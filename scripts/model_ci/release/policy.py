@@ -1,13 +1,16 @@
 """What must hold before anything changes in an environment."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING
 
 from model_ci import ci
 from model_ci.config import Config
 from model_ci.targets import Variant, settings
+
+if TYPE_CHECKING:
+    from model_ci.record_types import ChangePolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,9 +21,9 @@ class Rule:
     holds: bool
     why: str
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> "ChangePolicy":
         """Return it as JSON."""
-        return asdict(self)
+        return {"rule": self.rule, "holds": self.holds, "why": self.why}
 
 
 @dataclass(frozen=True, kw_only=True)

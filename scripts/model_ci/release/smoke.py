@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import cycle
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci import web
 from model_ci.config import Smoke
@@ -15,6 +15,10 @@ from model_ci.errors import ConfigError, ServiceError
 from model_ci.serving.comparison import Answers
 from model_ci.serving.probe import Probe
 from model_ci.targets.deployment import Answer, Ask, RolloutError, Trial, Variant
+
+if TYPE_CHECKING:
+    from model_ci.record_types import ChangeSmoke
+
 
 _PATIENCE: Final = 5  # times as many requests as the weight lets expect
 
@@ -53,11 +57,12 @@ class Findings:
         self.compared += 1
         self.seconds.append(answer.seconds)
 
-    def as_record(self) -> dict[str, Any]:
-        """Return it as JSON."""
+    def as_record(self, asked: str | None) -> "ChangeSmoke":
+        """Return it as it stands in a run's record; `asked` is the address."""
         ordered = sorted(self.seconds)
         at = ordered[min(len(ordered) - 1, math.ceil(0.95 * len(ordered)) - 1)] if ordered else None
         return {
+            "asked": asked,
             "requests": self.requests,
             "compared": self.compared,
             "max_difference": self.difference,

@@ -1,12 +1,12 @@
 """Bodies as JSON: read fast, and read again with what Python's own reader takes besides, such as NaN."""
 
 import json
-from typing import Any
 
 from model_ci.serving.refusal import Refusal
+from model_ci.serving.types import Object, Value
 
 
-def read(body: bytes) -> dict[str, Any]:
+def read(body: bytes) -> Object:
     """Return the mapping in a body; raise Refusal 400 where there is none, 422 where one key stands twice in a mapping.
 
     NaN and Infinity, which JSON has no words for, are read as the callers that send them mean them.
@@ -27,7 +27,7 @@ def read(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _has_every_key(body: bytes, value: Any) -> bool:
+def _has_every_key(body: bytes, value: Value) -> bool:
     """Tell cheaply whether no key was lost, by the colons: each key has one of its own, and text may have more.
 
     First the keys of the usual forms are counted; then the value, written again, shows how many colons its text has.
@@ -43,7 +43,7 @@ def _has_every_key(body: bytes, value: Any) -> bool:
         return False
 
 
-def _keys(value: dict[str, Any]) -> int:
+def _keys(value: Object) -> int:
     count = len(value)
     for below in value.values():
         if type(below) is dict:
@@ -53,7 +53,7 @@ def _keys(value: dict[str, Any]) -> int:
     return count
 
 
-def _read_carefully(body: bytes) -> Any:
+def _read_carefully(body: bytes) -> Value:
     """Read with Python's own reader, which shows keys that stand twice; text that is not Unicode is refused."""
     try:
         value = json.loads(body, object_pairs_hook=_unique)
@@ -65,7 +65,7 @@ def _read_carefully(body: bytes) -> Any:
     return value
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Value]]) -> Object:
     mapping = dict(pairs)
     if len(mapping) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -78,7 +78,7 @@ def _not_json(problem: str) -> Refusal:
     return Refusal(400, "json", f"the body is not JSON: {problem}")
 
 
-def write(value: Any) -> bytes:
+def write(value: Value) -> bytes:
     """Return a value as JSON; arrays of numpy are taken as lists, and what is no number is null."""
     import orjson
 

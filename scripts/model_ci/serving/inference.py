@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from model_ci.serving.predictions import Predictions
 from model_ci.serving.refusal import Problem, Refusal
 from model_ci.serving.signature import LARGEST, Rows, Signature, refused, shown
+from model_ci.serving.types import Object, Value, Values
 
 DATATYPES: Final = {
     "string": "BYTES", "long": "INT64", "integer": "INT32", "double": "FP64", "float": "FP32", "boolean": "BOOL",
@@ -31,7 +32,7 @@ _KINDS: Final = {"i": "INT64", "f": "FP64", "b": "BOOL"}  # of an array's values
 _LABELS: Final[dict[type, str]] = {int: "INT64", float: "FP64", bool: "BOOL"}
 
 
-def rows(body: Mapping[str, Any], signature: Signature, limit: int) -> Rows:
+def rows(body: Mapping[str, Value], signature: Signature, limit: int) -> Rows:
     """Read tensors, one a column, or one of all columns side by side.
 
     Raises Refusal 400 for another form, 413 for too many rows, 422 for values that are not by the signature.
@@ -55,13 +56,13 @@ def rows(body: Mapping[str, Any], signature: Signature, limit: int) -> Rows:
         raise Refusal(413, "rows", f"{count} rows are more than the {limit} that one request may have; send fewer")
     if count == 0:
         raise refused([Problem(reason="there are no rows; send at least one")])
-    columns: dict[str, Sequence[Any]] = {}
+    columns: dict[str, Values] = {}
     for tensor, shape in zip(tensors, shapes, strict=True):
         columns |= _columns(tensor, shape, signature)
     return signature.rows(columns, count)
 
 
-def _require_known(part: Mapping[str, Any], known: Mapping[str, tuple[Any, ...]], where: str) -> None:
+def _require_known(part: Mapping[str, Value], known: Mapping[str, tuple[Value, ...]], where: str) -> None:
     """Raise Refusal 422 for a parameter that is not known, as it may change what the request means."""
     parameters = part.get("parameters")
     if not parameters:
@@ -75,7 +76,7 @@ def _require_known(part: Mapping[str, Any], known: Mapping[str, tuple[Any, ...]]
             raise Refusal(422, "input", f"{where}: leave this one out; the service knows {allowed}. Got {got}.")
 
 
-def _shape(tensor: Mapping[str, Any]) -> tuple[int, int]:
+def _shape(tensor: Mapping[str, Value]) -> tuple[int, int]:
     """Return rows and columns of a tensor."""
     name, shape = tensor["name"], tensor.get("shape")
     if tensor.get("datatype") not in KNOWN:
@@ -85,7 +86,7 @@ def _shape(tensor: Mapping[str, Any]) -> tuple[int, int]:
     return (shape[0], 1) if len(shape) == 1 else (shape[0], shape[1])
 
 
-def _columns(tensor: Mapping[str, Any], shape: tuple[int, int], signature: Signature) -> dict[str, Sequence[Any]]:
+def _columns(tensor: Mapping[str, Value], shape: tuple[int, int], signature: Signature) -> dict[str, Values]:
     name, (count, wide), data = tensor["name"], shape, tensor.get("data")
     if type(data) is not list:
         raise Refusal(400, "format", f"{name}: data must be a list; binary tensors are not read")
@@ -101,7 +102,7 @@ def _columns(tensor: Mapping[str, Any], shape: tuple[int, int], signature: Signa
     return {column: values[i::wide] for i, column in enumerate(signature.names)}
 
 
-def _problems(tensor: Mapping[str, Any], values: Sequence[Any], wide: int) -> list[Problem]:
+def _problems(tensor: Mapping[str, Value], values: Values, wide: int) -> list[Problem]:
     """Name the values that are not of the tensor's datatype; null stands for an absent one."""
     datatype = tensor["datatype"]
     kinds = set(map(type, values))
@@ -118,7 +119,7 @@ def _problems(tensor: Mapping[str, Any], values: Sequence[Any], wide: int) -> li
     ]
 
 
-def _fits(value: Any, datatype: str) -> bool:
+def _fits(value: Value, datatype: str) -> bool:
     if datatype in _TYPES:
         return isinstance(value, _TYPES[datatype])
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -129,7 +130,7 @@ def _fits(value: Any, datatype: str) -> bool:
     return low <= value <= high and value == int(value)
 
 
-def _flat(data: Sequence[Any]) -> Iterator[Any]:
+def _flat(data: Values) -> Iterator[Value]:
     for part in data:
         if type(part) is list:
             yield from part
@@ -137,12 +138,12 @@ def _flat(data: Sequence[Any]) -> Iterator[Any]:
             yield part
 
 
-def wanted(body: Mapping[str, Any], offered: Sequence[str]) -> Sequence[str]:
+def wanted(body: Mapping[str, Value], offered: Sequence[str]) -> Sequence[str]:
     """Return which outputs a request names; all where it names none. Raise Refusal 400 for one that there is not."""
     outputs = body.get("outputs")
     if not outputs:
         return offered
-    named: list[Any] = [o.get("name") for o in outputs if type(o) is dict] if type(outputs) is list else []
+    named: list[Value] = [o.get("name") for o in outputs if type(o) is dict] if type(outputs) is list else []
     if not named or len(named) != len(outputs) or not all(name in offered for name in named):
         raise Refusal(400, "format", f"outputs must name some of {', '.join(offered)}")
     for output in outputs:
@@ -155,21 +156,21 @@ def offered(task: str, *, probabilities: bool) -> Sequence[str]:
     return (LABELS, PROBABILITIES) if probabilities and task != "regression" else (LABELS,)
 
 
-def inputs(signature: Signature) -> list[dict[str, Any]]:
+def inputs(signature: Signature) -> list[Object]:
     """Describe the tensors that a model takes."""
     return [{"name": c.name, "datatype": DATATYPES[c.type], "shape": [-1]} for c in signature.columns]
 
 
-def outputs(names: Sequence[str], label: Any, classes: int) -> list[dict[str, Any]]:
+def outputs(names: Sequence[str], label: Value, classes: int) -> list[Object]:
     """Describe the tensors that a model answers with; `label` is one of its answers."""
     labels = {"name": LABELS, "datatype": _LABELS.get(type(label), "BYTES"), "shape": [-1]}
     probabilities = {"name": PROBABILITIES, "datatype": "FP64", "shape": [-1, classes]}
     return [probabilities if name == PROBABILITIES else labels for name in names]
 
 
-def answer(found: Predictions, names: Sequence[str]) -> list[dict[str, Any]]:
+def answer(found: Predictions, names: Sequence[str]) -> list[Object]:
     """Write predictions as tensors."""
-    outputs: list[dict[str, Any]] = []
+    outputs: list[Object] = []
     for name in names:
         values = found.labels if name == LABELS else found.probabilities
         if values is not None:

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from model_ci.serving.comparison import Answers, Comparison, compare
+from model_ci.serving.types import Value, Values
 
 _ROWS: Final = 8  # of a request
 
@@ -15,13 +16,13 @@ class Probe:
     """Rows with the answers that are expected; `classes` where the labels name classes."""
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
+    rows: Sequence[Values]
     expected: Answers
     tolerance: float
     classes: bool
 
     @classmethod
-    def read(cls, manifest: Mapping[str, Any]) -> "Probe":
+    def read(cls, manifest: Mapping[str, Value]) -> "Probe":
         """Take the probe from a manifest; raise ValueError when it has none, or one without rows."""
         try:
             probe = manifest["probe"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from model_ci.serving import body, explain, inference, invocations
 from model_ci.serving.exchange import Answer, Request
@@ -12,6 +12,7 @@ from model_ci.serving.predictions import Predictions
 from model_ci.serving.refusal import Refusal
 from model_ci.serving.service import Service
 from model_ci.serving.signature import Rows
+from model_ci.serving.types import Object, Value
 
 TEXT: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -86,7 +87,7 @@ class Routes:
         asked = body.read(sent)
         rows = inference.rows(asked, self._service.signature, self._service.settings.max_rows)
         names, manifest = inference.wanted(asked, self._outputs()), self._service.manifest
-        said: dict[str, Any] = {"model_name": manifest["name"]}
+        said: Object = {"model_name": manifest["name"]}
         if manifest.version:
             said["model_version"] = manifest.version
         if isinstance(asked.get("id"), str):
@@ -134,10 +135,10 @@ class Routes:
             "outputs": inference.outputs(self._outputs(), manifest["probe"]["outputs"][0], len(manifest.classes)),
         })  # fmt: skip
 
-    def _outputs(self) -> Any:
+    def _outputs(self) -> Value:
         manifest = self._service.manifest
         return inference.offered(manifest["task"], probabilities=manifest["probe"]["probabilities"] is not None)
 
 
-def _json(value: Mapping[str, Any]) -> Answer:
+def _json(value: Mapping[str, Value]) -> Answer:
     return Answer(status=200, body=body.write(value))

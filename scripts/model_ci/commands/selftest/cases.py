@@ -201,7 +201,7 @@ def _constant(told: Outputs, data: "Table", classes: "Sequence[Label]") -> Outpu
     return Outputs(truth=told.truth, labels=np.full(rows, shares.argmax()), probabilities=probabilities)
 
 
-def _classes(config: Config, known: Sequence[Any]) -> list[Any]:
+def _classes(config: Config, known: "Sequence[Label]") -> "list[Label]":
     """Return a model's classes as metrics take them: of two, the positive one is the last."""
     place = naming.positive(known, config.model.positive) if config.model.task == "binary" else None
     return list(known) if place is None else [known[1 - place], known[place]]

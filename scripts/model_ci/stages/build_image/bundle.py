@@ -53,7 +53,7 @@ class Source:
     task: str
     run_id: str
     version: str | None = None
-    positive: Any = None  # the declared positive class of a binary task
+    positive: "Label | None" = None  # the declared positive class of a binary task
 
 
 @dataclass(frozen=True, kw_only=True)

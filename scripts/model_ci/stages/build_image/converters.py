@@ -13,6 +13,8 @@ from model_ci.errors import ModelCIError
 from model_ci.serving.onnx_engine import NULL
 
 if TYPE_CHECKING:
+    from skl2onnx.common._container import ModelComponentContainer
+    from skl2onnx.common._topology import Operator, Scope
     from sklearn.base import BaseEstimator
 
     from model_ci.types import Array
@@ -50,7 +52,7 @@ def register() -> None:
     update_registered_converter(OrdinalEncoder, "SklearnOrdinalEncoder", _codes_shape, _codes, overwrite=True)
 
 
-def _classifier_shape(operator: Any) -> None:
+def _classifier_shape(operator: "Operator") -> None:
     from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
 
     classes, rows = operator.raw_operator.classes_, operator.inputs[0].get_first_dimension()
@@ -59,13 +61,13 @@ def _classifier_shape(operator: Any) -> None:
     operator.outputs[1].type = DoubleTensorType([rows, len(classes)])
 
 
-def _number_shape(operator: Any) -> None:
+def _number_shape(operator: "Operator") -> None:
     from skl2onnx.common.data_types import DoubleTensorType
 
     operator.outputs[0].type = DoubleTensorType([operator.inputs[0].get_first_dimension(), 1])
 
 
-def _codes_shape(operator: Any) -> None:
+def _codes_shape(operator: "Operator") -> None:
     from skl2onnx.common.data_types import DoubleTensorType
 
     wide = sum(given.type.shape[1] for given in operator.inputs)
@@ -75,7 +77,7 @@ def _codes_shape(operator: Any) -> None:
 class _Graph:
     """The container of skl2onnx, with names made up."""
 
-    def __init__(self, scope: Any, container: Any) -> None:
+    def __init__(self, scope: "Scope", container: "ModelComponentContainer") -> None:
         self.scope = scope
         self.container = container
 
@@ -94,7 +96,7 @@ class _Graph:
         return name
 
 
-def _codes(scope: Any, operator: Any, container: Any) -> None:
+def _codes(scope: "Scope", operator: "Operator", container: "ModelComponentContainer") -> None:
     """OrdinalEncoder on columns of text or numbers, null and the unknown included."""
     encoder, graph = operator.raw_operator, _Graph(scope, container)
     if len(operator.inputs) != len(encoder.categories_) or getattr(encoder, "_infrequent_enabled", False):
@@ -131,7 +133,7 @@ def _is_null(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _boosting(scope: Any, operator: Any, container: Any) -> None:
+def _boosting(scope: "Scope", operator: "Operator", container: "ModelComponentContainer") -> None:
     """HistGradientBoosting: the trees summed, and the link; few nodes, for each costs what a tree does."""
     from onnx import TensorProto
     from skl2onnx.common.data_types import DoubleTensorType
@@ -151,7 +153,7 @@ def _boosting(scope: Any, operator: Any, container: Any) -> None:
         graph.add(_LINKS[loss], [raw], operator.outputs[0].full_name)
 
 
-def _classify(model: "BaseEstimator", graph: _Graph, raw: str, operator: Any) -> None:
+def _classify(model: "BaseEstimator", graph: _Graph, raw: str, operator: "Operator") -> None:
     from onnx import TensorProto
 
     label, chances = (output.full_name for output in operator.outputs)

@@ -4,12 +4,16 @@ import http.client
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ServiceError
 from model_ci.serving.comparison import Answers, Comparison
 from model_ci.serving.probe import Probe
 from model_ci.terms import State
+
+if TYPE_CHECKING:
+    from model_ci.record_types import BuildImageGate, BuildImageParity
+
 
 _WARM: Final = 20
 _POLL_S: Final = 0.02
@@ -72,7 +76,7 @@ def compare(service: Service, probe: Probe) -> Comparison:
         raise ServiceError(f"the service sent {error}") from None
 
 
-def as_record(compared: Comparison) -> dict[str, Any]:
+def as_record(compared: Comparison) -> "BuildImageParity":
     """Return a comparison as the run's record holds it."""
     return {
         "rows": compared.rows, "max_abs_difference": compared.max_abs_difference, "tolerance": compared.tolerance,
@@ -81,7 +85,7 @@ def as_record(compared: Comparison) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def latencies(service: Service, probe: Probe, requests: int) -> dict[str, Any]:
+def latencies(service: Service, probe: Probe, requests: int) -> dict[str, float]:
     """Ask for one row at a time; return percentiles of the times, in milliseconds."""
     bodies = [probe.request(slice(row, row + 1)) for row in range(len(probe.rows))]
     for i in range(_WARM):
@@ -99,9 +103,9 @@ def latencies(service: Service, probe: Probe, requests: int) -> dict[str, Any]:
     }
 
 
-def judge(limits: Mapping[str, float | None], found: Mapping[str, float | None]) -> list[dict[str, Any]]:
+def judge(limits: Mapping[str, float | None], found: Mapping[str, float | None]) -> "list[BuildImageGate]":
     """Judge size, cold start and latency by their limits; what was not measured does not pass."""
-    judged = []
+    judged: list[BuildImageGate] = []
     for name, measured in _LIMITS.items():
         limit, value = limits[name], found.get(measured)
         if limit is not None:

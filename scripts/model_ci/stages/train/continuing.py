@@ -27,11 +27,11 @@ class Pair:
     _before: "BaseEstimator"
     _whole: "BaseEstimator"
 
-    def prepared(self, rows: "pd.DataFrame") -> Any:
+    def prepared(self, rows: "pd.DataFrame") -> "BaseEstimator":
         """Turn rows into what the champion's last step learnt from."""
         return self._before.transform(rows) if self._before is not None else rows
 
-    def joined(self, last: "BaseEstimator") -> Any:
+    def joined(self, last: "BaseEstimator") -> "BaseEstimator":
         """Put an estimator where the champion's was."""
         if self._before is None:
             return last
@@ -57,7 +57,7 @@ def pair(champion: "BaseEstimator", fresh: "BaseEstimator", rows: "pd.DataFrame"
     return found
 
 
-def last(estimator: "BaseEstimator") -> Any:
+def last(estimator: "BaseEstimator") -> "BaseEstimator":
     """Return the estimator at the end of a pipeline, or the estimator itself."""
     return estimator.steps[-1][1] if _is_pipeline(estimator) else estimator
 

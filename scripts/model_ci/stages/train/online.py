@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from model_ci.types import Label
 
-    Score = Callable[[Any, pd.DataFrame], Mapping[str, float | None]]
+    Score = Callable[[BaseEstimator, pd.DataFrame], Mapping[str, float | None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ def check(estimator: "BaseEstimator") -> None:
         )
 
 
-def learn(estimator: "BaseEstimator", lesson: Lesson, *, fitted: bool) -> tuple[Any, list[dict[str, Any]]]:
+def learn(estimator: "BaseEstimator", lesson: Lesson, *, fitted: bool) -> "tuple[BaseEstimator, list[dict[str, Any]]]":
     """Learn from every chunk; return the estimator and how well each chunk was predicted before (Dawid's prequential).
 
     The steps before the estimator are fitted on all rows of the first lesson, and then stay: on a first chunk, of a few

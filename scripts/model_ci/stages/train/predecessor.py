@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
+    from sklearn.base import BaseEstimator
 
     from model_ci.data.table import Table
     from model_ci.types import Series
@@ -55,7 +56,7 @@ class Predecessor:
             _, classes = asked.call("described")
         return model.outputs(answers, rows[target], classes, config.model.task, positive)
 
-    def estimator(self, config: Config) -> Any:
+    def estimator(self, config: Config) -> "BaseEstimator":
         """Load its estimator; raise CannotContinueError where the user's code is another than it was saved with."""
         try:
             return model.reopened(self.folder, config.model.positive, self.name, config.root).model

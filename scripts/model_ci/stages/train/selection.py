@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from model_ci.types import JSON, Floats, JSONObject
+
 _BLOCK: Final = "1d"
 _BLOCK_ROWS: Final = 100
 
@@ -36,7 +38,7 @@ class Selection:
     """The rows that are learnt from, and how they were chosen, as it stands in a run's record."""
 
     rows: "pd.DataFrame"
-    record: Mapping[str, Any]
+    record: "JSONObject"
 
 
 def choose(data: Data, train: "pd.DataFrame", signal: Signal | None, seed: int) -> Selection:
@@ -55,7 +57,7 @@ def of_target(data: Data, train: "pd.DataFrame", why: str | None) -> Signal:
     import pandas as pd
 
     values = train[data.target]
-    found: dict[str, Any]
+    found: dict[str, npt.NDArray[np.float64]]
     if pd.api.types.is_numeric_dtype(values) and values.nunique() != 2:
         found = {data.target: values.to_numpy(dtype=float)}
     else:
@@ -67,24 +69,25 @@ def of_target(data: Data, train: "pd.DataFrame", why: str | None) -> Signal:
 
 def of_features(train: "pd.DataFrame", features: "list[str]") -> Signal:
     """Watch every column of numbers by its ranks, and of every other one how frequent its values are."""
+    import numpy as np
     import pandas as pd
 
-    found: dict[str, Any] = {}
+    found: dict[str, Floats] = {}
     for name in features:
         values = train[name]
         ranked = values if pd.api.types.is_numeric_dtype(values) else values.map(values.value_counts())
-        found[name] = ranked.rank(pct=True).to_numpy(dtype=float)
+        found[name] = np.asarray(ranked.rank(pct=True), dtype=np.float64)
     return Signal(kind="features", values=found)
 
 
-def _newest(data: Data, train: "pd.DataFrame", signal: Signal) -> tuple["pd.DataFrame", dict[str, Any]]:
+def _newest(data: Data, train: "pd.DataFrame", signal: Signal) -> tuple["pd.DataFrame", "dict[str, JSON]"]:
     watched = train.iloc[signal.first :]
     blocks = _blocks(data, watched)
     changes = change.find(signal.values, blocks, data.window.confidence) if len(watched) else []
     wanted = signal.first + max(c.row for c in changes) if changes else 0
     first = max(min(wanted, len(train) - data.window.min_rows), 0)
     moments = train[str(data.time_column)]
-    record = {
+    record: dict[str, JSON] = {
         "signal": signal.kind,
         "why": signal.why,
         "watched_rows": len(watched),
@@ -115,11 +118,11 @@ def _blocks(data: Data, rows: "pd.DataFrame") -> "npt.NDArray[np.int64]":
     return np.asarray(since // times.seconds(block), dtype=np.int64)
 
 
-def _sampled(data: Data, rows: "pd.DataFrame", seed: int) -> tuple["pd.DataFrame", dict[str, Any]]:
+def _sampled(data: Data, rows: "pd.DataFrame", seed: int) -> tuple["pd.DataFrame", "dict[str, JSON]"]:
     wanted = data.window.sample
     drawn = sample.draw(rows, wanted, data.target, data.time_column, seed)
     far = max(drawn.distances, key=lambda d: d.distance)
-    record = {
+    record: dict[str, JSON] = {
         "by": wanted.by,
         "half_life": wanted.half_life,
         "of_rows": len(rows),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from model_ci.data.table import Table
-    from model_ci.types import Label, Series
+    from model_ci.types import JSONObject, Label, Series
 
 
 def inputs(config: Config, run: Run) -> Mapping[str, object]:
@@ -115,7 +115,7 @@ def _fitted(config: Config, run: Run, data: "Table", start: StartingPoint) -> Re
 
 def _by_entrypoint(
     config: Config, data: "Table", folder: Path, start: StartingPoint
-) -> tuple[model.Predictor, dict[str, Any]]:
+) -> "tuple[model.Predictor, JSONObject]":
     name, seed = str(config.train.entrypoint), config.train.seed
     function = entrypoint.load(name, config.root, "train.entrypoint")
     _seed(seed)
@@ -169,7 +169,7 @@ def _probed(truth: "Series", answers: model.Answers, classes: "Sequence[Label]")
     return model.probe.spread([*zip(*named, strict=True)], model.probe.ROWS)
 
 
-def _profile(config: Config, data: "Table", said: model.Answers, known: Sequence[Any], run: Run) -> profile.Profile:
+def _profile(config: Config, data: "Table", said: model.Answers, known: "Sequence[Label]", run: Run) -> profile.Profile:
     """Count the training rows, and the model's answers on rows that it did not learn from."""
     classes = [] if config.model.task == "regression" else list(known)
     names = [str(naming.name(c)) for c in classes]

@@ -41,7 +41,7 @@ class StartingPoint:
                 raise ConfigError(f"train.mode: {self._asked}: {champion.unfit} (--set train.mode=scratch)")
             self._champion, self._why = None, champion.unfit
 
-    def init_model(self, function: UserFunction) -> Any:
+    def init_model(self, function: UserFunction) -> "BaseEstimator":
         """Return the champion's estimator for an entry point that takes `init_model`, else None."""
         if not self._goes_on("warm_start") or "init_model" not in inspect.signature(function).parameters:
             return None
@@ -62,7 +62,7 @@ class StartingPoint:
         self._used = "init_model"
         return str(self._champion.folder)
 
-    def fit(self, estimator: "BaseEstimator", data: "Table", name: str) -> Any:
+    def fit(self, estimator: "BaseEstimator", data: "Table", name: str) -> "BaseEstimator":
         """Fit what the entry point returned, by the mode that is asked for; raise UserCodeError when it fails."""
         self._require_estimator(estimator, name)
         if _is_fitted(estimator):
@@ -88,7 +88,7 @@ class StartingPoint:
             **{key: self._steps.get(key) for key in ("had", "added", "new_rows", "chunks", "prequential")},
         }
 
-    def _fit(self, estimator: "BaseEstimator", data: "Table") -> Any:
+    def _fit(self, estimator: "BaseEstimator", data: "Table") -> "BaseEstimator":
         mode = self._config.train.mode
         if mode == "online":
             online.check(estimator)
@@ -99,7 +99,7 @@ class StartingPoint:
                 return grown
         return estimator.fit(data.train[data.features], data.train[data.target].copy())
 
-    def _warm(self, estimator: "BaseEstimator", data: "Table", champion: Predecessor) -> Any | None:
+    def _warm(self, estimator: "BaseEstimator", data: "Table", champion: Predecessor) -> "BaseEstimator | None":
         rows, answers = data.train[data.features], data.train[data.target]
         try:
             both = continuing.pair(champion.estimator(self._config), estimator, rows, answers)
@@ -110,7 +110,7 @@ class StartingPoint:
         self._used, self._steps = "warm_start", told
         return fitted
 
-    def _online(self, estimator: "BaseEstimator", data: "Table") -> Any:
+    def _online(self, estimator: "BaseEstimator", data: "Table") -> "BaseEstimator":
         rows, start, fitted = data.train, estimator, False
         if self._champion and (first := self._unseen(data)) is not None:
             try:
@@ -143,7 +143,7 @@ class StartingPoint:
             self._why, first = "no row is new to the champion", None
         return first
 
-    def _score(self, data: "Table") -> "Callable[[Any, pd.DataFrame], Mapping[str, float | None]]":
+    def _score(self, data: "Table") -> "Callable[[BaseEstimator, pd.DataFrame], Mapping[str, float | None]]":
         config = self._config
         named = {n: m for n, m in judgement.metrics(config).items() if n not in MEASURED}
         classes = model.classes(config, data.train)

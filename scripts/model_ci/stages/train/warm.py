@@ -1,6 +1,6 @@
 """A warm start: the champion's estimator is trained on."""
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ConfigError
 from model_ci.stages.train import boosting
@@ -24,7 +24,9 @@ def check(estimator: "BaseEstimator") -> None:
         )
 
 
-def go_on(both: Pair, rows: "pd.DataFrame", answers: "Series", add: int | None) -> tuple[Any, dict[str, Any]]:
+def go_on(
+    both: Pair, rows: "pd.DataFrame", answers: "Series", add: int | None
+) -> "tuple[BaseEstimator, dict[str, int | None]]":
     """Fit the champion's estimator further, with the fresh one's hyperparameters; return it, and what was added.
 
     An ensemble gets more trees or rounds, `add` or a quarter of what the fresh one would have; a network or a linear
@@ -34,7 +36,7 @@ def go_on(both: Pair, rows: "pd.DataFrame", answers: "Series", add: int | None) 
     estimator = both.champion
     had = _grown(estimator)
     estimator.set_params(**both.fresh.get_params(deep=False))
-    record: dict[str, Any] = {"had": had, "added": None}
+    record: dict[str, int | None] = {"had": had, "added": None}
     if had is not None:
         count = _count(estimator)
         added = add or max(getattr(both.fresh, count) // 4, 1)

@@ -10,11 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.targets.deployment import Answer
+from model_ci.types import APIObject
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 MODEL: Final = "model-ci.model"
 ENVIRONMENT: Final = "model-ci.environment"
@@ -53,7 +57,7 @@ class Container:
     restarts: int
     exit_code: int
     created: str
-    ports: Mapping[str, Any]
+    ports: APIObject
     image: str
     address: str  # in the environment's network; empty while it does not run
 
@@ -73,7 +77,7 @@ class Engine:
         self.prefix = f"model-ci-{slug}{other}-{environment}"
 
     @cached_property
-    def client(self) -> Any:
+    def client(self) -> "DockerClient":
         """The connection; raises ServiceError where no engine answers."""
         import docker
 
@@ -275,7 +279,7 @@ def _advice(status: int | None) -> str:
     return "see the engine's log"
 
 
-def _read(attributes: Mapping[str, Any]) -> Container:
+def _read(attributes: APIObject) -> Container:
     state = attributes["State"]
     networks = (attributes.get("NetworkSettings") or {}).get("Networks") or {}
     return Container(

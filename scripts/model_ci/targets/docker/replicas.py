@@ -2,14 +2,15 @@
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 from model_ci.config import Docker
 from model_ci.targets.deployment import Variant
 from model_ci.targets.docker.engine import Container, Engine
+from model_ci.types import APIObject
 
 REPLICA: Final = "replica"
 LOG_FOLDER: Final = "/var/log/model-ci"
@@ -57,7 +58,7 @@ def _read(container: Container) -> Replica:
     )
 
 
-def _run(wanted: Variant, settings: Docker) -> dict[str, Any]:
+def _run(wanted: Variant, settings: Docker) -> APIObject:
     """Return what the service is told, and where it may write."""
     log = settings.prediction_log
     told = {"MODEL_CI_VARIANT": wanted.name, "MODEL_CI_PREDICTION_LOG": LOG_FOLDER if log else ""}
@@ -70,7 +71,7 @@ def _run(wanted: Variant, settings: Docker) -> dict[str, Any]:
     }
 
 
-def _limits(settings: Docker) -> Mapping[str, Any]:
+def _limits(settings: Docker) -> APIObject:
     given = {"mem_limit": settings.memory, "nano_cpus": int(settings.cpus * 1e9) if settings.cpus else None}
     return {name: value for name, value in given.items() if value}
 

@@ -1,7 +1,6 @@
 """All objects of a deployment, in the order in which they are made, and as files for tools that apply them themselves."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from model_ci.config import Environment
 from model_ci.targets.deployment import Deployment, Variant
@@ -9,8 +8,7 @@ from model_ci.targets.kubernetes import kserve, network, workload
 from model_ci.targets.kubernetes.names import Names
 from model_ci.targets.kubernetes.offer import Offer
 from model_ci.targets.kubernetes.split import counts
-
-Manifest = dict[str, Any]
+from model_ci.types import APIObject
 
 
 class Manifests:
@@ -19,11 +17,11 @@ class Manifests:
     def __init__(self, names: Names, settings: Environment, offer: Offer) -> None:
         self.names, self.settings, self.offer = names, settings, offer
 
-    def all(self, wanted: Deployment, live: Mapping[str, int] | None = None) -> list[Manifest]:
+    def all(self, wanted: Deployment, live: Mapping[str, int] | None = None) -> list[APIObject]:
         """Return everything; `live` is how many pods the scaled variants have now, None when nobody knows."""
         return [*self.workloads(wanted, live), *self.routing(wanted)]
 
-    def workloads(self, wanted: Deployment, live: Mapping[str, int] | None = None) -> list[Manifest]:
+    def workloads(self, wanted: Deployment, live: Mapping[str, int] | None = None) -> list[APIObject]:
         """Return what must be up before requests come."""
         if self.settings.kubernetes.output == "kserve":
             return []
@@ -36,7 +34,7 @@ class Manifests:
             ]
         return made
 
-    def routing(self, wanted: Deployment) -> list[Manifest]:
+    def routing(self, wanted: Deployment) -> list[APIObject]:
         """Return what brings the requests to it, and scales it by them."""
         if self.settings.kubernetes.output == "kserve":
             return [kserve.inference_service(self.names, wanted, self.settings, self.offer)]
@@ -64,7 +62,7 @@ class Manifests:
         return min(max(live.get(variant.name, 0), variant.replicas), most)
 
 
-def files(manifests: Sequence[Manifest]) -> Mapping[str, str]:
+def files(manifests: Sequence[APIObject]) -> Mapping[str, str]:
     """Return a file an object, and the kustomization that names them all."""
     import yaml
 

@@ -1,15 +1,14 @@
 """What we have applied to an object, read from the cluster's own list of who manages which field."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from model_ci.targets.kubernetes.names import MANAGER
+from model_ci.types import APIObject
 
-Manifest = dict[str, Any]
 
-
-def applied(live: Manifest) -> Manifest:
+def applied(live: APIObject) -> APIObject:
     """Return the part of a live object that was applied by us, so that applying it again brings that back.
 
     The format is FieldsV1 of the Kubernetes API: `f:<name>` a field, `k:<keys>` an element by its keys, `v:` by its value.
@@ -28,7 +27,7 @@ def applied(live: Manifest) -> Manifest:
     return {**identity, "metadata": metadata}
 
 
-def _part(value: Any, fields: Mapping[str, Any]) -> Any:
+def _part(value: Any, fields: APIObject) -> Any:
     inner = {key: sub for key, sub in fields.items() if key != "."}
     if not inner:
         return value
@@ -39,7 +38,7 @@ def _part(value: Any, fields: Mapping[str, Any]) -> Any:
     return value
 
 
-def _elements(value: list[Any], key: str, fields: Mapping[str, Any]) -> Iterator[Any]:
+def _elements(value: list[Any], key: str, fields: APIObject) -> Iterator[Any]:
     kind, text = key[0], json.loads(key[2:])
     for element in value:
         if kind == "v" and element == text:

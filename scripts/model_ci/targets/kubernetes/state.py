@@ -4,13 +4,14 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from model_ci.targets.deployment import CHALLENGER, CHAMPION, Deployment, Variant
-from model_ci.targets.kubernetes.api import Cluster, Manifest, values
+from model_ci.targets.kubernetes.api import Cluster, values
 from model_ci.targets.kubernetes.names import COMPONENT, REPLICA, ROLE, SHARE, VARIANT, Names
 from model_ci.targets.kubernetes.network import CANARY_WEIGHT
 from model_ci.targets.kubernetes.split import shares
+from model_ci.types import APIObject
 
 # Kinds that a deployment consists of, in the order in which they are removed.
 _KINDS: Final = (
@@ -26,7 +27,7 @@ _KINDS: Final = (
 Key = tuple[str, str]
 
 
-def key(manifest: Manifest) -> Key:
+def key(manifest: APIObject) -> Key:
     """Identify an object within the namespace."""
     return manifest["kind"], manifest["metadata"]["name"]
 
@@ -35,8 +36,8 @@ def key(manifest: Manifest) -> Key:
 class State:
     """All objects of an environment at one time."""
 
-    objects: Mapping[Key, Manifest]
-    pods: tuple[Manifest, ...]
+    objects: Mapping[Key, APIObject]
+    pods: tuple[APIObject, ...]
     base: str
 
     @classmethod
@@ -46,7 +47,7 @@ class State:
         pods = cluster.find("v1", "Pod", f"{names.selector},{ROLE}={REPLICA}")
         return cls(objects={key(each): each for each in found}, pods=tuple(pods), base=names.base)
 
-    def of(self, kind: str) -> list[Manifest]:
+    def of(self, kind: str) -> list[APIObject]:
         """Return the objects of a kind."""
         return [each for (its, _), each in self.objects.items() if its == kind]
 
@@ -54,7 +55,7 @@ class State:
         """Return how many pods each variant's Deployment asks for."""
         return {_component(each): each["spec"].get("replicas", 1) for each in self.of("Deployment")}
 
-    def ready(self, digest: str) -> list[Manifest]:
+    def ready(self, digest: str) -> list[APIObject]:
         """Return the pods that are ready and run an image."""
         up = (pod for pod in self.pods if _ready(pod))
         return [pod for pod in up if json.loads(values(pod, "metadata", "annotations", VARIANT))["digest"] == digest]
@@ -83,7 +84,7 @@ class State:
         told = self._running(live, name)
         return Variant(**told, weight=weight, replicas=self._replicas(live, name))
 
-    def _running(self, live: Manifest, name: str) -> dict[str, Any]:
+    def _running(self, live: APIObject, name: str) -> APIObject:
         """Return what most of the ready pods run; while none is ready, what they are meant to."""
         ready = [pod for pod in self.pods if _component(pod) == name and _ready(pod)]
         texts = Counter(values(pod, "metadata", "annotations", VARIANT) for pod in ready)
@@ -91,7 +92,7 @@ class State:
         text = texts.most_common(1)[0][0] if texts else meant
         return {**json.loads(text), "name": name}
 
-    def _replicas(self, live: Manifest, name: str) -> int:
+    def _replicas(self, live: APIObject, name: str) -> int:
         scaler = self.objects.get(("HorizontalPodAutoscaler", f"{self.base}-{name}"))
         if scaler:
             return int(scaler["spec"].get("minReplicas", 1))
@@ -136,15 +137,15 @@ def _versions(cluster: Cluster) -> Iterator[tuple[str, str]]:
             yield version, kind
 
 
-def _component(manifest: Manifest) -> str:
+def _component(manifest: APIObject) -> str:
     return str(manifest["metadata"]["labels"].get(COMPONENT, ""))
 
 
-def _share(live: Manifest) -> dict[str, Any]:
+def _share(live: APIObject) -> APIObject:
     return json.loads(values(live, "metadata", "annotations", SHARE) or '{"weight": 100, "replicas": 1}')  # type: ignore[no-any-return]
 
 
-def _ready(pod: Manifest) -> bool:
+def _ready(pod: APIObject) -> bool:
     if values(pod, "metadata", "deletionTimestamp"):
         return False
     return any(
@@ -152,7 +153,7 @@ def _ready(pod: Manifest) -> bool:
     )
 
 
-def _of_kserve(live: Manifest) -> Deployment:
+def _of_kserve(live: APIObject) -> Deployment:
     """Return what was applied last, with the share that its newest revision has now."""
     told = Deployment.from_record(json.loads(live["metadata"]["annotations"][SHARE]))
     share = values(live, "spec", "predictor", "canaryTrafficPercent")
