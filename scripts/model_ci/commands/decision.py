@@ -4,7 +4,7 @@ import argparse
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.commands import check_config
 from model_ci.config import Config
@@ -180,7 +180,7 @@ def _chance(log_odds: float) -> float:
     return 1 / (1 + math.exp(-log_odds)) if log_odds > -700 else 0.0
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "(none)"
     text = f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -18,7 +18,7 @@ from model_ci.gates.weighted import Weighted, average_precision, by_counts, by_r
 from model_ci.types import UserFunction
 
 if TYPE_CHECKING:
-    pass
+    from model_ci.types import Array
 
 
 # Not of rows: of the model itself, or of the data that it was trained on.
@@ -89,7 +89,7 @@ def resolve(name: str, task: str, load: Callable[[str], UserFunction]) -> Metric
     return metric
 
 
-def predicted(outputs: Outputs, task: str) -> Any:
+def predicted(outputs: Outputs, task: str) -> "Array":
     """Return a copy of what a user's own function is given of a model: probabilities, or the labels where there are none."""
     return read_only(outputs.labels if outputs.probabilities is None else _scores(outputs, task))
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from model_ci.record_types import TrainSection
-    from model_ci.types import Settings
+    from model_ci.types import JSON, Settings
 
     Mask = npt.NDArray[np.bool_]
 
@@ -84,7 +84,7 @@ class TrainingRows:
         record = {"schema_version": _VERSION, "declared": self.declared, "layers": layers}
         (folder / _FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> "dict[str, JSON]":
         """Describe the filter, as it stands in a run's record."""
         return {
             "columns": list(self.layers[-1].columns),

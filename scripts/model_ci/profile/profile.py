@@ -4,7 +4,7 @@ import gzip
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ConfigError
 from model_ci.profile import sketch
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+    from model_ci.types import Settings
 
 
 FOLDER: Final = "profile"  # of the run
@@ -110,7 +112,7 @@ class Profile:
     span: tuple[float | None, float | None] = (None, None)  # microseconds since 1970, or the numbers themselves
     season: str | None = None
     seasons: Mapping[int, Counted] = field(default_factory=dict)
-    made: "Mapping[str, Any]" = field(default_factory=dict)
+    made: "Settings" = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -188,7 +190,7 @@ class Profile:
         }
 
     @classmethod
-    def _read(cls, record: Mapping[str, Any]) -> "Profile":
+    def _read(cls, record: "Settings") -> "Profile":
         columns = [
             Column(name=c["name"], role=c["role"], family=c["family"], grid=Grid(**c["grid"]) if "grid" in c else None)
             for c in record["columns"]

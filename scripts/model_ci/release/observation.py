@@ -1,15 +1,17 @@
 """Whether an environment is still as a deployment left it, observed anew."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from model_ci.config import Config
 from model_ci.errors import ModelCIError, first_line
 from model_ci.release import smoke
 from model_ci.targets import RolloutError, open_target
 
+if TYPE_CHECKING:
+    from model_ci.record_types import Deployment as DeploymentRecord
 
-def differs(config: Config, environment: str, deployment: Mapping[str, Any]) -> str | None:
+
+def differs(config: Config, environment: str, deployment: "DeploymentRecord") -> str | None:
     """Return in what the environment differs from the recorded deployment: what serves, and whether it answers."""
     try:
         target = open_target(config, environment)

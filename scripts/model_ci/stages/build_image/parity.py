@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.serving import comparison, engine
 from model_ci.serving.comparison import Answers, Comparison
 from model_ci.serving.engine import Engine
 from model_ci.serving.refusal import Refusal
 from model_ci.serving.signature import Column, Rows
+
+if TYPE_CHECKING:
+    from model_ci.types import Label
+
 
 _REFUSED: Final = "one of the two refuses a row that the other answers"
 _NUMBERS: Final = (0.0, -1.0, 0.1, 3.5, 2.0**24 + 1, 1e300)
@@ -89,7 +93,7 @@ def awkward(rows: Rows, columns: Sequence[Column]) -> Iterator[Rows]:
             yield Rows(count=1, values=[[value if i == place else v] for i, v in enumerate(first)])
 
 
-def _values(kind: str) -> Sequence[Any]:
+def _values(kind: str) -> "Sequence[Label | None]":
     match kind:
         case "string":
             return (None, *_TEXTS)

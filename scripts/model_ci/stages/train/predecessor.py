@@ -1,7 +1,7 @@
 """The champion as a start: its estimator, which rows it has learnt from, and how it fares on the others."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
     from model_ci.data.table import Table
-    from model_ci.types import Series
+    from model_ci.types import Series, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Predecessor:
     version: str
     run_id: str
     folder: Path
-    learnt: Mapping[str, Any] | None
+    learnt: "Settings | None"
     rows: TrainingRows | None
     unfit: str | None
 

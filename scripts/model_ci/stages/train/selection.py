@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.config import Data
 from model_ci.data import times
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from model_ci.types import JSON, Floats, JSONObject
+    from model_ci.types import JSON, Floats, JSONObject, Label
 
 _BLOCK: Final = "1d"
 _BLOCK_ROWS: Final = 100
@@ -132,5 +132,5 @@ def _sampled(data: Data, rows: "pd.DataFrame", seed: int) -> tuple["pd.DataFrame
     return rows.iloc[drawn.index].reset_index(drop=True), record
 
 
-def _shown(moment: Any) -> Any:
+def _shown(moment: "pd.Timestamp | Label") -> "JSON":
     return moment.isoformat() if hasattr(moment, "isoformat") else getattr(moment, "item", lambda: moment)()

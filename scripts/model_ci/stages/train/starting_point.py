@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
     from model_ci.data.table import Table
+    from model_ci.record_types import TrainMethod
 
 _FIRST = "there is no champion to go on from"
 
@@ -76,7 +77,7 @@ class StartingPoint:
         """The rows that the model knows from the champion that it went on from; None from scratch."""
         return self._champion.rows if self._champion and self._used != "scratch" else None
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> "TrainMethod":
         """Return it as it stands in a run's record."""
         champion = self._champion if self._used != "scratch" else None
         return {
@@ -85,7 +86,11 @@ class StartingPoint:
             "why": self._why,
             "fall_back": self._config.train.fall_back,
             "champion": {"version": champion.version, "run_id": champion.run_id} if champion else None,
-            **{key: self._steps.get(key) for key in ("had", "added", "new_rows", "chunks", "prequential")},
+            "had": self._steps.get("had"),
+            "added": self._steps.get("added"),
+            "new_rows": self._steps.get("new_rows"),
+            "chunks": self._steps.get("chunks"),
+            "prequential": self._steps.get("prequential"),
         }
 
     def _fit(self, estimator: "BaseEstimator", data: "Table") -> "BaseEstimator":
