@@ -26,7 +26,7 @@ class Checkout:
             self._status: tree.Status | None = tree.status(root)
             self._problem = None
         except GitFailed as failed:
-            self._status, self._problem = None, f"{root}: {explain(failed.said)}"
+            self._status, self._problem = None, f"{root}: {explain(failed.output)}"
 
     @property
     def top(self) -> Path:
@@ -110,8 +110,8 @@ def _key_and_value(text: str) -> tuple[str, str]:
 
 def remotes(settings: Sequence[tuple[str, str, str]]) -> dict[str, str]:
     """Return the address of each remote by its name."""
-    found: dict[str, str] = {}
+    addresses: dict[str, str] = {}
     for _, key, value in settings:
         if key.startswith("remote.") and key.endswith(".url"):
-            found.setdefault(key.removeprefix("remote.").removesuffix(".url"), value)
-    return found
+            addresses.setdefault(key.removeprefix("remote.").removesuffix(".url"), value)
+    return addresses

@@ -35,10 +35,10 @@ class Destination:
         """Name it, for a message."""
         return f"branch '{self.ref.removeprefix('refs/heads/')}' of {self.name}"
 
-    def explain(self, said: str) -> str:
+    def explain(self, output: str) -> str:
         """Tell what git complained of, and what to do."""
         url = remotes(self.settings).get(self.address, "")
-        return f"{self.where}: {explain(said, host=without_credentials(url))}"
+        return f"{self.where}: {explain(output, host=without_credentials(url))}"
 
     def identity(self) -> str:
         """Return who commits, as git writes it."""
@@ -75,7 +75,7 @@ def find(root: Path, branch: str, remote: str) -> Destination:
         folder = Path(run("rev-parse", "--show-toplevel", at=root).decode().strip())
         settings = configuration(root)
     except GitFailed as failed:
-        raise ConfigError(f"{root}: {explain(failed.said)}") from None
+        raise ConfigError(f"{root}: {explain(failed.output)}") from None
     known = remotes(settings)
     if known and remote not in known:
         raise ConfigError(f"{root}: git has no remote '{remote}'; name one of {', '.join(known)}")

@@ -56,9 +56,9 @@ class Private:
                 refs,
             )
         except GitFailed as failed:
-            if "couldn't find remote ref" in failed.said:
+            if "couldn't find remote ref" in failed.output:
                 return None
-            raise ServiceError(self._there.explain(failed.said)) from None
+            raise ServiceError(self._there.explain(failed.output)) from None
         return self.git("rev-parse", "--verify", _TIP).decode().strip()
 
     def holds(self, commit: str, files: Mapping[str, bytes]) -> bool:
@@ -78,7 +78,7 @@ class Private:
         try:
             listed = self.git("grep", "-l", "-z", "-F", "-e", text, commit, "--", under)
         except GitFailed as failed:
-            if failed.said:
+            if failed.output:
                 raise
             return []  # grep that matches nothing ends with 1 and prints nothing
         return [self.git("cat-file", "blob", name.decode()) for name in listed.split(b"\0") if name]
@@ -102,12 +102,12 @@ class Private:
         try:
             self.git("push", "--porcelain", *options, *self._options, self._there.address, target)
         except GitFailed as failed:
-            if self._options and "push option" in failed.said:
+            if self._options and "push option" in failed.output:
                 self._options = ()
                 return self.push(sha, *options)
-            if lost_race(failed.said):
+            if lost_race(failed.output):
                 return False
-            raise ServiceError(self._there.explain(failed.said)) from None
+            raise ServiceError(self._there.explain(failed.output)) from None
         return True
 
     def export(self, commit: str, into: Path) -> None:

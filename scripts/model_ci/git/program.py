@@ -29,8 +29,8 @@ _trusted: list[str] = []
 class GitFailed(Exception):  # noqa: N818 - never leaves this package
     """What git complained of."""
 
-    def __init__(self, said: str) -> None:
-        self.said = said
+    def __init__(self, output: str) -> None:
+        self.output = output
 
 
 def withhold_tokens() -> None:
@@ -50,7 +50,7 @@ def run(
     try:
         return _run(*arguments, at=at, environment=environment, stdin=stdin)
     except GitFailed as failed:
-        foreign = _FOREIGN.search(failed.said)
+        foreign = _FOREIGN.search(failed.output)
         if foreign is None or foreign[1] in _trusted or stdin is not None:
             raise
         _trust(foreign[1])

@@ -60,18 +60,18 @@ _REFUSALS: Final = (
 )
 
 
-def explain(said: str, host: str = "") -> str:
+def explain(output: str, host: str = "") -> str:
     """Translate git's complaint into what is wrong and what to do; keep what the other side said at the end."""
-    hint = {"github": _GITHUB, "gitlab": _GITLAB}.get(_platform(said, host), f"{_GITHUB}; {_GITLAB}")
+    hint = {"github": _GITHUB, "gitlab": _GITLAB}.get(_platform(output, host), f"{_GITHUB}; {_GITLAB}")
     for pattern, meaning in _REFUSALS:
-        if re.search(pattern, said, re.MULTILINE):
-            return meaning.format(hint=hint) + _quoted(said)
-    return f"git failed; see what it says{_quoted(said)}"
+        if re.search(pattern, output, re.MULTILINE):
+            return meaning.format(hint=hint) + _quoted(output)
+    return f"git failed; see what it says{_quoted(output)}"
 
 
-def lost_race(said: str) -> bool:
+def lost_race(output: str) -> bool:
     """Tell whether a push failed only because the branch had moved meanwhile."""
-    return "hook declined" not in said and _RACES.search(said) is not None
+    return "hook declined" not in output and _RACES.search(output) is not None
 
 
 def without_credentials(text: str) -> str:
@@ -79,14 +79,14 @@ def without_credentials(text: str) -> str:
     return re.sub(r"(\w+://)[^/@\s]+@", r"\1", text)
 
 
-def _platform(said: str, host: str) -> str:
-    text = f"{host} {said}".lower()
+def _platform(output: str, host: str) -> str:
+    text = f"{host} {output}".lower()
     return "github" if "github" in text or "gh00" in text else "gitlab" if "gitlab" in text else ""
 
 
-def _quoted(said: str) -> str:
+def _quoted(output: str) -> str:
     """Give the telling lines of the complaint: the remote's own words, or else git's."""
-    lines = [line.strip() for line in without_credentials(said).splitlines() if line.strip()]
+    lines = [line.strip() for line in without_credentials(output).splitlines() if line.strip()]
     remote = [line.removeprefix("remote:").strip() for line in lines if line.startswith("remote:")]
     telling = [line for line in remote if line.strip("= ")] or [
         line for line in lines if not line.startswith(("To ", "hint:", "Done"))

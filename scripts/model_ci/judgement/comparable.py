@@ -13,7 +13,7 @@ from model_ci.judgement.blocks import blocks
 from model_ci.judgement.sides import Side, side
 from model_ci.origin import training_rows
 from model_ci.origin.training_rows import TrainingRows
-from model_ci.registry.files import differences
+from model_ci.registry.integrity import differences
 from model_ci.run import Run
 
 if TYPE_CHECKING:

@@ -125,13 +125,13 @@ class Profile:
         if not known:
             return self.counted.sketches
         total = sum(known.values())
-        found = dict(self.counted.sketches)
+        mixed = dict(self.counted.sketches)
         for column in self.columns:
             parts = [(self.seasons[s].sketches.get(column.name), share / total) for s, share in known.items()]
             there = [(part, share) for part, share in parts if part is not None and part.rows + part.nulls > 0]
             if there and column.role in ("feature", "target"):
-                found[column.name] = sketch.blended(there)
-        return found
+                mixed[column.name] = sketch.blended(there)
+        return mixed
 
     def merge(self, other: "Profile") -> "Profile":
         """Return the profile of both parts' rows; raise ValueError when they do not count the same columns alike."""
@@ -222,8 +222,8 @@ def column(name: str, role: str, values: "pa.Array", *, categories: bool = False
         return None
     if categories or family not in _NUMBERS_OF:
         return Column(name=name, role=role, family="text" if family == "null" else family)
-    found = sketch.as_floats(values)
-    return Column(name=name, role=role, family=family, grid=fit(found[np.isfinite(found)]))
+    numbers = sketch.as_floats(values)
+    return Column(name=name, role=role, family=family, grid=fit(numbers[np.isfinite(numbers)]))
 
 
 def of_season(ticks: "NDArray[np.int64]", season: str) -> "NDArray[np.int64]":
