@@ -46,8 +46,10 @@ class Resampling:
         size = max(1, _CHUNK_CELLS // rows)
         for begin in range(0, self.resamples, size):
             chunk = min(size, self.resamples - begin)
-            drawn = np.stack([np.bincount(generator.integers(0, many, many), minlength=many) for _ in range(chunk)])
-            yield (drawn if self.blocks is None else drawn[:, self.blocks]).astype(float)
+            drawn = np.empty((chunk, many))
+            for each in drawn:
+                each[:] = np.bincount(generator.integers(0, many, many), minlength=many)
+            yield drawn if self.blocks is None else drawn[:, self.blocks]
 
 
 @dataclass(frozen=True, kw_only=True)

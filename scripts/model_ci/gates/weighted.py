@@ -64,22 +64,41 @@ def roc_auc(truth: "Array", scores: "Array") -> Weighted:
 
     Mann and Whitney 1947. The scores are sorted once, whatever the number of resamples.
     """
+
+    place = _places(scores)
+    return _area_by_rows(truth, scores) if place is None else _area_by_scores(truth, place)
+
+
+def _places(scores: "NDArray[Any]") -> "NDArray[Any] | None":
+    """Number the scores from the lowest on; None where so many differ that it is quicker to go by rows."""
     import numpy as np
 
     distinct = np.unique(scores)
-    few = len(distinct) * _FEW_SCORES <= len(scores)
-    return _area_by_scores(truth, np.searchsorted(distinct, scores)) if few else _area_by_rows(truth, scores)
+    return np.searchsorted(distinct, scores) if len(distinct) * _FEW_SCORES <= len(scores) else None
 
 
-def _area_by_scores(truth: "Array", place: "Array") -> Weighted:
-    """Count the positive and negative rows of each score: `place` numbers the score of each row."""
+def _tallied(
+    truth: "NDArray[Any]", place: "NDArray[Any]"
+) -> "Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]]":
+    """Return what sums the weights of the negative and of the positive rows of each score."""
     import numpy as np
 
-    cells = 2 * place + (truth == 1)
+    cells, size = 2 * place + (truth == 1), 2 * (int(place.max()) + 1)
 
-    def area(weights: "Array") -> float:
-        counts = np.bincount(cells, weights, 2 * (int(place.max()) + 1))
-        negative, positive = counts[0::2], counts[1::2]
+    def tally(weights: "NDArray[Any]") -> "tuple[NDArray[Any], NDArray[Any]]":
+        counts = np.bincount(cells, weights, size)
+        return counts[0::2], counts[1::2]
+
+    return tally
+
+
+def _area_by_scores(truth: "NDArray[Any]", place: "NDArray[Any]") -> Weighted:
+    import numpy as np
+
+    tally = _tallied(truth, place)
+
+    def area(weights: "NDArray[Any]") -> float:
+        negative, positive = tally(weights)
         pairs = positive.sum() * negative.sum()
         return float(positive @ (np.cumsum(negative) - negative / 2) / pairs) if pairs else float("nan")
 
@@ -116,17 +135,28 @@ def average_precision(truth: "Array", scores: "Array") -> Weighted:
     """
     import numpy as np
 
+    place = _places(scores)
+    if place is not None:
+        tally = _tallied(truth, place)
+        return lambda weights: np.array([_precision(*(part[::-1] for part in tally(each))) for each in weights])
     order = np.argsort(-scores, kind="stable")
-    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of each score, in the order of the rows
+    first = np.flatnonzero(np.append(True, np.diff(scores[order]) != 0))  # of each score
     positive = truth[order] == 1
 
     def value(weights: "Array") -> float:
         drawn = weights.astype(np.float32)[order].astype(float)
-        hits, rows = np.cumsum(drawn * positive)[last], np.cumsum(drawn)[last]
-        with np.errstate(invalid="ignore"):  # a resample without a positive row has no precision
-            return float(np.diff(hits, prepend=0) @ (hits / np.maximum(rows, 1)) / hits[-1])
+        return _precision(np.add.reduceat(drawn * ~positive, first), np.add.reduceat(drawn * positive, first))
 
     return lambda weights: np.array([value(each) for each in weights])
+
+
+def _precision(negative: "NDArray[Any]", positive: "NDArray[Any]") -> float:
+    """Return the average precision of the weights at each score, the highest score first."""
+    import numpy as np
+
+    hits, rows = np.cumsum(positive), np.cumsum(negative + positive)
+    with np.errstate(invalid="ignore"):  # a resample without a positive row has no precision
+        return float(positive @ (hits / np.maximum(rows, 1)) / hits[-1])
 
 
 def one_by_one(ask: Callable[["Outputs"], float], outputs: "Outputs") -> Weighted:

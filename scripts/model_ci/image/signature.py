@@ -11,7 +11,7 @@ from model_ci.config import Signature
 from model_ci.errors import ConfigError, Exit, ModelCIError, ServiceError
 from model_ci.image import repository
 from model_ci.image.repository import Login, Name
-from model_ci.types import APIObject
+from model_ci.types import Document
 
 _NO_KEY = ("no matching signatures", "no signatures found", "none of the expected identities", "invalid signature")
 
@@ -39,7 +39,7 @@ def check(settings: Signature) -> None:
         )
 
 
-def sign(reference: str, settings: Signature, login: Login | None) -> APIObject:
+def sign(reference: str, settings: Signature, login: Login | None) -> Document:
     """Sign an image that was pushed, by its digest; return what the record says. Raises ServiceError."""
     name = Name.parse(reference, "image")
     command = ["sign", "--yes", *_plain(name)]

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model_ci import entrypoint
 from model_ci.errors import ConfigError, UserCodeError
 from model_ci.model import own_code, probe, process, questions, saved
 from model_ci.model.answers import Answers
@@ -22,8 +23,10 @@ def opened(folder: Path, positive: "Label | None", name: str) -> Iterator[Predic
     """
     known = require_probe(folder, name)
     with own_code.space(saved.code_folder(folder)):
-        predictor = load(folder, positive)
-        require_same(known, questions.answers(predictor, known.rows), name)
+        with entrypoint.told_as_theirs(f"{name}: asking the model failed"):
+            predictor = load(folder, positive)
+            answers = questions.answers(predictor, known.rows)
+        require_same(known, answers, name)
         yield predictor
 
 
@@ -31,7 +34,7 @@ def opened(folder: Path, positive: "Label | None", name: str) -> Iterator[Predic
 def asked(folder: Path, positive: "Label | None", name: str) -> Iterator[process.ModelProcess]:
     """Load a saved model as `opened` does, in a process of its own, which answers the probe twice first."""
     known = require_probe(folder, name)
-    with process.opened(folder, positive) as asking:
+    with process.opened(folder, positive, name) as asking:
         require_same(known, asking.call("repeated", known.rows, name), name)
         yield asking
 
@@ -43,8 +46,11 @@ def reopened(folder: Path, positive: "Label | None", name: str, root: Path) -> P
     """
     if changed := own_code.differences(saved.code_folder(folder), root):
         raise ConfigError(f"{name} was saved with other code than today's: {', '.join(changed)}")
-    known, predictor = require_probe(folder, name), load(folder, positive)
-    require_same(known, questions.answers(predictor, known.rows), name)
+    known = require_probe(folder, name)
+    with entrypoint.told_as_theirs(f"{name}: asking the model failed"):
+        predictor = load(folder, positive)
+        answers = questions.answers(predictor, known.rows)
+    require_same(known, answers, name)
     return predictor
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_ci.errors import ConfigError
+from model_ci.errors import ConfigError, UserCodeError
 from model_ci.gates.outputs import Outputs
 from model_ci.model import probe, saved
 from model_ci.model.answers import Answers
@@ -44,16 +44,16 @@ class Predictor:
         """
         import numpy as np
 
-        said = self.predict(frame)
+        answered = self.predict(frame)
         if hasattr(self.model, "predict_proba"):
             with warnings.catch_warnings(action="ignore"):
                 chances = np.asarray(self.model.predict_proba(frame[list(self.columns)]), dtype=float)
-            return Answers(labels=said.ravel(), probabilities=chances)
-        if self.classes and said.dtype.kind == "f":
-            given = self._as_probabilities(said, len(frame))
+            return self._checked(Answers(labels=answered.ravel(), probabilities=chances), len(frame))
+        if self.classes and answered.dtype.kind == "f":
+            given = self._as_probabilities(answered, len(frame))
             if given is not None:
                 return Answers(labels=np.asarray(self.classes)[given.argmax(axis=1)], probabilities=given)
-        return Answers(labels=said.ravel(), probabilities=None)
+        return self._checked(Answers(labels=answered.ravel(), probabilities=None), len(frame))
 
     def predict(self, frame: "pd.DataFrame") -> "Array":
         """Return the answer of the model's own `predict`."""
@@ -65,12 +65,24 @@ class Predictor:
         with warnings.catch_warnings(action="ignore"):
             return np.asarray(self.model.predict(frame[list(self.columns)]))
 
-    def _as_probabilities(self, said: "Array", rows: int) -> "Array | None":
+    def _checked(self, answers: Answers, rows: int) -> Answers:
+        """Return answers of the right shape; raise UserCodeError for others."""
+        if len(answers.labels) != rows:
+            raise UserCodeError(f"the model answers {len(answers.labels)} times for {rows} rows; answer each row once")
+        chances, classes = answers.probabilities, len(self.classes)
+        if chances is not None and chances.shape != (rows, classes or chances.shape[-1]):
+            shape = " x ".join(map(str, chances.shape))
+            raise UserCodeError(
+                f"predict_proba gives {shape} probabilities for {rows} rows and {classes} classes; give each row one of each"
+            )
+        return answers
+
+    def _as_probabilities(self, answered: "NDArray[Any]", rows: int) -> "NDArray[Any] | None":
         import numpy as np
 
-        if said.ndim == 2 and said.shape[1] == len(self.classes):
-            return said.astype(float)
-        flat = said.ravel()
+        if answered.ndim == 2 and answered.shape[1] == len(self.classes):
+            return answered.astype(float)
+        flat = answered.ravel()
         labels = (naming.codes(np.unique(flat), self.classes) >= 0).all()
         if not labels and len(self.classes) == 2 and len(flat) == rows and ((flat >= 0) & (flat <= 1)).all():
             return np.column_stack([1 - flat, flat])

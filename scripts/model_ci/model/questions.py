@@ -78,7 +78,7 @@ def _culprits(predictor: Predictor, rows: "pd.DataFrame", row: int, together: An
         changed = rows.copy()
         changed[name] = rows[name].iloc[[row] * len(rows)].to_numpy()
         changed[name] = changed[name].astype(rows[name].dtype)
-        found = predictor.answers(changed).drawn([row])
-        if probe.difference(together.drawn([row]), found, _SAME_IN_BATCH):
+        alike = predictor.answers(changed).drawn([row])
+        if probe.difference(together.drawn([row]), alike, _SAME_IN_BATCH):
             names.append(str(name))
     return f"; what other rows hold in {', '.join(names)} changes the answer" if names else ""

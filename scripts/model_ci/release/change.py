@@ -8,7 +8,7 @@ is done already, so the same order completes it.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from model_ci import ci
 from model_ci.config import Config
@@ -21,6 +21,7 @@ from model_ci.run import Result, Run
 from model_ci.serving.probe import Probe
 from model_ci.targets import CHAMPION, Deployment, RolloutError, Target, Variant, open_target, settings
 from model_ci.terms import Verdict
+from model_ci.types import Document
 
 if TYPE_CHECKING:
     from model_ci.record_types import ChangeLedger, ChangeResult, ChangeSmoke
@@ -77,8 +78,8 @@ class Change:
         decision = tested["decision"]
         return [Rule(rule="compare-variants", holds=decision == "promote", why=f"it decided: {decision}")]
 
-    def make(self, wish: Callable[[Deployment | None], Wish]) -> Result:
-        """Make it, alone in the environment; the verdict is failed where it was refused or taken back."""
+    def make(self, wish: Callable[[Deployment | None], Wish]) -> Document:
+        """Make it, alone in the environment; return the section, with `failed` where it was refused or taken back."""
         target = self.target()
         with target.lock(_owner(self.run)):
             before = target.current()
@@ -108,7 +109,7 @@ class Change:
             made = {**section, **settled, "steps": self.steps, "address": target.address()}
             return Result(section=made, verdict=Verdict.PASSED)
 
-    def _section(self, wish: Wish, before: Deployment | None, target: Target, rules: list[Rule]) -> "ChangeResult":
+    def _section(self, wish: Wish, before: Deployment | None, target: Target, rules: list[Rule]) -> Document:
         where = ci.context()
         return {
             "why": "",
@@ -132,7 +133,7 @@ class Change:
             "ledger": None,
         }
 
-    def _bring(self, target: Target, wish: Wish, before: Deployment | None) -> "ChangeSmoke":
+    def _bring(self, target: Target, wish: Wish, before: Deployment | None) -> Document:
         """Apply and ask the service where its users do; restore what ran before when it will not do."""
         target.apply(wish.deployment, self.steps.append)
         address = target.address()
@@ -156,7 +157,7 @@ class Change:
         before = previous.variant(CHAMPION) if previous else None
         return tags.Move.of(self.config, wish.subject.image, before.image if before else None) if wish.aliases else None
 
-    def _settle(self, wish: Wish, naming: tags.Move | None, entry: Entry | None) -> dict[str, object]:
+    def _settle(self, wish: Wish, naming: tags.Move | None, entry: Entry | None) -> Document:
         """Move the names of what serves and write the ledger; what stops it says what is done and what is not."""
         every = {
             "aliases": wish.aliases,
@@ -164,7 +165,7 @@ class Change:
             "ledger": partial(self._written, entry) if entry else None,
         }
         steps = {key: step for key, step in every.items() if step}
-        section: dict[str, object] = {"why": _told(wish, changed=entry is not None)}
+        section: Document = {"why": _told(wish, changed=entry is not None)}
         for key, step in steps.items():
             try:
                 section[key] = step()
@@ -177,7 +178,7 @@ class Change:
                 ) from None
         return section
 
-    def _written(self, entry: Entry) -> "ChangeLedger":
+    def _written(self, entry: Entry) -> Document:
         commit = ledger.append(self.config, entry)
         return {"branch": self.config.record.branch, "commit": commit.sha, "pushed": commit.pushed}
 
@@ -187,6 +188,12 @@ class Change:
             run_id=self.run.id, reason=self.run.record["trigger"]["reason"], where=ci.context(),
             approval=settings(self.config, self.environment).policy.approval,
         )  # fmt: skip
+
+
+def result(section: Document) -> Result:
+    """Turn what came of a change into a stage's result."""
+    failed = section.pop("failed")
+    return Result(section=section, verdict=Verdict.FAILED if failed else Verdict.PASSED)
 
 
 def names(wish: Wish) -> list[str]:

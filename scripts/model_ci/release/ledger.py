@@ -11,6 +11,7 @@ from model_ci.errors import ServiceError
 from model_ci.git import Branch, Commit
 from model_ci.run import timestamp
 from model_ci.targets.deployment import Deployment
+from model_ci.types import Document
 
 if TYPE_CHECKING:
     from model_ci.record_types import Deployment as DeploymentRecord
@@ -33,7 +34,7 @@ class Entry:
     ci_url: str | None
     approval: str | None = None  # the protected environment whose job did it
 
-    def as_record(self) -> dict[str, object]:
+    def as_record(self) -> Document:
         """Return it as JSON."""
         record = {key: value for key, value in asdict(self).items() if key not in ("deployment", "previous")}
         return record | {"variants": _variants(self.deployment), "previous": _variants(self.previous)}
@@ -42,11 +43,12 @@ class Entry:
     def from_record(cls, record: "Settings") -> "Entry":
         """Read what `as_record` wrote."""
 
-        def deployed(variants: "Sequence[DeploymentVariant]") -> Deployment | None:
-            there: DeploymentRecord = {"environment": record["environment"], "variants": variants}
+        def deployed(variants: list[Document]) -> Deployment | None:
+            there = {"environment": record["environment"], "variants": variants}
             return Deployment.from_record(there) if variants else None
 
-        optional = {key: record.get(key) for key in ("actor", "reason", "ci_url", "approval")}
+        named: Document = {key: record.get(key) for key in ("actor", "reason", "ci_url", "approval")}
+        required: Document = {key: record[key] for key in ("time", "action", "environment", "run_id")}
         now, before = deployed(record["variants"]), deployed(record["previous"])
         return cls(
             time=record["time"],
@@ -102,7 +104,7 @@ def read(config: Config, environment: str) -> list[Entry]:
         raise ServiceError(f"{place}: cannot be read: {error}; restore the branch's last commit that can") from None
 
 
-def _variants(deployment: Deployment | None) -> "Sequence[DeploymentVariant]":
+def _variants(deployment: Deployment | None) -> list[Document]:
     return deployment.as_record()["variants"] if deployment else []
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 
 from model_ci import ci
 from model_ci.config import Config
 from model_ci.targets import Variant, settings
+from model_ci.types import Document
 
 if TYPE_CHECKING:
     from model_ci.record_types import ChangePolicy
@@ -21,7 +21,7 @@ class Rule:
     holds: bool
     why: str
 
-    def as_record(self) -> "ChangePolicy":
+    def as_record(self) -> Document:
         """Return it as JSON."""
         return {"rule": self.rule, "holds": self.holds, "why": self.why}
 

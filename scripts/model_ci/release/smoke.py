@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import cycle
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from model_ci import web
 from model_ci.config import Smoke
@@ -15,6 +15,7 @@ from model_ci.errors import ConfigError, ServiceError
 from model_ci.serving.comparison import Answers
 from model_ci.serving.probe import Probe
 from model_ci.targets.deployment import Answer, Ask, RolloutError, Trial, Variant
+from model_ci.types import Document
 
 if TYPE_CHECKING:
     from model_ci.record_types import ChangeSmoke
@@ -57,8 +58,8 @@ class Findings:
         self.compared += 1
         self.seconds.append(answer.seconds)
 
-    def as_record(self, asked: str | None) -> "ChangeSmoke":
-        """Return it as it stands in a run's record; `asked` is the address."""
+    def as_record(self) -> Document:
+        """Return it as JSON."""
         ordered = sorted(self.seconds)
         at = ordered[min(len(ordered) - 1, math.ceil(0.95 * len(ordered)) - 1)] if ordered else None
         return {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ModelCIError
 from model_ci.serving.onnx_engine import NULL
+from model_ci.types import Document
 
 if TYPE_CHECKING:
     from skl2onnx.common._container import ModelComponentContainer
@@ -170,7 +171,7 @@ def _classify(model: "BaseEstimator", graph: _Graph, raw: str, operator: "Operat
     graph.add("Gather", [classes, best], label, axis=0)
 
 
-def _trees(model: "BaseEstimator") -> dict[str, Any]:
+def _trees(model: Any) -> Document:
     """Return the attributes of TreeEnsemble."""
     from onnx import TensorProto, helper
 
@@ -187,7 +188,7 @@ def _trees(model: "BaseEstimator") -> dict[str, Any]:
         "nodes_splits": TensorProto.DOUBLE, "leaf_weights": TensorProto.DOUBLE, "nodes_modes": TensorProto.UINT8,
         "membership_values": TensorProto.DOUBLE,
     }  # fmt: skip
-    attributes: dict[str, Any] = dict(found)
+    attributes: Document = dict(found)
     for name, kind in kinds.items():
         attributes[name] = helper.make_tensor(name, kind, [len(found[name])], found[name])
     if not found["membership_values"]:

@@ -9,6 +9,8 @@ from model_ci.serving.comparison import Answers, Comparison
 from model_ci.serving.engine import Engine
 from model_ci.serving.refusal import Refusal
 from model_ci.serving.signature import Column, Rows
+from model_ci.serving.sklearn_engine import SklearnEngine
+from model_ci.types import Document
 
 if TYPE_CHECKING:
     from model_ci.types import Label
@@ -37,7 +39,7 @@ class Parity:
         """Whether the one may stand for the other."""
         return self.problem is None
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> Document:
         """Return it as the manifest holds it."""
         return {
             "rows": self.rows, "max_abs_difference": self.max_abs_difference, "tolerance": self.tolerance,
@@ -54,7 +56,7 @@ class Reference:
 
     rows: Rows
     answers: Answers
-    engine: Engine
+    engine: SklearnEngine
     columns: Sequence[Column]
     classes: bool
 

@@ -21,6 +21,7 @@ from model_ci.run import Result, Run
 from model_ci.serving.probe import Probe
 from model_ci.stages.build_image import provenance, sbom, trial
 from model_ci.terms import State, Verdict
+from model_ci.types import Document
 
 if TYPE_CHECKING:
     from model_ci.stages.build_image.builder import Builder, Image
@@ -133,7 +134,7 @@ def _bundle(config: Config, run: Run, folder: Path) -> "Bundle":
         )
 
 
-def _try(config: Config, run: Run, builder: "Builder", image: "Image", bundle: "Bundle") -> dict[str, Any]:
+def _try(config: Config, run: Run, builder: "Builder", image: "Image", bundle: "Bundle") -> Document:
     """Start the image and ask it; what goes wrong is told, and fails."""
     settings, probe = config.build_image, Probe.read(bundle.manifest)
     compared, smoke, problem = None, None, None
@@ -148,7 +149,7 @@ def _try(config: Config, run: Run, builder: "Builder", image: "Image", bundle: "
             smoke |= trial.latencies(service, probe, settings.requests)
     except ServiceError as error:
         problem = f"{error}; {builder.last_words() or 'it printed nothing'}"
-    found: dict[str, Any] = {"size_mb": image.size_mb, **(smoke or {})}
+    found: Document = {"size_mb": image.size_mb, **(smoke or {})}
     return {
         "parity": trial.as_record(compared) if compared else None,
         "smoke": smoke,
@@ -173,10 +174,10 @@ def _verdict(settings: BuildImage, tried: Mapping[str, Any]) -> tuple[Verdict, s
     return Verdict.PASSED, "it starts, answers as the model does, and keeps its limits"
 
 
-def _push(config: Config, run: Run, builder: "Builder", image: "Image", verdict: str) -> dict[str, Any]:
+def _push(config: Config, run: Run, builder: "Builder", image: "Image", verdict: str) -> Document:
     """Push under every tag, the alias last, and sign; an image that was refused, or has no repository, stays here."""
     settings = config.build_image
-    local: dict[str, Any] = {
+    local: Document = {
         "repository": settings.repository, "tags": [], "digest": image.id, "reference": image.id, "pushed": False,
         "layers": [], "signature": None,
     }  # fmt: skip

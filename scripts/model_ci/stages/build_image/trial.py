@@ -4,12 +4,13 @@ import http.client
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from model_ci.errors import ServiceError
 from model_ci.serving.comparison import Answers, Comparison
 from model_ci.serving.probe import Probe
 from model_ci.terms import State
+from model_ci.types import Document
 
 if TYPE_CHECKING:
     from model_ci.record_types import BuildImageGate, BuildImageParity
@@ -76,7 +77,7 @@ def compare(service: Service, probe: Probe) -> Comparison:
         raise ServiceError(f"the service sent {error}") from None
 
 
-def as_record(compared: Comparison) -> "BuildImageParity":
+def as_record(compared: Comparison) -> Document:
     """Return a comparison as the run's record holds it."""
     return {
         "rows": compared.rows, "max_abs_difference": compared.max_abs_difference, "tolerance": compared.tolerance,
@@ -85,7 +86,7 @@ def as_record(compared: Comparison) -> "BuildImageParity":
     }  # fmt: skip
 
 
-def latencies(service: Service, probe: Probe, requests: int) -> dict[str, float]:
+def latencies(service: Service, probe: Probe, requests: int) -> Document:
     """Ask for one row at a time; return percentiles of the times, in milliseconds."""
     bodies = [probe.request(slice(row, row + 1)) for row in range(len(probe.rows))]
     for i in range(_WARM):
@@ -103,7 +104,7 @@ def latencies(service: Service, probe: Probe, requests: int) -> dict[str, float]
     }
 
 
-def judge(limits: Mapping[str, float | None], found: Mapping[str, float | None]) -> "list[BuildImageGate]":
+def judge(limits: Mapping[str, float | None], found: Mapping[str, float | None]) -> list[Document]:
     """Judge size, cold start and latency by their limits; what was not measured does not pass."""
     judged: list[BuildImageGate] = []
     for name, measured in _LIMITS.items():

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from model_ci.config import Config, Environment
 from model_ci.errors import ServiceError
-from model_ci.targets.deployment import CHALLENGER, CHAMPION, Deployment, RolloutError, Trial, Variant
+from model_ci.targets.deployment import CHALLENGER, CHAMPION, Ask, Deployment, RolloutError, Trial, Variant
 from model_ci.targets.docker import mutex as lock
 from model_ci.targets.docker import replicas
 from model_ci.targets.docker.balancer import Balancer
@@ -90,6 +90,10 @@ class DockerTarget:
         bound = self.settings.docker.bind
         everywhere = bound in ("0.0.0.0", "::", "127.0.0.1")  # noqa: S104 - it is compared
         return f"http://{self.engine.host if everywhere else bound}:{port}" if port else None
+
+    def asking(self, deployment: Deployment) -> Ask | None:
+        """Return nothing: the balancer has an address."""
+        return None
 
     def lock(self, owner: str) -> AbstractContextManager[None]:
         """Hold the environment as long as this process lives."""

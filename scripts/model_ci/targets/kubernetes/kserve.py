@@ -8,13 +8,13 @@ from model_ci.targets.deployment import CHALLENGER, Deployment
 from model_ci.targets.kubernetes import pod
 from model_ci.targets.kubernetes.names import SHARE, Names
 from model_ci.targets.kubernetes.offer import Offer
-from model_ci.types import APIObject
+from model_ci.types import Document
 
 _CONTAINER: Final = "kserve-container"  # the name that KServe looks for
 _TAKEN: Final = ("automountServiceAccountToken", "imagePullSecrets", "serviceAccountName", "volumes")
 
 
-def inference_service(names: Names, wanted: Deployment, settings: Environment, offer: Offer) -> APIObject:
+def inference_service(names: Names, wanted: Deployment, settings: Environment, offer: Offer) -> Document:
     """Return the InferenceService; the revision before the newest keeps the rest of the requests."""
     newest = wanted.variant(CHALLENGER) or wanted.variants[0]
     scaling = settings.kubernetes.autoscaling
@@ -28,7 +28,7 @@ def inference_service(names: Names, wanted: Deployment, settings: Environment, o
     container["ports"] = [{"containerPort": pod.PORT, "protocol": "TCP"}]
     for probe in ("readinessProbe", "livenessProbe"):
         container[probe]["httpGet"]["port"] = pod.PORT
-    predictor: APIObject = {
+    predictor: Document = {
         "minReplicas": newest.replicas,
         "maxReplicas": max(newest.replicas, scaling.max_replicas or 0),
         "labels": template["metadata"]["labels"],

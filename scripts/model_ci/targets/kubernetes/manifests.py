@@ -8,7 +8,9 @@ from model_ci.targets.kubernetes import kserve, network, workload
 from model_ci.targets.kubernetes.names import Names
 from model_ci.targets.kubernetes.offer import Offer
 from model_ci.targets.kubernetes.split import counts
-from model_ci.types import APIObject
+from model_ci.types import Document
+
+Manifest = Document
 
 
 class Manifests:

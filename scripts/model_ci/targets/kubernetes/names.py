@@ -6,7 +6,7 @@ from typing import Final
 
 from model_ci.targets import names
 from model_ci.targets.deployment import Variant
-from model_ci.types import APIObject
+from model_ci.types import Document
 
 MANAGER: Final = "model-ci"  # of the fields that are applied
 INSTANCE: Final = "app.kubernetes.io/instance"
@@ -48,9 +48,9 @@ class Names:
         named = {"app.kubernetes.io/name": "model", INSTANCE: self.base, "app.kubernetes.io/managed-by": MANAGER}
         return named | ({COMPONENT: variant} if variant else {})
 
-    def metadata(self, name: str, variant: str | None = None, **annotations: str) -> APIObject:
+    def metadata(self, name: str, variant: str | None = None, **annotations: str) -> Document:
         """Return an object's metadata."""
-        made: APIObject = {"name": name, "namespace": self.namespace, "labels": self.labels(variant)}
+        made: Document = {"name": name, "namespace": self.namespace, "labels": self.labels(variant)}
         return made | ({"annotations": annotations} if annotations else {})
 
 

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from model_ci.targets.kubernetes.names import MANAGER
-from model_ci.types import APIObject
+from model_ci.types import Document
+
+Manifest = Document
 
 
 def applied(live: APIObject) -> APIObject:

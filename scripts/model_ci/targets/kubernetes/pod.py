@@ -5,7 +5,7 @@ from typing import Final
 from model_ci.config import Environment
 from model_ci.targets.deployment import Variant
 from model_ci.targets.kubernetes.names import COMPONENT, INSTANCE, REPLICA, ROLE, VARIANT, Names, described
-from model_ci.types import APIObject
+from model_ci.types import Document
 
 PORT: Final = 8080
 CONTAINER: Final = "model"
@@ -15,7 +15,7 @@ _STARTUP_PERIOD_S: Final = 2
 _LONGEST_ANSWER_S: Final = 60
 
 
-def template(names: Names, variant: Variant, settings: Environment, role: str = REPLICA) -> APIObject:
+def template(names: Names, variant: Variant, settings: Environment, role: str = REPLICA) -> Document:
     """Return the template of a variant's pods."""
     return {
         "metadata": {
@@ -31,9 +31,9 @@ def template(names: Names, variant: Variant, settings: Environment, role: str = 
     }
 
 
-def _spec(names: Names, variant: Variant, settings: Environment) -> APIObject:
+def _spec(names: Names, variant: Variant, settings: Environment) -> Document:
     wanted = settings.kubernetes
-    named: APIObject = {}
+    named: Document = {}
     if wanted.service_account:
         named["serviceAccountName"] = wanted.service_account
     if wanted.pull_secret:
@@ -64,11 +64,11 @@ def _spec(names: Names, variant: Variant, settings: Environment) -> APIObject:
     }
 
 
-def container(variant: Variant, settings: Environment, name: str = CONTAINER) -> APIObject:
+def container(variant: Variant, settings: Environment, name: str = CONTAINER) -> Document:
     """Return the container of the service."""
     wanted = settings.kubernetes
     limits = {"memory": wanted.memory} | ({"cpu": wanted.cpu_limit} if wanted.cpu_limit else {})
-    made: APIObject = {
+    made: Document = {
         "name": name,
         "image": variant.image,
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
@@ -103,13 +103,13 @@ def _variables(variant: Variant, settings: Environment) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in {**told, **wanted.variables}.items()]
 
 
-def _volumes(settings: Environment) -> list[APIObject]:
+def _volumes(settings: Environment) -> list[Document]:
     claim = settings.kubernetes.prediction_log
-    log: APIObject = {"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {}}
+    log: Document = {"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {}}
     return [{"name": "tmp", "emptyDir": {}}, {"name": "log", **log}]
 
 
-def _probe(path: str, period_s: int, failures: int) -> APIObject:
+def _probe(path: str, period_s: int, failures: int) -> Document:
     return {
         "httpGet": {"path": path, "port": "http"},
         "periodSeconds": period_s,

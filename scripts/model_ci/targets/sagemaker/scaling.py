@@ -5,9 +5,9 @@ from typing import Final
 from model_ci.config import Environment
 from model_ci.targets.deployment import Deployment
 from model_ci.targets.sagemaker.aws import Aws, translated
-from model_ci.types import APIObject
+from model_ci.types import Document
 
-_SCALED: Final[APIObject] = {
+_SCALED: Final[Document] = {
     "ServiceNamespace": "sagemaker",
     "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
 }
