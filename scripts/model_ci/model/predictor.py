@@ -1,11 +1,13 @@
 """A loaded model, asked in one way whatever its flavour."""
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from model_ci.data import categories
+from model_ci.data.categories import Categories
 from model_ci.errors import ConfigError
 from model_ci.gates.outputs import Outputs
 from model_ci.model import probe, saved
@@ -29,6 +31,7 @@ class Predictor:
     columns: Sequence[str]
     classes: Sequence[Any]
     positive: Any = None
+    categories: Mapping[str, Categories] = field(default_factory=dict)
 
     def outputs(self, frame: "pd.DataFrame", target: str, task: str) -> Outputs:
         """Ask the model for every row of `frame`, and return its answers as metrics take them."""
@@ -45,7 +48,7 @@ class Predictor:
         said = self.predict(frame)
         if hasattr(self.model, "predict_proba"):
             with warnings.catch_warnings(action="ignore"):
-                chances = np.asarray(self.model.predict_proba(frame[list(self.columns)]), dtype=float)
+                chances = np.asarray(self.model.predict_proba(self._given(frame)), dtype=float)
             return Answers(labels=said.ravel(), probabilities=chances)
         if self.classes and said.dtype.kind == "f":
             given = self._as_probabilities(said, len(frame))
@@ -61,7 +64,11 @@ class Predictor:
         if missing:
             raise ConfigError(f"data: the model needs the columns {', '.join(missing)}, which the data no longer has")
         with warnings.catch_warnings(action="ignore"):
-            return np.asarray(self.model.predict(frame[list(self.columns)]))
+            return np.asarray(self.model.predict(self._given(frame)))
+
+    def _given(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Return the columns that the model takes, of the types that it was trained on."""
+        return categories.apply(frame[list(self.columns)], self.categories)
 
     def _as_probabilities(self, said: "NDArray[Any]", rows: int) -> "NDArray[Any] | None":
         import numpy as np
@@ -118,4 +125,6 @@ def load(folder: Path, positive: Any = None, classes: Sequence[Any] = (), featur
         probed = None if classes else probe.read(folder)
         known = probed.classes if probed else classes
     columns = saved.columns(folder) or list(features) or list(getattr(model, "feature_names_in_", ()))
-    return Predictor(model=model, columns=columns, classes=list(known), positive=positive)
+    return Predictor(
+        model=model, columns=columns, classes=list(known), positive=positive, categories=saved.categories(folder)
+    )
