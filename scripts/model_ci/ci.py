@@ -164,10 +164,10 @@ def protected_environment(environment: Mapping[str, str] = os.environ) -> str | 
     try:
         answer = web.Client().ask("GET", f"{url}&audience=model-ci", {"Authorization": f"Bearer {token}"})
         claims = json.loads(answer.body)["value"].split(".")[1]
-        told = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+        payload = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
     except (ServiceError, ValueError, KeyError, IndexError, TypeError):
         return None
-    return told.get("environment") if isinstance(told, dict) else None
+    return payload.get("environment") if isinstance(payload, dict) else None
 
 
 def _folder(name: str | None) -> Path | None:

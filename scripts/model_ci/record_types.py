@@ -257,6 +257,13 @@ class EvaluateChanged(TypedDict):
     challenger: JSON
 
 
+class EvaluateUnchanged(TypedDict):
+    """What of their making is the same, and what is not known of both; null where nothing was compared."""
+
+    same: Sequence[str]
+    unknown: Sequence[str]
+
+
 class EvaluateChampion(TypedDict):
     """A version."""
 
@@ -333,6 +340,7 @@ class EvaluateResult(TypedDict):
     dependence: NotRequired[str | None]
     holdout: NotRequired[EvaluateHoldout]
     changed: Sequence[EvaluateChanged] | None
+    unchanged: EvaluateUnchanged | None
     champion: EvaluateChampion | None
     too_good: EvaluateTooGood | None
     comparison: EvaluateComparison | None

@@ -23,12 +23,18 @@ _SURPRISE = re.compile(
 
 @cache
 def load_schema(name: str) -> Schema:
-    """Return `schemas/<name>.schema.json`, from beside the package (wheel) or from the checkout."""
+    """Return `schemas/<name>.schema.json`."""
+    schema: Schema = json.loads(schema_text(name))
+    return schema
+
+
+@cache
+def schema_text(name: str) -> bytes:
+    """Return its text, from beside the package (wheel) or from the checkout."""
     for folder in (_HERE / "schemas", _HERE.parents[1] / "schemas"):
         file = folder / f"{name}.schema.json"
         if file.is_file():
-            schema: Schema = json.loads(file.read_text(encoding="utf-8"))
-            return schema
+            return file.read_bytes()
     raise FileNotFoundError(f"{name}.schema.json")
 
 
@@ -154,6 +160,11 @@ def fill_defaults(value: Any, schema: Schema, root: Schema) -> Any:
     if isinstance(value, list) and "items" in schema:
         return [fill_defaults(item, schema["items"], root) for item in value]
     return value
+
+
+def default(name: str, key: str) -> Any:
+    """Return the default of a key in a part of the configuration that may stand there many times, such as a gate."""
+    return load_schema("config")["$defs"][name]["properties"][key]["default"]
 
 
 def resolved(schema: Schema, root: Schema) -> Schema:

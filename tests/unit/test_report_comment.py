@@ -88,7 +88,9 @@ def test_nothing_in_it_mentions_links_or_commands() -> None:
     made["model"]["name"] = made["trigger"]["reason"] = made["ci"]["run_url"] = HOSTILE
     made["stages"]["train"]["parameters"] = {HOSTILE: HOSTILE}
     made["stages"]["evaluate"]["why"] = HOSTILE
-    made["stages"]["check-data"]["findings"] = [HOSTILE]
+    made["stages"]["check-data"]["findings"] = [
+        {"rule": "columns", "where": HOSTILE, "what": HOSTILE, "count": None, "examples": [], "level": "warning"}
+    ]
     text = report.comment(content(made), mark=report.marker("shop"), link=None, limit=65_536)
     body = text.partition("\n")[2]
     assert not re.search(r"^\s*/", text, re.MULTILINE)  # GitLab's orders

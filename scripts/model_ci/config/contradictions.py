@@ -8,8 +8,8 @@ from model_ci.terms import Fairness, TargetKind, WindowKind
 from model_ci.types import Settings
 
 
-def contradictions(values: Settings) -> list[tuple[Path_, str]]:
-    """Return where values contradict each other, and how."""
+def contradictions(values: Settings, given: Settings) -> list[tuple[Path_, str]]:
+    """Return where values contradict each other, and how; `given` holds what the file sets, without any default."""
     data, window, holdout = values["data"], values["data"]["window"], values["data"]["holdout"]
     timed = data["time_column"] is not None
     found: list[tuple[Path_, str]] = []
@@ -66,16 +66,22 @@ def contradictions(values: Settings) -> list[tuple[Path_, str]]:
         f"knows; set data.holdout to {{by: group, group: {by_column}}}",
     )
     judging: dict[Path_, Settings] = {
-        ("evaluate",): values["evaluate"],
-        ("monitor", "quality"): values["monitor"]["quality"],
+        ("evaluate",): given["evaluate"],
+        ("monitor", "quality"): given.get("monitor", {}).get("quality", {}),
     }
     for section, judged in judging.items():
-        for i, gate in enumerate(judged["gates"]):
+        for i, gate in enumerate(judged.get("gates", ())):
             unfit = _unfit_gate(gate, timed=timed, task=values["model"]["task"])
             found += [((*section, "gates", i, *path), message) for path, message in unfit]
-        for i, name in enumerate(judged["metrics"]):
+        for i, name in enumerate(judged.get("metrics", ())):
             here = (*section, "metrics", i)
             need(name not in tuple(Fairness), here, f"{name} is of slices; name it in a gate with 'by'")
+    missed = "missed" in given.get("retrain", {})
+    need(
+        not missed or values["retrain"]["interval"],
+        ("retrain", "missed"),
+        "needs 'interval': how often this check is meant to run",
+    )
     for name, environment in values["deploy"]["environments"].items():
         found += [(("deploy", "environments", name, *path), message) for path, message in _unfit(environment)]
     return found

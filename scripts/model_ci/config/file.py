@@ -13,8 +13,9 @@ from model_ci.config.model import CheckData, Data, Evaluate, Explain, Model, Reg
 from model_ci.config.operation import CheckDrift, CompareVariants, Monitor, Record, Retrain
 from model_ci.config.release import BuildImage, Deploy, Promote, Rollback
 from model_ci.errors import ConfigError
-from model_ci.schema import Document, Path_, Schema, fill_defaults, load_schema, problems, resolved
+from model_ci.schema import Document, Path_, Schema, fill_defaults, load_schema, resolved
 from model_ci.types import Settings
+from model_ci.validity import violations
 
 DEFAULT_FILE: Final = "model-ci.yaml"
 
@@ -58,7 +59,10 @@ def load(file: Path, overrides: Sequence[str] = ()) -> Config:
             document.override(dotted.strip(), text)
     found = list(document.problems)
     if isinstance(document.value, dict):
-        found += [f"{document.where(path)}: {message}" for path, message in problems(document.value, "config")]
+        found += [
+            f"{document.where(path)}: {message}"
+            for path, message in violations(document.value, "config", file.resolve().parent)
+        ]
     elif not found:
         found.append(
             f"{document.name}: must be a mapping with the sections model, data, train, evaluate. Got {document.value!r}."
@@ -72,7 +76,7 @@ def load(file: Path, overrides: Sequence[str] = ()) -> Config:
         values["data"]["holdout"]["by"] = "time" if values["data"]["time_column"] else "random"
     if values["explain"]["in_run"] is None:
         values["explain"]["in_run"] = "explain" in document.value
-    found += [f"{document.where(path)}: {message}" for path, message in contradictions(values)]
+    found += [f"{document.where(path)}: {message}" for path, message in contradictions(values, document.value)]
     if found:
         raise ConfigError(*found)
     sections = {

@@ -4,15 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from model_ci.config.conditions import CONDITIONS, Condition
+from model_ci.schema import default
 from model_ci.terms import HoldoutKind, StoreKind, WindowKind
-from model_ci.types import JSON, JSONObject  # noqa: F401 - JSON names itself, and hints are resolved here
+from model_ci.types import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:  # noqa: D101 - the schema describes each section and key
     name: str
     task: str
-    positive: str | float | bool | None = None
+    positive: str | float | bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ class Train:  # noqa: D101
     fall_back: bool
     warm_start: WarmStart
     online: Online
-    parameters: JSONObject
+    parameters: Settings
     seed: int
     threads: int
     timeout_s: float | None
@@ -117,8 +118,8 @@ class Gate:  # noqa: D101
     max_relative_rise: float | None = None
     min_gain: float | None = None
     by: str | Sequence[str] | None = None
-    bins: int = 4
-    min_rows: int = 100
+    bins: int = default("gate", "bins")
+    min_rows: int = default("gate", "min_rows")
     max_gap: float | None = None
 
     @property

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from model_ci.config.model import Gate
+from model_ci.schema import default
 from model_ci.terms import Trigger
 
 
@@ -58,7 +59,7 @@ class CheckDrift:  # noqa: D101
 class GuardRail:  # noqa: D101
     metric: str
     better: str | None = None
-    statistic: str = "mean"
+    statistic: str = default("guard_rail", "statistic")
     limit: float | None = None
     margin: float | None = None
 
@@ -139,7 +140,7 @@ class Retrain:  # noqa: D101
     patience: int
     approval: bool
     interval: str | None
-    missed: int | None
+    missed: int
     until: str | None
 
 

@@ -94,7 +94,9 @@ def restricted(named: Mapping[str, Metric], asked: Side, rows: "npt.NDArray[np.i
 
 
 def uncompared(champion: Side, problem: str) -> Side:
-    """Return a champion that was asked about no rows, so that nothing is compared with it."""
+    """Return a champion that is not compared with on any row; one that cannot be asked at all still fails the gates."""
+    if champion.outputs is None:
+        return champion
     return replace(champion, scores=replace(champion.scores, incomparable=problem), outputs=None)
 
 

@@ -132,15 +132,18 @@ class Decider:
         return f"{', '.join(changed)} changed" if changed else "model-ci changed"
 
     def _start(self, old: Run | None, first: Stage) -> Run:
-        """Return a new run, in memory, with what is unchanged before `first`."""
+        """Return a new run, in memory, with what is unchanged before `first`, and what the invocation needs as it is."""
         new = Run.create(self.config.root, self._header())
+        needed = base.needed(self.stages)
+        dropped: set[str] = set()
         for stage in _before(first) if old else ():
             section = old.section(stage.name) if old else None
             if old is None or section is None:
                 continue
-            if not self.unchanged(stage, old):
-                break
-            new.take_over(stage.name, section, old, stage.leaves)
+            if stage.name in needed or (self.unchanged(stage, old) and dropped.isdisjoint(stage.reads)):
+                new.take_over(stage.name, section, old, stage.leaves)
+            else:
+                dropped.add(stage.name)
         return new
 
     def _header(self) -> dict[str, Any]:

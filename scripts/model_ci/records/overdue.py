@@ -2,14 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Final
 
 from model_ci.config import Retrain
 from model_ci.data import times
 from model_ci.data.finding import Finding
 from model_ci.records.history import History
-
-_MISSED: Final = 2  # intervals, where the file does not say
 
 
 def find(wanted: Retrain, past: History, now: datetime) -> Iterator[Finding]:
@@ -17,7 +14,7 @@ def find(wanted: Retrain, past: History, now: datetime) -> Iterator[Finding]:
     since = _since(past)
     if not wanted.interval or since is None:
         return
-    if now - since > timedelta(seconds=times.seconds(wanted.interval) * (wanted.missed or _MISSED)):
+    if now - since > timedelta(seconds=times.seconds(wanted.interval) * wanted.missed):
         what = (
             f"did not run from {since.date()} to {now.date()}, and is meant to every {wanted.interval}; see whether its schedule "
             "is still on: GitHub turns schedules off in public repositories without a commit for 60 days"

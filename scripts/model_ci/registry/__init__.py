@@ -39,16 +39,9 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "Attachment",
-    "Registered",
-    "Registry",
-    "Submission",
-    "Version",
-    "has_version",
-    "open_registry",
-    "peek",
+    "Attachment", "Registered", "Registry", "Submission", "Version", "has_version", "open_registry", "peek",
     "ui_command",
-]
+]  # fmt: skip
 
 
 @contextmanager

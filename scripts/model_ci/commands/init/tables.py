@@ -97,12 +97,16 @@ def present(table: Table, root: Path) -> Table:
         return table
     path = root / table.pattern
     pointer.pull(pointer.find(path), root)
-    found = [other for other in find(root) if other.tracked_by is None and (root / other.pattern).is_relative_to(path)]
-    if not found:
-        found = [other for other in find(root) if other.tracked_by is None and fnmatch(other.pattern, table.pattern)]
-    if not found:
+    candidates = [
+        other for other in find(root) if other.tracked_by is None and (root / other.pattern).is_relative_to(path)
+    ]
+    if not candidates:
+        candidates = [
+            other for other in find(root) if other.tracked_by is None and fnmatch(other.pattern, table.pattern)
+        ]
+    if not candidates:
         raise ConfigError(f"{table.pattern}: DVC pulled it, but it holds no CSV or Parquet file; name one with --data")
-    return found[0]
+    return candidates[0]
 
 
 def _covers(tracked: str, pattern: str) -> bool:

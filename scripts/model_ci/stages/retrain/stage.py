@@ -36,8 +36,6 @@ def check(config: Config) -> None:
     wanted, found = config.retrain, []
     if (wanted.new_rows or wanted.new_span) and config.data.time_column is None:
         found.append("retrain.new_rows, new_span: need data.time_column to tell what is new")
-    if wanted.missed and not wanted.interval:
-        found.append("retrain.missed: needs 'interval': how often this check is meant to run")
     if not (wanted.on or wanted.every or wanted.new_rows or wanted.new_span):
         found.append("retrain: nothing can cause a training; set on, every, new_rows or new_span")
     if found:

@@ -43,15 +43,15 @@ def pair(champion: Any, fresh: Any, rows: "pd.DataFrame", answers: "pd.Series[An
     Raises CannotContinueError when the kinds, the steps before them, the columns or the classes differ.
     """
     champion = copy.deepcopy(champion)
-    found = Pair(
+    both = Pair(
         fresh=last(fresh),
         champion=last(champion),
         _before=champion[:-1] if _is_pipeline(champion) and len(champion.steps) > 1 else None,
         _whole=champion,
     )
-    for reason in _reasons(champion, fresh, found, rows, answers):
+    for reason in _reasons(champion, fresh, both, rows, answers):
         raise CannotContinueError(reason)
-    return found
+    return both
 
 
 def last(estimator: Any) -> Any:
@@ -63,9 +63,9 @@ def _is_pipeline(estimator: Any) -> bool:
     return hasattr(estimator, "steps")
 
 
-def _reasons(champion: Any, fresh: Any, found: Pair, rows: "pd.DataFrame", answers: "pd.Series[Any]") -> "list[str]":
+def _reasons(champion: Any, fresh: Any, both: Pair, rows: "pd.DataFrame", answers: "pd.Series[Any]") -> "list[str]":
     reasons = []
-    mine, theirs = type(found.fresh), type(found.champion)
+    mine, theirs = type(both.fresh), type(both.champion)
     if mine is not theirs or _is_pipeline(champion) != _is_pipeline(fresh):
         reasons.append(f"the champion is a {theirs.__name__}, and the entry point makes a {mine.__name__}")
     elif _is_pipeline(champion) and _unfitted(champion[:-1]) != _unfitted(fresh[:-1]):
@@ -73,7 +73,7 @@ def _reasons(champion: Any, fresh: Any, found: Pair, rows: "pd.DataFrame", answe
     learnt = getattr(champion, "feature_names_in_", None)
     if learnt is not None and list(learnt) != list(rows.columns):
         reasons.append("the champion has learnt from other columns")
-    classes = getattr(found.champion, "classes_", None)
+    classes = getattr(both.champion, "classes_", None)
     if classes is not None and {*map(name, answers.unique())} != {*map(name, classes)}:
         reasons.append("the target has other values than the champion knows")
     return reasons

@@ -40,27 +40,27 @@ def learn(estimator: Any, lesson: Lesson, *, fitted: bool) -> tuple[Any, list[di
     The steps before the estimator are fitted on all rows of the first lesson, and then stay: on a first chunk, of a few
     days, they would scale a year by the weather of January.
     """
-    told = []
+    chunks = []
     if not fitted and _has_steps(estimator):
         estimator[:-1].fit(lesson.rows[lesson.features], lesson.rows[lesson.target])
     for first in range(0, len(lesson.rows), lesson.chunk_rows):
         chunk = lesson.rows.iloc[first : first + lesson.chunk_rows]
         scores = dict(lesson.score(estimator, chunk)) if fitted else None
-        told.append({"rows": len(chunk), "metrics": scores})
+        chunks.append({"rows": len(chunk), "metrics": scores})
         _learn(estimator, chunk, lesson)
         fitted = True
-    return estimator, told
+    return estimator, chunks
 
 
-def summary(told: "list[dict[str, Any]]") -> dict[str, float | None]:
+def summary(chunks: "list[dict[str, Any]]") -> dict[str, float | None]:
     """Average each metric over the chunks that it could be computed on, by their rows."""
-    scored = [(t["rows"], t["metrics"]) for t in told if t["metrics"]]
-    found: dict[str, float | None] = {}
+    scored = [(t["rows"], t["metrics"]) for t in chunks if t["metrics"]]
+    averages: dict[str, float | None] = {}
     for name in dict.fromkeys(n for _, metrics in scored for n in metrics):
         known = [(rows, metrics[name]) for rows, metrics in scored if metrics.get(name) is not None]
         rows = sum(r for r, _ in known)
-        found[name] = sum(r * value for r, value in known) / rows if rows else None
-    return found
+        averages[name] = sum(r * value for r, value in known) / rows if rows else None
+    return averages
 
 
 def _learn(estimator: Any, chunk: "pd.DataFrame", lesson: Lesson) -> None:

@@ -39,8 +39,8 @@ class Drawn:
     distances: tuple[Distance, ...]
 
 
-def draw(frame: "pd.DataFrame", wanted: Sample, target: str, time_column: str | None, seed: int) -> Drawn:
-    """Draw `wanted.rows` of a frame's rows without replacement.
+def draw(frame: "pd.DataFrame", settings: Sample, target: str, time_column: str | None, seed: int) -> Drawn:
+    """Draw `settings.rows` of a frame's rows without replacement.
 
     Systematic sampling with the chances that are wanted, in an order by strata, so that each stratum has its share to
     one row (Madow, 1949); a reservoir keeps the rows of the smallest hashes of their values. Raises ConfigError when a
@@ -48,23 +48,23 @@ def draw(frame: "pd.DataFrame", wanted: Sample, target: str, time_column: str | 
     """
     import numpy as np
 
-    size = min(int(wanted.rows or len(frame)), len(frame))
+    size = min(int(settings.rows or len(frame)), len(frame))
     chances = np.full(len(frame), size / len(frame))
-    if wanted.by == "reservoir":
+    if settings.by == "reservoir":
         index = _smallest(frame, size, seed)
     else:
-        if wanted.by == "decayed":
-            chances = _chances(_weights(frame[str(time_column)], str(wanted.half_life)), size)
+        if settings.by == "decayed":
+            chances = _chances(_weights(frame[str(time_column)], str(settings.half_life)), size)
         index = _systematic(chances, _order(frame, target, seed), seed)
-    distances = tuple(_distances(frame, index, chances, wanted.max_distance))
-    _require_alike(distances, size, wanted)
+    distances = tuple(_distances(frame, index, chances, settings.max_distance))
+    _require_alike(distances, size, settings)
     return Drawn(index=index, chances=chances, distances=distances)
 
 
-def _require_alike(distances: tuple[Distance, ...], size: int, wanted: Sample) -> None:
+def _require_alike(distances: tuple[Distance, ...], size: int, settings: Sample) -> None:
     far = [d for d in distances if not d.distance <= d.allowed]
     if far:
-        asked = "data.window.sample.max_distance allows" if wanted.max_distance else "chance explains"
+        asked = "data.window.sample.max_distance allows" if settings.max_distance else "chance explains"
         raise ConfigError(
             *(
                 f"data.window.sample: {d.column}: {size} rows do not represent all: their distribution is "
@@ -122,15 +122,15 @@ def _order(frame: "pd.DataFrame", target: str, seed: int) -> "Index":
     return np.argsort(strata, kind="stable")
 
 
-def _systematic(chances: "Numbers", order: "Index", seed: int) -> "Index":
+def _systematic(chances: "Numbers", places: "Index", seed: int) -> "Index":
     import numpy as np
 
     size = round(chances.sum())
-    ends = np.cumsum(chances[order])
+    ends = np.cumsum(chances[places])
     ends *= size / ends[-1]
     marks = np.random.default_rng(seed).random() + np.arange(size)
-    places = np.minimum(np.searchsorted(ends, marks, side="right"), len(order) - 1)
-    return np.sort(order[places])
+    drawn = np.minimum(np.searchsorted(ends, marks, side="right"), len(places) - 1)
+    return np.sort(places[drawn])
 
 
 def _distances(frame: "pd.DataFrame", index: "Index", chances: "Numbers", most: float | None) -> Iterator[Distance]:

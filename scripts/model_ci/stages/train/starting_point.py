@@ -104,8 +104,8 @@ class StartingPoint:
         except continuing.CannotContinueError as reason:
             self._why = str(reason)
             return None
-        fitted, told = warm.go_on(both, rows, answers, self._config.train.warm_start.add)
-        self._used, self._steps = "warm_start", told
+        fitted, steps = warm.go_on(both, rows, answers, self._config.train.warm_start.add)
+        self._used, self._steps = "warm_start", steps
         return fitted
 
     def _online(self, estimator: Any, data: "Table") -> Any:

@@ -47,8 +47,8 @@ def _grown(estimator: Any) -> int | None:
     """Count the trees or rounds of an ensemble; None for what has weights instead."""
     if hasattr(estimator, "_predictors"):
         return len(estimator._predictors)
-    found = getattr(estimator, "estimators_", None)
-    return None if found is None else len(found)
+    trees = getattr(estimator, "estimators_", None)
+    return None if trees is None else len(trees)
 
 
 def _count(estimator: Any) -> str:
