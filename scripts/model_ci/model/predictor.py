@@ -1,11 +1,13 @@
 """A loaded model, asked in one way whatever its flavour."""
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from model_ci.data import categories
+from model_ci.data.categories import Categories
 from model_ci.errors import ConfigError, UserCodeError
 from model_ci.gates.outputs import Outputs
 from model_ci.model import probe, saved
@@ -31,6 +33,7 @@ class Predictor:
     columns: Sequence[str]
     classes: Sequence[Label]
     positive: Label | None = None
+    categories: Mapping[str, Categories] = field(default_factory=dict)
 
     def outputs(self, frame: "pd.DataFrame", target: str, task: str) -> Outputs:
         """Ask the model for every row of `frame`, and return its answers as metrics take them."""
@@ -47,7 +50,7 @@ class Predictor:
         answered = self.predict(frame)
         if hasattr(self.model, "predict_proba"):
             with warnings.catch_warnings(action="ignore"):
-                chances = np.asarray(self.model.predict_proba(frame[list(self.columns)]), dtype=float)
+                chances = np.asarray(self.model.predict_proba(self._given(frame)), dtype=float)
             return self._checked(Answers(labels=answered.ravel(), probabilities=chances), len(frame))
         if self.classes and answered.dtype.kind == "f":
             given = self._as_probabilities(answered, len(frame))
@@ -63,7 +66,11 @@ class Predictor:
         if missing:
             raise ConfigError(f"data: the model needs the columns {', '.join(missing)}, which the data no longer has")
         with warnings.catch_warnings(action="ignore"):
-            return np.asarray(self.model.predict(frame[list(self.columns)]))
+            return np.asarray(self.model.predict(self._given(frame)))
+
+    def _given(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Return the columns that the model takes, of the types that it was trained on."""
+        return categories.apply(frame[list(self.columns)], self.categories)
 
     def _checked(self, answers: Answers, rows: int) -> Answers:
         """Return answers of the right shape; raise UserCodeError for others."""
@@ -136,4 +143,6 @@ def load(
         probed = None if classes else probe.read(folder)
         known = probed.classes if probed else classes
     columns = saved.columns(folder) or list(features) or list(getattr(model, "feature_names_in_", ()))
-    return Predictor(model=model, columns=columns, classes=list(known), positive=positive)
+    return Predictor(
+        model=model, columns=columns, classes=list(known), positive=positive, categories=saved.categories(folder)
+    )

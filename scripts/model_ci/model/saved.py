@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from model_ci.data.categories import Categories
 from model_ci.errors import ConfigError, first_line
 from model_ci.model import own_code
 from model_ci.serving import sklearn_engine
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOLDER: Final = "model"  # of the run
+CATEGORIES: Final = "model_ci.categories"  # in the metadata of the MLmodel file
 _EXAMPLE_ROWS: Final = 100
 
 
@@ -40,6 +42,8 @@ def save(estimator: Any, folder: Path, rows: "pd.DataFrame", code: Mapping[str, 
             "signature": infer_signature(telling, estimator.predict(telling)),
             "input_example": telling.head(5),
         }
+        if known := _categories(rows):
+            keywords["metadata"] = {CATEGORIES: known}
         trusted = _types(estimator)
         if trusted is None:
             keywords |= {"serialization_format": "cloudpickle"}
@@ -52,6 +56,19 @@ def save(estimator: Any, folder: Path, rows: "pd.DataFrame", code: Mapping[str, 
             mlflow.sklearn.save_model(
                 estimator, str(folder), **keywords, code_paths=[str(p) for p in sorted(Path(copied).iterdir())] or None
             )
+
+
+def categories(folder: Path) -> dict[str, Categories]:
+    """Return the categorical columns that a model was trained on."""
+    known = (stated(folder).get("metadata") or {}).get(CATEGORIES) or {}
+    return {name: Categories(values=tuple(c["values"]), ordered=c["ordered"]) for name, c in known.items()}
+
+
+def _categories(rows: "pd.DataFrame") -> dict[str, Any]:
+    import pandas as pd
+
+    kinds = {str(name): kind for name, kind in rows.dtypes.items() if isinstance(kind, pd.CategoricalDtype)}
+    return {name: {"values": kind.categories.tolist(), "ordered": bool(kind.ordered)} for name, kind in kinds.items()}
 
 
 def types_of(estimator: Any) -> list[str]:

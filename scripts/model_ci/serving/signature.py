@@ -31,13 +31,16 @@ _LONGEST: Final = 60  # of a value in a message
 class Column:
     """A column of the input; one that is not required may be left out, and is null then.
 
-    `dtype` is how pandas names the times that the model was trained on, such as datetime64[us, Europe/Berlin].
+    `dtype` is how pandas names the times that the model was trained on, such as datetime64[us, Europe/Berlin]. Of a
+    categorical column `categories` are those that the model was trained on; another value is null for it.
     """
 
     name: str
     type: str
     required: bool
     dtype: str = ""
+    categories: Sequence[str] | None = None
+    ordered: bool = False
 
     @property
     def nullable(self) -> bool:
