@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import secrets
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from model_ci import __version__
 from model_ci.config import Config
 from model_ci.errors import ConfigError
 from model_ci.files import write_atomically
-from model_ci.schema import dotted_path, problems
+from model_ci.schema import dotted_path
 from model_ci.terms import Verdict
+from model_ci.validity import violations
 
 if TYPE_CHECKING:
     from model_ci.record_types import (
@@ -86,9 +86,11 @@ class Run:
             record = json.loads(file.read_bytes())
         except (OSError, ValueError) as error:
             raise ConfigError(f"{file}: cannot be read: {error}; delete the folder, or fetch it again") from None
-        found = [f"{file}: {dotted_path(path)}: {message}" for path, message in problems(record, "run")]
-        if found:
-            raise ConfigError(*found)
+        violated = [
+            f"{file}: {dotted_path(path)}: {message}" for path, message in violations(record, "run", folder.parents[2])
+        ]
+        if violated:
+            raise ConfigError(*violated)
         return cls(folder, record)
 
     @property
@@ -173,6 +175,8 @@ class Run:
 
     def settle(self) -> None:
         """Bring to the disk what was taken over."""
+        import shutil
+
         for folder in self._to_bring:
             shutil.copytree(folder, self.folder / folder.name, copy_function=_link, dirs_exist_ok=True)
         if self._to_bring:
@@ -201,6 +205,8 @@ class Run:
     @contextmanager
     def new_folder(self, name: str) -> Iterator[Path]:
         """Give an empty folder that becomes `name` in the run only when the block ends well."""
+        import shutil
+
         partial = self.folder / f"{name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -304,6 +310,8 @@ def _link(source: str, target: str) -> None:
     try:
         os.link(source, target)
     except OSError:
+        import shutil
+
         shutil.copy2(source, target)
 
 

@@ -80,7 +80,9 @@ def test_the_next_check_notices_that_none_ran(served: Project, command: Command)
     assert "is meant to every 1d" in finding["what"]
 
 
-GITHUB_PUSH = {"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/heads/main"}
+GITHUB_SCHEDULE = {
+    "GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "schedule", "GITHUB_REF": "refs/heads/main", "GITHUB_REF_NAME": "main",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("checked", [True, False])
@@ -93,7 +95,7 @@ def test_every_run_of_the_pipeline_notices_that_no_check_ran(
         decide(served, command, soon())
     else:
         assert command(served.root, "run", "--force").code == 0
-    for name, value in GITHUB_PUSH.items():
+    for name, value in GITHUB_SCHEDULE.items():
         monkeypatch.setenv(name, value)
     for days, overdue in ((1, False), (9, True)):
         answer = command(served.root, "run", "--force", "--set", f"retrain.until={soon(days)}")

@@ -25,7 +25,9 @@ FLOORS = [
     ["run"],
     ["data", "profile", "explanation", "gates", "git", "ci", "entrypoint", "forge", "report", "targets", "image"],
     ["config"],
+    ["validity"],
     ["schema"],
+    ["web"],
     ["files", "errors", "terms", "record_types"],
     ["types"],
     ["serving"],  # ships in the image, alone

@@ -81,5 +81,5 @@ def main(arguments: argparse.Namespace, config: Config) -> int:
     if step.state in ("left out", "refused"):
         print(f"{step.stage} {step.state}: {step.why}")
     lines = PLANS[stage](config, run)
-    print("\n".join(lines) if lines else "nothing to do: it is as it is wanted")
+    print("\n".join(lines) if lines else "nothing to do: the environment is as it should be")
     return Exit.YES

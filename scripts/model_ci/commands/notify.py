@@ -46,14 +46,14 @@ def main(arguments: argparse.Namespace) -> int:
     link = request.link if request else None
     model = _model(Path(arguments.config))
     file = ci.context().in_checkout(Path(arguments.config))
-    told: list[str] = []
+    messages: list[str] = []
     problems: list[str] = []
     for cause in (_unfinished(arguments, file, link), *_causes(run, model, link, limit)):
         try:
-            told += _tell(tracker, cause)
+            messages += _tell(tracker, cause)
         except ServiceError as error:
             problems += error.problems
-    problems += _send(told, link)
+    problems += _send(messages, link)
     if problems:
         raise ServiceError(*problems)
     return Exit.YES
@@ -117,16 +117,16 @@ def _tell(tracker: Tracker | None, cause: Cause) -> Iterator[str]:
         yield cause.title if done == "opened" else f"{cause.title}: no longer"
 
 
-def _send(told: list[str], link: str | None) -> list[str]:
+def _send(messages: list[str], link: str | None) -> list[str]:
     """Tell the chat; return what went wrong."""
     address = os.environ.get(WEBHOOK)
-    if not address or not told:
+    if not address or not messages:
         return []
     try:
-        tell(address, "\n".join([*told, *([link] if link else [])]))
+        tell(address, "\n".join([*messages, *([link] if link else [])]))
     except ModelCIError as error:
         return list(error.problems)
-    print(f"notify: told the chat: {', '.join(told)}")
+    print(f"notify: told the chat: {', '.join(messages)}")
     return []
 
 
@@ -138,5 +138,5 @@ def _beat(run: Run | None, verdict: str) -> None:
     try:
         beat(address, well=verdict in (Verdict.DONE, Verdict.PASSED))
     except ModelCIError as error:
-        told = f"the watcher was not told: {'; '.join(error.problems)}"
-        print(ci.annotation(where, "warning", "model-ci notify", told) or f"notify: {told}")
+        warning = f"the watcher was not told: {'; '.join(error.problems)}"
+        print(ci.annotation(where, "warning", "model-ci notify", warning) or f"notify: {warning}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_ci import ci, pipeline, report
-from model_ci.commands import check_config, decision, deployment
+from model_ci.commands import check_config
 from model_ci.commands.progress import show_progress
 from model_ci.config import Config
 from model_ci.errors import Exit, ModelCIError
@@ -48,8 +48,12 @@ def add_stage_arguments(parser: argparse.ArgumentParser, stage: str) -> None:
             "--learn", action="store_true", help="write the data contract from the data, and check nothing"
         )
     if stage == "explain":
+        from model_ci.commands import decision
+
         decision.add_arguments(parser)
-    if stage in deployment.PLANS:
+    if stage in ("deploy", "promote", "rollback"):
+        from model_ci.commands import deployment
+
         deployment.add_arguments(parser, stage)
 
 
@@ -85,8 +89,12 @@ def _main(arguments: argparse.Namespace, context: ci.Context) -> int:
     if arguments.learn:
         return _learn(config)
     if arguments.row or arguments.rows_file:
+        from model_ci.commands import decision
+
         return decision.main(arguments)
     if getattr(arguments, "plan", False) or getattr(arguments, "render", ""):
+        from model_ci.commands import deployment
+
         return deployment.main(arguments, config)
     names = [name.strip() for name in arguments.stages.split(",") if name.strip()] or whole(config)
     invocation = pipeline.Invocation(
@@ -131,15 +139,15 @@ def _publish(outcome: pipeline.Outcome, context: ci.Context, config: Config) -> 
 
 
 def _outputs(run: Run) -> dict[str, str]:
-    """Return what the stages hand to the next job; a later stage's word counts, and what nobody said is empty."""
-    said: dict[str, str] = {}
+    """Return what the stages hand to the next job; a later stage's word counts, and what nobody outputs is empty."""
+    outputs: dict[str, str] = {}
     for stage in STAGES.values():
         for name, path in stage.outputs.items():
             value: object = run.section(stage.name)
             for key in path.split("."):
                 value = value.get(key) if isinstance(value, dict) else None
-            said[name] = json.dumps(value) if isinstance(value, bool) else str(value or said.get(name, ""))
-    return said
+            outputs[name] = json.dumps(value) if isinstance(value, bool) else str(value or outputs.get(name, ""))
+    return outputs
 
 
 def _exit_code(arguments: argparse.Namespace, outcome: pipeline.Outcome, context: ci.Context, config: Config) -> int:

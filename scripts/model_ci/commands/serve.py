@@ -48,8 +48,11 @@ def main(arguments: argparse.Namespace) -> int:
         explain = _explain(config, data) if arguments.explain else None
         with _source(config, chosen) as source:
             made = bundle.create(source, data.holdout, folder / "srv", wanted=arguments.engine, explain=explain)
-        said = made.manifest
-        print(f"{said['name']} of run {said['run_id'] or '-'} through {said['engine']}: {said['why']}", file=sys.stderr)
+        manifest = made.manifest
+        print(
+            f"{manifest['name']} of run {manifest['run_id'] or '-'} through {manifest['engine']}: {manifest['why']}",
+            file=sys.stderr,
+        )
         print(f"http://{arguments.host}:{arguments.port}/invocations, and /openapi.json for the rest", file=sys.stderr)
         return _serve(arguments, made.folder)
 

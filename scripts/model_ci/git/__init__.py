@@ -8,7 +8,7 @@ environment, so no secret is written down.
 
 from model_ci.git.branch import Branch, Commit, wait
 from model_ci.git.checkout import Checkout, describe
+from model_ci.git.listing import changes, hash_of, tree, walk
 from model_ci.git.program import withhold_tokens
-from model_ci.git.tree import changes, hash_of, tree, walk
 
 __all__ = ["Branch", "Checkout", "Commit", "changes", "describe", "hash_of", "tree", "wait", "walk", "withhold_tokens"]

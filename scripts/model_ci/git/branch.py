@@ -39,7 +39,7 @@ class Branch:
         try:
             listed = program.run("ls-remote", there.address, there.ref, at=there.folder)
         except GitFailed as failed:
-            raise ServiceError(there.explain(failed.said)) from None
+            raise ServiceError(there.explain(failed.complaint)) from None
         return listed.split()[0].decode() if listed.strip() else None
 
     def append(self, files: Mapping[str, bytes], message: str) -> Commit:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_ci.git import tree
+from model_ci.git import listing
 from model_ci.git.program import GitFailed, run
 from model_ci.git.refusal import explain, without_credentials
 
@@ -23,10 +23,10 @@ class Checkout:
         self._files: dict[str, str] | None = None
         self._by_content: set[str] = set()
         try:
-            self._status: tree.Status | None = tree.status(root)
+            self._status: listing.Status | None = listing.status(root)
             self._problem = None
         except GitFailed as failed:
-            self._status, self._problem = None, f"{root}: {explain(failed.said)}"
+            self._status, self._problem = None, f"{root}: {explain(failed.complaint)}"
 
     @property
     def top(self) -> Path:
@@ -42,9 +42,9 @@ class Checkout:
         """Return the content's hash of each file that is not ignored; outside a repository of each file at all."""
         if self._files is None:
             if self._status:
-                self._files, self._by_content = tree.files(self._status)
+                self._files, self._by_content = listing.files(self._status)
             else:
-                self._files = tree.tree(self.root)
+                self._files = listing.tree(self.root)
         return self._files
 
     def uncommitted(self) -> dict[str, str | None]:
@@ -58,7 +58,9 @@ class Checkout:
         """Name the files that are not as they were at a commit with these changes; none where nobody knows."""
         now = self.uncommitted()
         names = uncommitted.keys() | now.keys()
-        if commit != self.commit and commit and self.commit:
+        if commit != self.commit:
+            if commit is None or self.commit is None:
+                return set()
             try:
                 listed = run("diff", "--name-only", "-z", "--no-renames", commit, self.commit, at=self.root)
             except GitFailed:  # a shallow clone does not have the commit
@@ -68,14 +70,14 @@ class Checkout:
 
     def describe(self) -> "RecordCode":
         """Return what a record keeps; outside a repository every value is null and `problem` says why."""
-        nothing: RecordCode = {
+        code: RecordCode = {
             "repository": None, "commit": None, "branch": None, "dirty": None, "diff_sha256": None, "problem": None,
         }  # fmt: skip
         if self._status is None:
-            return nothing | {"problem": self._problem}
+            return code | {"problem": self._problem}
         dirty = bool(self._status.changed or self._status.untracked)
         differences = json.dumps(self.uncommitted(), sort_keys=True).encode() if dirty else b""
-        return nothing | {
+        return code | {
             "repository": _address(self.root),
             "commit": self._status.commit,
             "branch": self._status.branch,
@@ -110,8 +112,8 @@ def _key_and_value(text: str) -> tuple[str, str]:
 
 def remotes(settings: Sequence[tuple[str, str, str]]) -> dict[str, str]:
     """Return the address of each remote by its name."""
-    found: dict[str, str] = {}
+    addresses: dict[str, str] = {}
     for _, key, value in settings:
         if key.startswith("remote.") and key.endswith(".url"):
-            found.setdefault(key.removeprefix("remote.").removesuffix(".url"), value)
-    return found
+            addresses.setdefault(key.removeprefix("remote.").removesuffix(".url"), value)
+    return addresses

@@ -12,10 +12,9 @@ from model_ci.git.checkout import configuration, remotes
 from model_ci.git.program import GitFailed, clean_environment, run
 from model_ci.git.refusal import explain, without_credentials
 
-_BORROWED: Final = re.compile(
+_BORROWED: Final = (
     r"(http|https|credential|url|ssh|protocol|user)\..+|core\.(sshcommand|askpass|gitproxy)|"
-    r"remote\..+\.(url|pushurl|proxy|proxyauthmethod|receivepack|uploadpack)|extensions\.objectformat",
-    re.IGNORECASE,
+    r"remote\..+\.(url|pushurl|proxy|proxyauthmethod|receivepack|uploadpack)|extensions\.objectformat"
 )
 
 
@@ -35,10 +34,10 @@ class Destination:
         """Name it, for a message."""
         return f"branch '{self.ref.removeprefix('refs/heads/')}' of {self.name}"
 
-    def explain(self, said: str) -> str:
+    def explain(self, complaint: str) -> str:
         """Tell what git complained of, and what to do."""
         url = remotes(self.settings).get(self.address, "")
-        return f"{self.where}: {explain(said, host=without_credentials(url))}"
+        return f"{self.where}: {explain(complaint, host=without_credentials(url))}"
 
     def identity(self) -> str:
         """Return who commits, as git writes it."""
@@ -55,7 +54,7 @@ class Destination:
         borrowed = [
             (key, value)
             for scope, key, value in self.settings
-            if scope in ("local", "worktree", "command") and _BORROWED.fullmatch(key)
+            if scope in ("local", "worktree", "command") and re.fullmatch(_BORROWED, key, re.IGNORECASE)
         ]
         everything = clean_environment()
         clean = {k: v for k, v in everything.items() if not k.startswith("GIT_CONFIG_") or k == "GIT_CONFIG_GLOBAL"}
@@ -75,7 +74,7 @@ def find(root: Path, branch: str, remote: str) -> Destination:
         folder = Path(run("rev-parse", "--show-toplevel", at=root).decode().strip())
         settings = configuration(root)
     except GitFailed as failed:
-        raise ConfigError(f"{root}: {explain(failed.said)}") from None
+        raise ConfigError(f"{root}: {explain(failed.complaint)}") from None
     known = remotes(settings)
     if known and remote not in known:
         raise ConfigError(f"{root}: git has no remote '{remote}'; name one of {', '.join(known)}")

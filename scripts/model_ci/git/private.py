@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,8 @@ _TIP: Final = "refs/heads/tip"
 @contextmanager
 def opened(there: Destination) -> Iterator["Private"]:
     """Make one for a while."""
+    import tempfile  # takes longer to import than most commands take
+
     with tempfile.TemporaryDirectory(prefix="model-ci-git-", ignore_cleanup_errors=True) as folder:
         yield Private(Path(folder), there)
 
@@ -56,9 +57,9 @@ class Private:
                 refs,
             )
         except GitFailed as failed:
-            if "couldn't find remote ref" in failed.said:
+            if "couldn't find remote ref" in failed.complaint:
                 return None
-            raise ServiceError(self._there.explain(failed.said)) from None
+            raise ServiceError(self._there.explain(failed.complaint)) from None
         return self.git("rev-parse", "--verify", _TIP).decode().strip()
 
     def holds(self, commit: str, files: Mapping[str, bytes]) -> bool:
@@ -78,7 +79,7 @@ class Private:
         try:
             listed = self.git("grep", "-l", "-z", "-F", "-e", text, commit, "--", under)
         except GitFailed as failed:
-            if failed.said:
+            if failed.complaint:
                 raise
             return []  # grep that matches nothing ends with 1 and prints nothing
         return [self.git("cat-file", "blob", name.decode()) for name in listed.split(b"\0") if name]
@@ -102,12 +103,12 @@ class Private:
         try:
             self.git("push", "--porcelain", *options, *self._options, self._there.address, target)
         except GitFailed as failed:
-            if self._options and "push option" in failed.said:
+            if self._options and "push option" in failed.complaint:
                 self._options = ()
                 return self.push(sha, *options)
-            if lost_race(failed.said):
+            if lost_race(failed.complaint):
                 return False
-            raise ServiceError(self._there.explain(failed.said)) from None
+            raise ServiceError(self._there.explain(failed.complaint)) from None
         return True
 
     def export(self, commit: str, into: Path) -> None:

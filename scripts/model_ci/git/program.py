@@ -1,11 +1,7 @@
 """The program git, run in a clean environment, without hooks and without questions."""
 
-import atexit
 import os
 import re
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -20,7 +16,7 @@ _SETTINGS: Final = (
 _ALWAYS: Final = tuple(argument for setting in _SETTINGS for argument in ("-c", setting))
 _TIMEOUT_S: Final = 900
 _TOKENS: Final = ("MODEL_CI_GIT_TOKEN",)
-_FOREIGN: Final = re.compile(r"detected dubious ownership in repository at '(.+)'")
+_FOREIGN: Final = r"detected dubious ownership in repository at '(.+)'"
 _withheld: dict[str, str] = {}
 _trusting: dict[str, str] = {}
 _trusted: list[str] = []
@@ -29,8 +25,8 @@ _trusted: list[str] = []
 class GitFailed(Exception):  # noqa: N818 - never leaves this package
     """What git complained of."""
 
-    def __init__(self, said: str) -> None:
-        self.said = said
+    def __init__(self, complaint: str) -> None:
+        self.complaint = complaint
 
 
 def withhold_tokens() -> None:
@@ -50,7 +46,7 @@ def run(
     try:
         return _run(*arguments, at=at, environment=environment, stdin=stdin)
     except GitFailed as failed:
-        foreign = _FOREIGN.search(failed.said)
+        foreign = re.search(_FOREIGN, failed.complaint)
         if foreign is None or foreign[1] in _trusted or stdin is not None:
             raise
         _trust(foreign[1])
@@ -60,9 +56,19 @@ def run(
 
 def _trust(folder: str) -> None:
     """Let every git that we start, and those that these start, take the folder for the user's own."""
+    import atexit
+    import shutil
+    import tempfile
+
     if not _trusting:
         home = Path(tempfile.mkdtemp(prefix="model-ci-git-config-"))
-        atexit.register(shutil.rmtree, home, ignore_errors=True)
+        owner = os.getpid()
+
+        def remove() -> None:
+            if os.getpid() == owner:  # a child that was forked ends, too
+                shutil.rmtree(home, ignore_errors=True)
+
+        atexit.register(remove)
         _trusting["GIT_CONFIG_GLOBAL"] = str(home / "config")
     _trusted.append(folder)
     before = os.environ.get("GIT_CONFIG_GLOBAL")
@@ -80,6 +86,8 @@ def _quoted(text: str) -> str:
 def _run(
     *arguments: str, at: Path, environment: Mapping[str, str] | None = None, stdin: Iterable[bytes] | None = None
 ) -> bytes:
+    import subprocess  # takes longer to import than most commands take
+
     try:
         process = subprocess.Popen(
             ["git", "--no-optional-locks", *_ALWAYS, *arguments],

@@ -3,9 +3,9 @@
 import re
 from typing import Final
 
-_RACES: Final = re.compile(
+_RACES: Final = (
     r"\[rejected\]|\((fetch first|non-fast-forward|stale info|failed to update ref|incorrect old value provided"
-    r"|reference already exists|failed to lock)\)|cannot lock ref|but expected|shallow file has changed",
+    r"|reference already exists|failed to lock)\)|cannot lock ref|but expected|shallow file has changed"
 )
 _GITHUB: Final = "on GitHub give the job 'permissions: contents: write' (a pull request from a fork never gets it)"
 _GITLAB: Final = (
@@ -60,18 +60,18 @@ _REFUSALS: Final = (
 )
 
 
-def explain(said: str, host: str = "") -> str:
-    """Translate git's complaint into what is wrong and what to do; keep what the other side said at the end."""
-    hint = {"github": _GITHUB, "gitlab": _GITLAB}.get(_platform(said, host), f"{_GITHUB}; {_GITLAB}")
+def explain(complaint: str, host: str = "") -> str:
+    """Translate git's complaint into what is wrong and what to do; keep what the other side complaint at the end."""
+    hint = {"github": _GITHUB, "gitlab": _GITLAB}.get(_platform(complaint, host), f"{_GITHUB}; {_GITLAB}")
     for pattern, meaning in _REFUSALS:
-        if re.search(pattern, said, re.MULTILINE):
-            return meaning.format(hint=hint) + _quoted(said)
-    return f"git failed; see what it says{_quoted(said)}"
+        if re.search(pattern, complaint, re.MULTILINE):
+            return meaning.format(hint=hint) + _quoted(complaint)
+    return f"git failed; see what it says{_quoted(complaint)}"
 
 
-def lost_race(said: str) -> bool:
+def lost_race(complaint: str) -> bool:
     """Tell whether a push failed only because the branch had moved meanwhile."""
-    return "hook declined" not in said and _RACES.search(said) is not None
+    return "hook declined" not in complaint and re.search(_RACES, complaint) is not None
 
 
 def without_credentials(text: str) -> str:
@@ -79,14 +79,14 @@ def without_credentials(text: str) -> str:
     return re.sub(r"(\w+://)[^/@\s]+@", r"\1", text)
 
 
-def _platform(said: str, host: str) -> str:
-    text = f"{host} {said}".lower()
+def _platform(complaint: str, host: str) -> str:
+    text = f"{host} {complaint}".lower()
     return "github" if "github" in text or "gh00" in text else "gitlab" if "gitlab" in text else ""
 
 
-def _quoted(said: str) -> str:
+def _quoted(complaint: str) -> str:
     """Give the telling lines of the complaint: the remote's own words, or else git's."""
-    lines = [line.strip() for line in without_credentials(said).splitlines() if line.strip()]
+    lines = [line.strip() for line in without_credentials(complaint).splitlines() if line.strip()]
     remote = [line.removeprefix("remote:").strip() for line in lines if line.startswith("remote:")]
     telling = [line for line in remote if line.strip("= ")] or [
         line for line in lines if not line.startswith(("To ", "hint:", "Done"))

@@ -100,6 +100,18 @@ def _needed(stages: Sequence[Stage]) -> list[str]:
     return list(dict.fromkeys(need for stage in stages for need in stage.needs if need not in coming))
 
 
+def needed(stages: Sequence[Stage]) -> set[str]:
+    """Name the stages whose sections these need and that do not run with them, with what those were made from."""
+    names: set[str] = set()
+    waiting = _needed(stages)
+    while waiting:
+        name = waiting.pop()
+        if name not in names:
+            names.add(name)
+            waiting += STAGES[name].reads
+    return names - {stage.name for stage in stages}
+
+
 def _closure(names: Sequence[str], run: Run | None) -> set[str]:
     """Return the stages, and those that they need and that the run does not hold, so that the advice helps."""
     missing = {name for name in names if run is None or run.section(name) is None}

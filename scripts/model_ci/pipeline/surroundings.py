@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci import git
 from model_ci.config import Config
@@ -21,6 +21,9 @@ from model_ci.errors import ConfigError
 from model_ci.pipeline.fingerprint import sha256
 from model_ci.run import Run, sections
 from model_ci.stages import Stage
+
+if TYPE_CHECKING:
+    from model_ci.record_types import Section
 
 CODE: Final = "code"
 MODULES: Final = "modules"
@@ -44,8 +47,8 @@ class Surroundings:
         """Return what the stage's result may depend on; nothing for a stage that runs no code of the user."""
         if stage.code is None:
             return {}
-        section = sections(run.record).get(stage.name)
-        known = section.get(MODULES, {}) if section else {}
+        section = run.section(stage.name)
+        known = section.get("modules", {}) if section else {}
         return {
             CODE: self.files(stage.code),
             MODULES: {name: _module_hash(name) for name in known},
@@ -67,7 +70,7 @@ class Surroundings:
         if name == CODE:
             words = self._changed_files(stage, section)
         elif name == MODULES:
-            words = [n for n, value in section.get(MODULES, {}).items() if _module_hash(n) != value]
+            words = [n for n, value in section.get("modules", {}).items() if _module_hash(n) != value]
         elif name == ENVIRONMENT:
             words = _changed_packages(run.record["environment"].get("packages") or {}, self._installed)
         elif name.startswith(_VARIABLE):
@@ -180,7 +183,7 @@ class Surroundings:
     def _covers(self, file: Path, covered: Mapping[str, str] | None) -> bool:
         return covered is None or file.relative_to(self.checkout.top).as_posix() in covered
 
-    def _changed_files(self, stage: Stage, section: Mapping[str, Any]) -> list[str]:
+    def _changed_files(self, stage: Stage, section: "Section") -> list[str]:
         before = section.get("code_changes")
         if before is None:
             return []

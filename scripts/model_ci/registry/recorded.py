@@ -10,7 +10,7 @@ from typing import Any
 from model_ci.config import Config
 from model_ci.errors import ConfigError
 from model_ci.git import Branch
-from model_ci.run import RECORD, runs_of
+from model_ci.run import RECORD, RUNS
 
 
 def store(config: Config, *, in_ci: bool) -> str | None:
@@ -18,9 +18,9 @@ def store(config: Config, *, in_ci: bool) -> str | None:
 
     In CI the records branch is asked too; raises ServiceError when it cannot be reached.
     """
-    for run in runs_of(config):
-        if section := run.section("register"):
-            return str(section["store"])
+    here = next(_registrations(config.root / RUNS, config.model.name), None)
+    if here:
+        return str(here["store"])
     return _on_branch(config.root, config.record.branch, config.record.remote, config.model.name) if in_ci else None
 
 
@@ -31,12 +31,12 @@ def _on_branch(root: Path, name: str, remote: str, model: str) -> str | None:
             Branch(root=root, name=name, remote=remote).fetch(Path(scratch))
         except ConfigError:  # no repository, so no records
             return None
-        return next((str(s["store"]) for s in _registrations(Path(scratch), model)), None)
+        return next((str(s["store"]) for s in _registrations(Path(scratch) / "runs", model)), None)
 
 
 def _registrations(folder: Path, model: str) -> Iterator[Any]:
     """Yield the sections of `register`, the newest first."""
-    for file in sorted((folder / "runs").glob(f"*/{RECORD}"), reverse=True):
+    for file in sorted(folder.glob(f"*/{RECORD}"), reverse=True):
         try:
             record = json.loads(file.read_bytes())
             if record["model"]["name"] == model and (section := record["stages"].get("register")):

@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.serving.refusal import Problem, Refusal
+from model_ci.serving.types import Record
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.serving.types import Array
 
 TYPES: Final = ("string", "long", "integer", "double", "float", "boolean", "datetime")
 NUMBERS: Final = ("long", "integer", "double", "float", "boolean")
@@ -62,7 +63,7 @@ class Rows:
             yield Rows(count=1, values=[[column[row]] for column in self.values])
 
 
-def matrix(columns: Sequence[Sequence[Any]], kind: Any) -> "NDArray[Any]":
+def matrix(columns: Sequence[Sequence[Any]], kind: Any) -> "Array":
     """Return columns of values side by side, rows x columns, in one piece of memory; null is NaN."""
     import numpy as np
 
@@ -79,7 +80,7 @@ class Signature:
         self._checks = [(column.name, _CHECKS[column.type], column) for column in columns]
 
     @classmethod
-    def read(cls, records: Sequence[Mapping[str, Any]]) -> "Signature":
+    def read(cls, records: Sequence[Record]) -> "Signature":
         """Make a signature of the manifest's list."""
         return cls([Column(**record) for record in records])
 

@@ -15,7 +15,8 @@ from model_ci.serving.signature import NUMBERS, Rows, Signature, matrix
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
+
+    from model_ci.serving.types import Array
 
 TABLE, ARRAY = "table", "array"
 FORMATS: Final = ("skops", "cloudpickle")
@@ -68,7 +69,7 @@ class SklearnEngine:
         }
         return pd.DataFrame(columns, copy=False)
 
-    def array(self, rows: Rows) -> "NDArray[Any]":
+    def array(self, rows: Rows) -> "Array":
         """Return rows side by side; null is NaN, in columns of text as well, as it is in a table."""
         if not any(self._texts):
             return matrix(rows.values, "float64")

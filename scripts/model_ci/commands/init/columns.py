@@ -126,9 +126,9 @@ def _target(table: "pl.DataFrame", unfit: set[str]) -> Choice:
     usable = [
         name for name in table.columns if name not in unfit and table[name].n_unique() > 1 and _learnable(table[name])
     ]
-    for wanted in _TARGETS:
+    for usual in _TARGETS:
         for name in usable:
-            if name.lower() == wanted:
+            if name.lower() == usual:
                 return Choice(value=name, why="by its name")
     for word in _TARGET_WORDS:
         for name in usable:
@@ -178,9 +178,9 @@ def _require_fit(values: "pl.Series", name: str, task: str) -> None:
         )
 
 
-def _time(table: "pl.DataFrame", timed: list[str], told: str | None, target: str, task: str) -> Choice | None:
-    if told:
-        return Choice(value=told, why="as told")
+def _time(table: "pl.DataFrame", timed: list[str], given: str | None, target: str, task: str) -> Choice | None:
+    if given:
+        return Choice(value=given, why="as told")
     fit = [name for name in timed if name != target and not table[name].null_count() and table[name].n_unique() >= 10]
     fit = [name for name in fit if task == "regression" or _newest_hold_every_class(table, name, target)]
     if not fit:

@@ -70,12 +70,12 @@ def propose(
 
     Data that only DVC's remote has is pulled. Raises ConfigError when there is no data, or none that can be learnt from.
     """
-    found = [tables.named(root, data)] if data else tables.find(root)
-    if not found:
+    candidates = [tables.named(root, data)] if data else tables.find(root)
+    if not candidates:
         raise ConfigError(
             f"{root}: no CSV or Parquet file here; put the data into data/, or name it with --data (hidden folders are not searched)"
         )
-    table = tables.present(found[0], root)
+    table = tables.present(candidates[0], root)
     rows, frame = table.read(root)
     if rows < _FEWEST_ROWS or frame.width < 2:
         raise ConfigError(
@@ -87,7 +87,7 @@ def propose(
         top=top,
         table=table,
         rows=rows,
-        others=tuple(other.pattern for other in found[1:]),
+        others=tuple(other.pattern for other in candidates[1:]),
         roles=columns.assign(frame, given or columns.Given()),
         entrypoint=files.existing_entrypoint(root),
         platform=columns.Choice(value=platform, why="as told") if platform else _platform(root, top),

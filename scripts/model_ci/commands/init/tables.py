@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.data import header, layout, pointer
 from model_ci.data.scan import Scan
@@ -17,6 +17,8 @@ from model_ci.errors import ConfigError
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from model_ci.types import Settings
 
 _FOREIGN: Final = frozenset(
     "venv env node_modules site-packages __pycache__ build dist mlruns mlartifacts htmlcov wandb lightning_logs".split()
@@ -97,12 +99,16 @@ def present(table: Table, root: Path) -> Table:
         return table
     path = root / table.pattern
     pointer.pull(pointer.find(path), root)
-    found = [other for other in find(root) if other.tracked_by is None and (root / other.pattern).is_relative_to(path)]
-    if not found:
-        found = [other for other in find(root) if other.tracked_by is None and fnmatch(other.pattern, table.pattern)]
-    if not found:
+    candidates = [
+        other for other in find(root) if other.tracked_by is None and (root / other.pattern).is_relative_to(path)
+    ]
+    if not candidates:
+        candidates = [
+            other for other in find(root) if other.tracked_by is None and fnmatch(other.pattern, table.pattern)
+        ]
+    if not candidates:
         raise ConfigError(f"{table.pattern}: DVC pulled it, but it holds no CSV or Parquet file; name one with --data")
-    return found[0]
+    return candidates[0]
 
 
 def _covers(tracked: str, pattern: str) -> bool:
@@ -154,7 +160,7 @@ def _absent(tracker: Path, root: Path) -> Iterator[Table]:
             yield Table(pattern=pattern, files=(), size=int(out.get("size", 0)), tracked_by=tracker)
 
 
-def _outs(tracker: Path) -> Iterator[dict[str, Any]]:
+def _outs(tracker: Path) -> "Iterator[Settings]":
     import yaml
 
     try:

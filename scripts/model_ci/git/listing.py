@@ -59,9 +59,15 @@ def status(root: Path) -> Status:
         commit=None if head["branch.oid"] == "(initial)" else head["branch.oid"],
         branch=None if head["branch.head"] == "(detached)" else head["branch.head"],
         changed=changed,
-        untracked=[name for name in untracked if _is_code(Path(name))],
+        untracked=_without_environments([name for name in untracked if _is_code(Path(name))]),
         submodules=frozenset(submodules),
     )
+
+
+def _without_environments(names: Sequence[str]) -> list[str]:
+    """Leave out virtual environments that git does not ignore: what is installed in the one that counts is counted."""
+    environments = tuple(name.removesuffix("pyvenv.cfg") for name in names if name.endswith("/pyvenv.cfg"))
+    return [name for name in names if not name.startswith(environments)] if environments else list(names)
 
 
 def files(state: Status) -> tuple[dict[str, str], set[str]]:
@@ -97,7 +103,8 @@ def tree(root: Path) -> dict[str, str]:
     try:
         return files(status(root))[0]
     except GitFailed:
-        return {file.relative_to(root).as_posix(): _content(file, "sha1") or "" for file in walk(root)}
+        hashes = ((file, _content(file, "sha1")) for file in walk(root))  # None for what is no file, such as a pipe
+        return {file.relative_to(root).as_posix(): digest for file, digest in hashes if digest}
 
 
 def walk(root: Path) -> Iterator[Path]:
@@ -145,6 +152,6 @@ def _unreadable(error: OSError) -> None:
     ) from None
 
 
-def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def changes(before: Mapping[str, str | None], now: Mapping[str, str]) -> list[str]:
     """Name the files that differ, came or went."""
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
