@@ -97,8 +97,6 @@ def uncompared(champion: Side, problem: str) -> Side:
     """Return a champion that is not compared with on any row; one that cannot be asked at all still fails the gates."""
     if champion.outputs is None:
         return champion
-    if champion.outputs is None:
-        return champion  # its own reasons say why it could not be asked
     return replace(champion, scores=replace(champion.scores, incomparable=problem), outputs=None)
 
 
