@@ -71,7 +71,7 @@ def record(name: str = "flight-delays", gates: list[dict[str, Any]] | None = Non
                       "hyperparameters": {}, "seed": 0, "threads": 1, "model": MODEL, "method": METHOD, "store_state": None},
             "evaluate": {
                 **COMMON, "verdict": verdict, "why": f"{failed} of {len(gates)} conditions failed" if failed else "every gate holds",
-                "rows": 2316, "too_good": None, "positive": 1, "dependence": None, "holdout": HOLDOUT, "champion": {"version": "2", "run_id": None}, "store_state": None,
+                "rows": 2316, "too_good": None, "unchanged": None, "positive": 1, "dependence": None, "holdout": HOLDOUT, "champion": {"version": "2", "run_id": None}, "store_state": None,
                 "changed": [{"what": "parameter depth", "champion": 3, "challenger": 4}],
                 "comparison": {"resamples": 1000, "confidence": 0.95, "seed": 0, "blocks": None},
                 "metrics": {"roc_auc": {"challenger": 0.6421, "champion": 0.6457, "greater_is_better": True, "problem": None},

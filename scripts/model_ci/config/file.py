@@ -59,12 +59,12 @@ def load(file: Path, overrides: Sequence[str] = ()) -> Config:
             document.override(dotted.strip(), text)
     messages = list(document.problems)
     if isinstance(document.value, dict):
-        found += [
+        messages += [
             f"{document.where(path)}: {message}"
             for path, message in violations(document.value, "config", file.resolve().parent)
         ]
-    elif not found:
-        found.append(
+    elif not messages:
+        messages.append(
             f"{document.name}: must be a mapping with the sections model, data, train, evaluate. Got {document.value!r}."
         )
     if messages:

@@ -69,7 +69,7 @@ def roc_auc(truth: "Array", scores: "Array") -> Weighted:
     return _area_by_rows(truth, scores) if place is None else _area_by_scores(truth, place)
 
 
-def _places(scores: "NDArray[Any]") -> "NDArray[Any] | None":
+def _places(scores: "Array") -> "Array | None":
     """Number the scores from the lowest on; None where so many differ that it is quicker to go by rows."""
     import numpy as np
 
@@ -77,27 +77,25 @@ def _places(scores: "NDArray[Any]") -> "NDArray[Any] | None":
     return np.searchsorted(distinct, scores) if len(distinct) * _FEW_SCORES <= len(scores) else None
 
 
-def _tallied(
-    truth: "NDArray[Any]", place: "NDArray[Any]"
-) -> "Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]]":
+def _tallied(truth: "Array", place: "Array") -> "Callable[[Array], tuple[Array, Array]]":
     """Return what sums the weights of the negative and of the positive rows of each score."""
     import numpy as np
 
     cells, size = 2 * place + (truth == 1), 2 * (int(place.max()) + 1)
 
-    def tally(weights: "NDArray[Any]") -> "tuple[NDArray[Any], NDArray[Any]]":
+    def tally(weights: "Array") -> "tuple[Array, Array]":
         counts = np.bincount(cells, weights, size)
         return counts[0::2], counts[1::2]
 
     return tally
 
 
-def _area_by_scores(truth: "NDArray[Any]", place: "NDArray[Any]") -> Weighted:
+def _area_by_scores(truth: "Array", place: "Array") -> Weighted:
     import numpy as np
 
     tally = _tallied(truth, place)
 
-    def area(weights: "NDArray[Any]") -> float:
+    def area(weights: "Array") -> float:
         negative, positive = tally(weights)
         pairs = positive.sum() * negative.sum()
         return float(positive @ (np.cumsum(negative) - negative / 2) / pairs) if pairs else float("nan")
@@ -150,7 +148,7 @@ def average_precision(truth: "Array", scores: "Array") -> Weighted:
     return lambda weights: np.array([value(each) for each in weights])
 
 
-def _precision(negative: "NDArray[Any]", positive: "NDArray[Any]") -> float:
+def _precision(negative: "Array", positive: "Array") -> float:
     """Return the average precision of the weights at each score, the highest score first."""
     import numpy as np
 

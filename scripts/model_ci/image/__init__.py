@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from model_ci.config import Config
-from model_ci.types import APIObject
+from model_ci.types import Document
 
 
-def verify(config: Config, reference: str) -> Sequence[APIObject]:
+def verify(config: Config, reference: str) -> Sequence[Document]:
     """Check that whom `build-image.signature` names has signed an image; `reference` is its repository and digest.
 
     Returns what the signatures say. Raises image.signature.UnsignedError where there is none that is valid, ConfigError

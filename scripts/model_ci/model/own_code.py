@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 _OURS: Final = Path(__file__).resolve().parents[2]
 _LARGEST: Final = 1 << 20  # of a file in a package that is not Python
@@ -126,7 +126,7 @@ def _own_modules() -> dict[str, ModuleType]:
     return {name: m for name, m in list(sys.modules.items()) if (place := _file(m)) and not is_library(place)}
 
 
-def _file(module: object) -> Path | None:
+def _file(module: Any) -> Path | None:
     """Return where a module lies; None for what is built in, and for the program itself."""
     if getattr(module, "__name__", "__main__") in ("__main__", "__mp_main__"):
         return None
@@ -168,7 +168,7 @@ def _has_distributions(entry: str) -> bool:
     return next(Path(entry).glob("*.dist-info"), None) is not None
 
 
-def _is_editable(finder: object) -> bool:
+def _is_editable(finder: Any) -> bool:
     """Tell whether a finder is setuptools' for a project that is installed from its folder; ours stays."""
     name = str(getattr(finder, "__module__", ""))
     return name.startswith("__editable__") and "model_ci" not in getattr(sys.modules.get(name), "MAPPING", {})

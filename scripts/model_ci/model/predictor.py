@@ -77,7 +77,7 @@ class Predictor:
             )
         return answers
 
-    def _as_probabilities(self, answered: "NDArray[Any]", rows: int) -> "NDArray[Any] | None":
+    def _as_probabilities(self, answered: "Array", rows: int) -> "Array | None":
         import numpy as np
 
         if answered.ndim == 2 and answered.shape[1] == len(self.classes):

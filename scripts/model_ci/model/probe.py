@@ -10,7 +10,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ConfigError, first_line
 from model_ci.model.answers import Answers
@@ -19,7 +19,7 @@ from model_ci.serving import classes as naming
 if TYPE_CHECKING:
     import pandas as pd
 
-    from model_ci.types import JSON, Label
+    from model_ci.types import Label
 
 FOLDER: Final = "probe"  # of the model's folder
 ROWS: Final = 64
@@ -166,6 +166,6 @@ def _shape(answers: Answers) -> tuple[int, ...] | None:
     return None if answers.probabilities is None else answers.probabilities.shape
 
 
-def _plain(value: object) -> "JSON":
+def _plain(value: Any) -> Any:
     value = value.item() if hasattr(value, "item") else value
     return value if isinstance(value, (bool, int, float, str)) else str(value)

@@ -62,7 +62,7 @@ class ModelProcess:
 
 
 @contextmanager
-def opened(folder: Path, positive: Any, name: str) -> Iterator[ModelProcess]:
+def opened(folder: Path, positive: "Label | None", name: str) -> Iterator[ModelProcess]:
     """Load a saved model in a process of its own, for as long as the block lasts.
 
     The files must have been checked. Raises UserCodeError, which begins with its `name`, when the model cannot be loaded

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import UserCodeError
 from model_ci.model import probe
@@ -12,8 +12,6 @@ from model_ci.model.predictor import Predictor
 if TYPE_CHECKING:
     import pandas as pd
 
-    from model_ci.types import Label
-
 _LATENCY_CALLS: Final = 30
 _ALONE: Final = 16  # rows that are asked one by one
 _BATCHED: Final = 256  # rows that are asked in small batches
@@ -21,7 +19,7 @@ _BATCH: Final = 8
 _SAME_IN_BATCH: Final = 1e-6  # sums of another length differ by less, of single precision as well
 
 
-def described(predictor: Predictor) -> "tuple[list[str], list[Label]]":
+def described(predictor: Predictor) -> tuple[list[str], list[Any]]:
     """Return the columns that the model takes, and its classes."""
     return list(predictor.columns), list(predictor.classes)
 

@@ -174,7 +174,7 @@ def _types(estimator: "BaseEstimator") -> list[str] | None:
     return trusted
 
 
-def _requirements(estimator: Any, code: Mapping[str, Path]) -> list[str]:
+def _requirements(estimator: "BaseEstimator", code: Mapping[str, Path]) -> list[str]:
     """Pin what the estimator and the user's code come from, instead of MLflow's search, which takes ten seconds."""
     from importlib.metadata import version
 

@@ -3,7 +3,7 @@
 import csv
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.config import Config
 from model_ci.errors import ConfigError
@@ -69,7 +69,7 @@ def check_first_rows(config: Config) -> None:
     require_positive(config, naming.ordered(value for value in values if value))
 
 
-def positive(config: Config, known: Sequence[object]) -> object:
+def positive(config: Config, known: Sequence[object]) -> Any:
     """Return the class that counts as positive, None where there is none."""
     if config.model.task != "binary":
         return None

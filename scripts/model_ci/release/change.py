@@ -23,10 +23,6 @@ from model_ci.targets import CHAMPION, Deployment, RolloutError, Target, Variant
 from model_ci.terms import Verdict
 from model_ci.types import Document
 
-if TYPE_CHECKING:
-    from model_ci.record_types import ChangeLedger, ChangeResult, ChangeSmoke
-
-
 _SETTLED: Final = {
     "aliases": "the registry's aliases",
     "image_tags": "the tags of the images",
@@ -88,8 +84,7 @@ class Change:
             rules = self.judge(wanted)
             section = self._section(wanted, before, target, rules)
             if refused := [f"{rule.rule}: {rule.why}" for rule in rules if not rule.holds]:
-                section["why"] = f"the policy forbids it: {'; '.join(refused)}"
-                return Result(section=section, verdict=Verdict.FAILED)
+                return section | {"failed": True, "why": f"the policy forbids it: {'; '.join(refused)}"}
             last = entries[-1].deployment if entries else None
             previous = before if before != wanted.deployment else last
             naming = self._naming(wanted, previous)
@@ -99,20 +94,20 @@ class Change:
             try:
                 section["smoke"] = self._bring(target, wanted, before)
             except RolloutError as error:
-                failed: ChangeResult = {
-                    **section, "why": str(error), "rolled_back": True, "steps": self.steps, "address": target.address(),
+                return section | {
+                    "failed": True, "why": str(error), "rolled_back": True, "steps": self.steps,
+                    "address": target.address(),
                 }  # fmt: skip
-                return Result(section=failed, verdict=Verdict.FAILED)
             changed = before != wanted.deployment or last != wanted.deployment
             entry = self._entry(wanted, previous) if changed else None
             settled = self._settle(wanted, naming, entry)
-            made = {**section, **settled, "steps": self.steps, "address": target.address()}
-            return Result(section=made, verdict=Verdict.PASSED)
+            return section | settled | {"steps": self.steps, "address": target.address()}
 
     def _section(self, wish: Wish, before: Deployment | None, target: Target, rules: list[Rule]) -> Document:
         where = ci.context()
         return {
             "why": "",
+            "failed": False,
             "environment": self.environment,
             "target": settings(self.config, self.environment).target,
             "address": target.address(),
@@ -138,7 +133,7 @@ class Change:
         target.apply(wish.deployment, self.steps.append)
         address = target.address()
         if address is None:
-            return smoke.Findings().as_record(None)
+            return {"asked": None, **smoke.Findings().as_record()}
         ask = smoke.over_http(address, self.config.deploy.smoke.timeout_s)
         served = wish.deployment.variant(wish.subject.name) or wish.deployment.variants[0]
         try:
@@ -150,7 +145,7 @@ class Change:
             else:
                 target.remove()
             raise
-        return found.as_record(address)
+        return {"asked": address, **found.as_record()}
 
     def _naming(self, wish: Wish, previous: Deployment | None) -> tags.Move | None:
         """Return how the tags of the images are to move; None where no name moves, or the image was never pushed."""

@@ -1,9 +1,9 @@
 """The ledger: who changed what serves in an environment, appended to the records branch and never rewritten."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from model_ci import ci
 from model_ci.config import Config
@@ -12,11 +12,6 @@ from model_ci.git import Branch, Commit
 from model_ci.run import timestamp
 from model_ci.targets.deployment import Deployment
 from model_ci.types import Document
-
-if TYPE_CHECKING:
-    from model_ci.record_types import Deployment as DeploymentRecord
-    from model_ci.record_types import DeploymentVariant
-    from model_ci.types import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +35,7 @@ class Entry:
         return record | {"variants": _variants(self.deployment), "previous": _variants(self.previous)}
 
     @classmethod
-    def from_record(cls, record: "Settings") -> "Entry":
+    def from_record(cls, record: Mapping[str, Any]) -> "Entry":
         """Read what `as_record` wrote."""
 
         def deployed(variants: list[Document]) -> Deployment | None:
@@ -50,15 +45,7 @@ class Entry:
         named: Document = {key: record.get(key) for key in ("actor", "reason", "ci_url", "approval")}
         required: Document = {key: record[key] for key in ("time", "action", "environment", "run_id")}
         now, before = deployed(record["variants"]), deployed(record["previous"])
-        return cls(
-            time=record["time"],
-            action=record["action"],
-            environment=record["environment"],
-            run_id=record["run_id"],
-            deployment=now,
-            previous=before,
-            **optional,
-        )
+        return cls(**named, **required, deployment=now, previous=before)
 
 
 def new(  # noqa: PLR0913 - one argument a field

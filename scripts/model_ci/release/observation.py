@@ -8,8 +8,6 @@ from model_ci.release import smoke
 from model_ci.serving.probe import Probe
 from model_ci.targets import Deployment, Variant, open_target
 
-if TYPE_CHECKING:
-    from model_ci.record_types import Deployment as DeploymentRecord
 
 def differs(config: Config, left: Deployment, subject: Variant, probes: Mapping[str, Probe]) -> str | None:
     """Return in what the environment is not as `left` says, None where it is, and answers a request as known.

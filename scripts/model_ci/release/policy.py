@@ -1,16 +1,13 @@
 """What must hold before anything changes in an environment."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 
 from model_ci import ci
 from model_ci.config import Config
 from model_ci.targets import Variant, settings
 from model_ci.types import Document
-
-if TYPE_CHECKING:
-    from model_ci.record_types import ChangePolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +20,7 @@ class Rule:
 
     def as_record(self) -> Document:
         """Return it as JSON."""
-        return {"rule": self.rule, "holds": self.holds, "why": self.why}
+        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)

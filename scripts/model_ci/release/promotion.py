@@ -17,8 +17,8 @@ def make(config: Config, run: Run) -> Result:
     making = Change(config=config, environment=config.promote.to, run=run)
     variant = candidate(config)
     making.probes |= history.probes(config, making.target(), variant, required=True)
-    result = making.make(lambda before: wish(config, run, variant))
-    return replace(result, section={**result.section, "source": source(config)})
+    section = making.make(lambda before: wish(config, run, variant))
+    return change.result(section | {"source": source(config)})
 
 
 def plan(config: Config, run: Run) -> list[str]:

@@ -15,7 +15,7 @@ def make(config: Config, run: Run) -> Result:
     target = making.target()
     variant = _before(config, target.current())
     making.probes |= history.probes(config, target, variant, required=False)
-    return making.make(lambda before: wish(config, run, variant))
+    return change.result(making.make(lambda before: wish(config, run, variant)))
 
 
 def plan(config: Config, run: Run) -> list[str]:

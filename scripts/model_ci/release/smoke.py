@@ -17,10 +17,6 @@ from model_ci.serving.probe import Probe
 from model_ci.targets.deployment import Answer, Ask, RolloutError, Trial, Variant
 from model_ci.types import Document
 
-if TYPE_CHECKING:
-    from model_ci.record_types import ChangeSmoke
-
-
 _PATIENCE: Final = 5  # times as many requests as the weight lets expect
 
 
@@ -63,7 +59,6 @@ class Findings:
         ordered = sorted(self.seconds)
         at = ordered[min(len(ordered) - 1, math.ceil(0.95 * len(ordered)) - 1)] if ordered else None
         return {
-            "asked": asked,
             "requests": self.requests,
             "compared": self.compared,
             "max_difference": self.difference,

@@ -3,15 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Final, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from model_ci.errors import ModelCIError
 from model_ci.types import Document
 
 if TYPE_CHECKING:
-    from model_ci.record_types import Deployment as DeploymentRecord
-    from model_ci.record_types import DeploymentVariant
     from model_ci.types import Settings
+
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
@@ -52,16 +51,13 @@ class Deployment:
 
     def as_record(self) -> Document:
         """Return it as JSON."""
-        return {
-            "environment": self.environment,
-            "variants": [cast("DeploymentVariant", asdict(variant)) for variant in self.variants],
-        }
+        return {"environment": self.environment, "variants": [asdict(variant) for variant in self.variants]}
 
     @classmethod
-    def from_record(cls, record: "Settings | DeploymentRecord") -> "Deployment":
+    def from_record(cls, record: "Settings") -> "Deployment":
         """Read what `as_record` wrote; keys of a later version are left out."""
         known = [field.name for field in fields(Variant)]
-        variants = (Variant(**{key: each[key] for key in known}) for each in cast("Settings", record)["variants"])
+        variants = (Variant(**{key: each[key] for key in known}) for each in record["variants"])
         return cls(environment=record["environment"], variants=tuple(variants))
 
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from model_ci.errors import ServiceError
 from model_ci.image import repository
@@ -158,7 +158,7 @@ def _free_port() -> int:
         return port
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _end(process: "subprocess.Popen[Any]") -> None:
     process.terminate()
     try:
         process.wait(_GRACE_S)

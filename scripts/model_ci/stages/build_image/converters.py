@@ -171,7 +171,7 @@ def _classify(model: "BaseEstimator", graph: _Graph, raw: str, operator: "Operat
     graph.add("Gather", [classes, best], label, axis=0)
 
 
-def _trees(model: Any) -> Document:
+def _trees(model: "BaseEstimator") -> Document:
     """Return the attributes of TreeEnsemble."""
     from onnx import TensorProto, helper
 

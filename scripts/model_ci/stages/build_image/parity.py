@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from model_ci.serving import comparison, engine
 from model_ci.serving.comparison import Answers, Comparison
@@ -11,10 +11,6 @@ from model_ci.serving.refusal import Refusal
 from model_ci.serving.signature import Column, Rows
 from model_ci.serving.sklearn_engine import SklearnEngine
 from model_ci.types import Document
-
-if TYPE_CHECKING:
-    from model_ci.types import Label
-
 
 _REFUSED: Final = "one of the two refuses a row that the other answers"
 _NUMBERS: Final = (0.0, -1.0, 0.1, 3.5, 2.0**24 + 1, 1e300)
@@ -95,7 +91,7 @@ def awkward(rows: Rows, columns: Sequence[Column]) -> Iterator[Rows]:
             yield Rows(count=1, values=[[value if i == place else v] for i, v in enumerate(first)])
 
 
-def _values(kind: str) -> "Sequence[Label | None]":
+def _values(kind: str) -> Sequence[Any]:
     match kind:
         case "string":
             return (None, *_TEXTS)

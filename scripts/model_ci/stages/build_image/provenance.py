@@ -37,7 +37,7 @@ def labels(record: "Record", version: str | None, base: Base, manifest: Mapping[
     return {name: str(value) for name, value in values.items() if value is not None}
 
 
-def statement(record: Record, image: Record, digest: str, files: Mapping[str, str]) -> Document:
+def statement(record: "Record", image: "Settings", digest: str, files: Mapping[str, str]) -> Document:
     """Return an in-toto statement with SLSA's provenance v1: what was built, by whom, from what.
 
     `image` is the stage's section; `files` are the SHA-256 of the model's files.

@@ -14,10 +14,6 @@ from model_ci.errors import ServiceError
 from model_ci.stages.build_image.builder import Builder, Image
 from model_ci.types import Document
 
-if TYPE_CHECKING:
-    from model_ci.record_types import BuildImageSbom
-
-
 FILE: Final = "sbom.cdx.json"
 
 

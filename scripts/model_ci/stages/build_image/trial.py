@@ -12,10 +12,6 @@ from model_ci.serving.probe import Probe
 from model_ci.terms import State
 from model_ci.types import Document
 
-if TYPE_CHECKING:
-    from model_ci.record_types import BuildImageGate, BuildImageParity
-
-
 _WARM: Final = 20
 _POLL_S: Final = 0.02
 _LIMITS: Final = {"max_size_mb": "size_mb", "max_cold_start_s": "cold_start_s", "max_latency_ms": "latency_ms_p95"}
@@ -106,7 +102,7 @@ def latencies(service: Service, probe: Probe, requests: int) -> Document:
 
 def judge(limits: Mapping[str, float | None], found: Mapping[str, float | None]) -> list[Document]:
     """Judge size, cold start and latency by their limits; what was not measured does not pass."""
-    judged: list[BuildImageGate] = []
+    judged = []
     for name, measured in _LIMITS.items():
         limit, value = limits[name], found.get(measured)
         if limit is not None:

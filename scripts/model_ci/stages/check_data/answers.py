@@ -1,7 +1,7 @@
 """The target's values: whether there is anything to learn, and whether it fits the task."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.data.finding import Finding, such_as
 

@@ -52,7 +52,7 @@ def run(config: Config, run: Run) -> Result:
     making = Change(config=config, environment=config.deploy.environment, run=run)
     variant = built(config, run)
     making.probes[variant.digest] = probe(run)
-    return making.make(lambda before: wish(config, run, variant, before))
+    return change.result(making.make(lambda before: wish(config, run, variant, before)))
 
 
 def plan(config: Config, run: Run) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.config import Data
 from model_ci.data import times
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
-
-    from model_ci.types import JSON, Floats, JSONObject, Label
 
 _BLOCK: Final = "1d"
 _BLOCK_ROWS: Final = 100
@@ -38,7 +36,7 @@ class Selection:
     """The rows that are learnt from, and how they were chosen, as it stands in a run's record."""
 
     rows: "pd.DataFrame"
-    record: "JSONObject"
+    record: Mapping[str, Any]
 
 
 def choose(data: Data, train: "pd.DataFrame", signal: Signal | None, seed: int) -> Selection:
@@ -69,7 +67,6 @@ def of_target(data: Data, train: "pd.DataFrame", why: str | None) -> Signal:
 
 def of_features(train: "pd.DataFrame", features: "list[str]") -> Signal:
     """Watch every column of numbers by its ranks, and of every other one how frequent its values are."""
-    import numpy as np
     import pandas as pd
 
     watched: dict[str, Any] = {}
@@ -87,7 +84,7 @@ def _newest(data: Data, train: "pd.DataFrame", signal: Signal) -> tuple["pd.Data
     change_row = signal.first + max(c.row for c in changes) if changes else 0
     first = max(min(change_row, len(train) - data.window.min_rows), 0)
     moments = train[str(data.time_column)]
-    record: dict[str, JSON] = {
+    record = {
         "signal": signal.kind,
         "why": signal.why,
         "watched_rows": len(rows),
@@ -132,5 +129,5 @@ def _sampled(data: Data, rows: "pd.DataFrame", seed: int) -> tuple["pd.DataFrame
     return rows.iloc[drawn.index].reset_index(drop=True), record
 
 
-def _shown(moment: "pd.Timestamp | Label") -> "JSON":
+def _shown(moment: Any) -> Any:
     return moment.isoformat() if hasattr(moment, "isoformat") else getattr(moment, "item", lambda: moment)()

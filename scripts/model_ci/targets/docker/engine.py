@@ -10,15 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.targets.deployment import Answer
-from model_ci.types import APIObject
-
-if TYPE_CHECKING:
-    from docker import DockerClient
+from model_ci.types import Document
 
 MODEL: Final = "model-ci.model"
 ENVIRONMENT: Final = "model-ci.environment"
@@ -57,7 +54,7 @@ class Container:
     restarts: int
     exit_code: int
     created: str
-    ports: APIObject
+    ports: Document
     image: str
     address: str  # in the environment's network; empty while it does not run
 
@@ -77,7 +74,7 @@ class Engine:
         self.prefix = f"model-ci-{slug}{other}-{environment}"
 
     @cached_property
-    def client(self) -> "DockerClient":
+    def client(self) -> Any:
         """The connection; raises ServiceError where no engine answers."""
         import docker
 
@@ -291,7 +288,7 @@ def _advice(status: int | None) -> str:
     return "see the engine's log"
 
 
-def _read(attributes: APIObject) -> Container:
+def _read(attributes: Document) -> Container:
     state = attributes["State"]
     networks = (attributes.get("NetworkSettings") or {}).get("Networks") or {}
     return Container(

@@ -71,7 +71,7 @@ def _run(wanted: Variant, settings: Docker) -> Document:
     }
 
 
-def _limits(settings: Docker) -> APIObject:
+def _limits(settings: Docker) -> Document:
     given = {"mem_limit": settings.memory, "nano_cpus": int(settings.cpus * 1e9) if settings.cpus else None}
     return {name: value for name, value in given.items() if value}
 

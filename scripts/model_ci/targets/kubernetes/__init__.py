@@ -10,7 +10,7 @@ from model_ci.config import Config, Environment
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.targets.deployment import Ask, Deployment, Trial, Variant
 from model_ci.targets.kubernetes import lease, network
-from model_ci.targets.kubernetes.api import Cluster, values
+from model_ci.targets.kubernetes.api import Cluster, Manifest, values
 from model_ci.targets.kubernetes.manifests import Manifests, files
 from model_ci.targets.kubernetes.names import Names
 from model_ci.targets.kubernetes.offer import Offer
@@ -19,7 +19,6 @@ from model_ci.targets.kubernetes.pod import PORT
 from model_ci.targets.kubernetes.rollout import Rollout
 from model_ci.targets.kubernetes.split import counts, shares
 from model_ci.targets.kubernetes.state import State, key
-from model_ci.types import APIObject
 
 _REACHED_WITHIN_S: Final = 60.0
 _MANIFEST: Final = "/srv/manifest.json"
@@ -120,7 +119,7 @@ class KubernetesTarget:
     def _manifests(self) -> Manifests:
         return Manifests(self.names, self.settings, self.cluster.offer)
 
-    def _step(self, manifest: APIObject, state: State) -> Sequence[str]:
+    def _step(self, manifest: Manifest, state: State) -> Sequence[str]:
         kind, name = key(manifest)
         live = state.objects.get((kind, name))
         if live is None:
@@ -172,7 +171,7 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _said(manifest: APIObject) -> APIObject:
+def _said(manifest: Manifest) -> Manifest:
     """Return what an object says of itself, without what the cluster notes of it."""
     noted = ("managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink")
     metadata = {name: value for name, value in manifest["metadata"].items() if name not in noted}

@@ -61,7 +61,7 @@ class Cluster:
         found = self.ask("GET", "/apis")
         return Offer(groups={g["name"]: [v["version"] for v in g["versions"]] for g in found["groups"]})
 
-    def find(self, version: str, kind: str, selector: str) -> list[APIObject]:
+    def find(self, version: str, kind: str, selector: str) -> list[Manifest]:
         """Return the objects of a kind that have these labels; none when the cluster has no such kind."""
         try:
             found = self.ask("GET", self._path(version, kind), query=[("labelSelector", selector)])
@@ -71,7 +71,7 @@ class Cluster:
             raise
         return [{"apiVersion": version, "kind": kind, **each} for each in found["items"]]
 
-    def get(self, version: str, kind: str, name: str) -> APIObject | None:
+    def get(self, version: str, kind: str, name: str) -> Manifest | None:
         """Return an object, None when it is not there."""
         try:
             return self.ask("GET", self._path(version, kind, name))  # type: ignore[no-any-return]
@@ -80,26 +80,26 @@ class Cluster:
                 return None
             raise
 
-    def apply(self, manifest: APIObject, *, dry_run: bool = False) -> APIObject:
+    def apply(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         """Make the object say this, whoever else wrote to it, and return what it says then."""
         query = [("fieldManager", MANAGER), ("force", "true"), *([("dryRun", "All")] if dry_run else [])]
         path = self._path(manifest["apiVersion"], manifest["kind"], manifest["metadata"]["name"])
         return self.ask("PATCH", path, manifest, query, _APPLY)  # type: ignore[no-any-return]
 
-    def create(self, manifest: APIObject) -> APIObject:
+    def create(self, manifest: Manifest) -> Manifest:
         """Make an object that is not there; ApiError 409 when it is."""
         path = self._path(manifest["apiVersion"], manifest["kind"])
         return self.ask("POST", path, manifest, [("fieldManager", MANAGER)])  # type: ignore[no-any-return]
 
-    def replace(self, manifest: APIObject) -> APIObject:
+    def replace(self, manifest: Manifest) -> Manifest:
         """Put an object in the place of the version that it carries; ApiError 409 when that is not the newest."""
         path = self._path(manifest["apiVersion"], manifest["kind"], manifest["metadata"]["name"])
         return self.ask("PUT", path, manifest, [("fieldManager", MANAGER)])  # type: ignore[no-any-return]
 
-    def delete(self, manifest: APIObject, *, grace_s: int | None = None, version: str | None = None) -> None:
+    def delete(self, manifest: Manifest, *, grace_s: int | None = None, version: str | None = None) -> None:
         """Delete an object and what belongs to it; one that is gone is no error."""
         path = self._path(manifest["apiVersion"], manifest["kind"], manifest["metadata"]["name"])
-        body: APIObject = {"propagationPolicy": "Background"}
+        body: Manifest = {"propagationPolicy": "Background"}
         if grace_s is not None:
             body["gracePeriodSeconds"] = grace_s
         if version is not None:
@@ -154,7 +154,7 @@ class Cluster:
         self,
         method: str,
         path: str,
-        body: APIObject | None = None,
+        body: Manifest | None = None,
         query: Sequence[tuple[str, str]] = (),
         kind: str = "application/json",
     ) -> Any:
@@ -253,7 +253,7 @@ def _advice(status: int, namespace: str) -> str:
     return "run this again later, or see the API server's log"
 
 
-def values(manifest: APIObject, *path: str) -> Any:
+def values(manifest: Document, *path: str) -> Any:
     """Return what stands at a path of an object, None when nothing does."""
     found: Any = manifest
     for key in path:

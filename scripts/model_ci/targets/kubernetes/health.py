@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from model_ci.targets.kubernetes.api import Cluster, values
-from model_ci.types import APIObject
+from model_ci.targets.kubernetes.api import Cluster, Manifest, values
 
 # Waiting for these is in vain.
 _HOPELESS: Final = frozenset(
@@ -14,14 +13,14 @@ _HOPELESS: Final = frozenset(
 _LOG_LINES: Final = 5
 
 
-def ready(pod: APIObject) -> bool:
+def ready(pod: Manifest) -> bool:
     """Tell whether a pod is ready to answer."""
     return any(
         each["type"] == "Ready" and each["status"] == "True" for each in values(pod, "status", "conditions") or ()
     )
 
 
-def hopeless(cluster: Cluster, pods: Sequence[APIObject]) -> str | None:
+def hopeless(cluster: Cluster, pods: Sequence[Manifest]) -> str | None:
     """Return why one of the pods will never be ready, None while all may be."""
     for pod in pods:
         for status in values(pod, "status", "containerStatuses") or ():
@@ -37,7 +36,7 @@ def hopeless(cluster: Cluster, pods: Sequence[APIObject]) -> str | None:
     return None
 
 
-def late(cluster: Cluster, pods: Sequence[APIObject]) -> str:
+def late(cluster: Cluster, pods: Sequence[Manifest]) -> str:
     """Return what keeps the first of the pods that is not ready."""
     for pod in pods:
         if ready(pod):
@@ -49,7 +48,7 @@ def late(cluster: Cluster, pods: Sequence[APIObject]) -> str:
     return "there are fewer pods than there should be; see the events of the ReplicaSet, and the quota of the namespace"
 
 
-def _told(cluster: Cluster, pod: APIObject, why: str) -> str:
+def _told(cluster: Cluster, pod: Manifest, why: str) -> str:
     printed = cluster.log(pod["metadata"]["name"], _LOG_LINES)
     said = " | ".join(line.strip() for line in printed.splitlines() if line.strip())
     return f"pod {pod['metadata']['name']}: {why}" + (f"; it said: {said}" if said else "")

@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from model_ci.errors import ServiceError
-from model_ci.targets.kubernetes.api import ApiError, Cluster
+from model_ci.targets.kubernetes.api import ApiError, Cluster, Manifest
 from model_ci.targets.kubernetes.names import Names
-from model_ci.types import APIObject
 
 _VERSION: Final = "coordination.k8s.io/v1"
 _HELD_S: Final = 120
@@ -34,7 +33,7 @@ def held(cluster: Cluster, names: Names, owner: str) -> Iterator[None]:
                 cluster.delete(found, version=found["metadata"]["resourceVersion"])
 
 
-def _take(cluster: Cluster, names: Names, owner: str) -> APIObject:
+def _take(cluster: Cluster, names: Names, owner: str) -> Manifest:
     now = datetime.now(UTC)
     spec = {
         "holderIdentity": owner,
@@ -42,7 +41,7 @@ def _take(cluster: Cluster, names: Names, owner: str) -> APIObject:
         "acquireTime": _text(now),
         "renewTime": _text(now),
     }
-    wanted: APIObject = {
+    wanted: Manifest = {
         "apiVersion": _VERSION, "kind": "Lease", "metadata": names.metadata(f"{names.base}-lock"), "spec": spec
     }  # fmt: skip
     try:
@@ -65,7 +64,7 @@ def _take(cluster: Cluster, names: Names, owner: str) -> APIObject:
         ) from None
 
 
-def _keep(cluster: Cluster, lease: APIObject, over: threading.Event) -> None:
+def _keep(cluster: Cluster, lease: Manifest, over: threading.Event) -> None:
     """Renew until it is over; a Lease that somebody took, or that cannot be renewed, is left alone."""
     while not over.wait(_RENEWED_EVERY_S):
         lease["spec"]["renewTime"] = _text(datetime.now(UTC))
@@ -76,16 +75,16 @@ def _keep(cluster: Cluster, lease: APIObject, over: threading.Event) -> None:
                 return
 
 
-def _over(lease: APIObject, now: datetime) -> bool:
+def _over(lease: Manifest, now: datetime) -> bool:
     renewed = datetime.fromisoformat(lease["spec"]["renewTime"])
     return now - renewed > timedelta(seconds=lease["spec"]["leaseDurationSeconds"])
 
 
-def _holder(lease: APIObject) -> tuple[str, str]:
+def _holder(lease: Manifest) -> tuple[str, str]:
     return lease["spec"]["holderIdentity"], lease["spec"]["acquireTime"]
 
 
-def _held_by(lease: APIObject, names: Names) -> str:
+def _held_by(lease: Manifest, names: Names) -> str:
     who, since = _holder(lease)
     name = lease["metadata"]["name"]
     return (

@@ -19,11 +19,11 @@ class Manifests:
     def __init__(self, names: Names, settings: Environment, offer: Offer) -> None:
         self.names, self.settings, self.offer = names, settings, offer
 
-    def all(self, wanted: Deployment, live: Mapping[str, int] | None = None) -> list[APIObject]:
+    def all(self, wanted: Deployment, live: Mapping[str, int] | None = None) -> list[Manifest]:
         """Return everything; `live` is how many pods the scaled variants have now, None when nobody knows."""
         return [*self.workloads(wanted, live), *self.routing(wanted)]
 
-    def workloads(self, wanted: Deployment, live: Mapping[str, int] | None = None) -> list[APIObject]:
+    def workloads(self, wanted: Deployment, live: Mapping[str, int] | None = None) -> list[Manifest]:
         """Return what must be up before requests come."""
         if self.settings.kubernetes.output == "kserve":
             return []
@@ -36,7 +36,7 @@ class Manifests:
             ]
         return made
 
-    def routing(self, wanted: Deployment) -> list[APIObject]:
+    def routing(self, wanted: Deployment) -> list[Manifest]:
         """Return what brings the requests to it, and scales it by them."""
         if self.settings.kubernetes.output == "kserve":
             return [kserve.inference_service(self.names, wanted, self.settings, self.offer)]
@@ -64,7 +64,7 @@ class Manifests:
         return min(max(live.get(variant.name, 0), variant.replicas), most)
 
 
-def files(manifests: Sequence[APIObject]) -> Mapping[str, str]:
+def files(manifests: Sequence[Manifest]) -> Mapping[str, str]:
     """Return a file an object, and the kustomization that names them all."""
     import yaml
 

@@ -10,7 +10,7 @@ from model_ci.types import Document
 Manifest = Document
 
 
-def applied(live: APIObject) -> APIObject:
+def applied(live: Manifest) -> Manifest:
     """Return the part of a live object that was applied by us, so that applying it again brings that back.
 
     The format is FieldsV1 of the Kubernetes API: `f:<name>` a field, `k:<keys>` an element by its keys, `v:` by its value.
@@ -29,7 +29,7 @@ def applied(live: APIObject) -> APIObject:
     return {**identity, "metadata": metadata}
 
 
-def _part(value: Any, fields: APIObject) -> Any:
+def _part(value: Any, fields: Document) -> Any:
     inner = {key: sub for key, sub in fields.items() if key != "."}
     if not inner:
         return value
@@ -40,7 +40,7 @@ def _part(value: Any, fields: APIObject) -> Any:
     return value
 
 
-def _elements(value: list[Any], key: str, fields: APIObject) -> Iterator[Any]:
+def _elements(value: list[Any], key: str, fields: Document) -> Iterator[Any]:
     kind, text = key[0], json.loads(key[2:])
     for element in value:
         if kind == "v" and element == text:

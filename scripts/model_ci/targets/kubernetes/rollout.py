@@ -14,12 +14,11 @@ from model_ci.errors import ServiceError
 from model_ci.targets import names as calling
 from model_ci.targets.deployment import Deployment, RolloutError, Trial, Variant
 from model_ci.targets.kubernetes import health, trial
-from model_ci.targets.kubernetes.api import Cluster, values
+from model_ci.targets.kubernetes.api import Cluster, Manifest, values
 from model_ci.targets.kubernetes.manifests import Manifests
 from model_ci.targets.kubernetes.names import VARIANT, Names, described
 from model_ci.targets.kubernetes.ownership import applied
 from model_ci.targets.kubernetes.state import State, key
-from model_ci.types import APIObject
 
 _POLL_S: Final = 0.5
 _SPARE_S: Final = 15.0  # for Kubernetes to notice its own deadline
@@ -39,7 +38,7 @@ class Rollout:
         workloads = self.manifests.workloads(wanted, before.counts())
         routing = self.manifests.routing(wanted)
         surplus = [each for its, each in before.objects.items() if its not in {key(m) for m in (*workloads, *routing)}]
-        touched: list[APIObject] = []
+        touched: list[Manifest] = []
         for manifest in (*workloads, *routing):
             self.cluster.apply(manifest, dry_run=True)  # what the cluster would refuse, before anything changes
         try:
@@ -63,7 +62,7 @@ class Rollout:
             self.cluster.delete(each)
 
     def _try(
-        self, wanted: Deployment, workloads: Sequence[APIObject], before: State, say: Callable[[str], None]
+        self, wanted: Deployment, workloads: Sequence[Manifest], before: State, say: Callable[[str], None]
     ) -> None:
         """Try what is new or has new settings."""
         named = {each["metadata"]["name"]: each for each in workloads if each["kind"] == "Deployment"}
@@ -75,7 +74,7 @@ class Rollout:
                 say(f"tries {variant.name}, {calling.version(variant)}")
                 trial.hold(self.cluster, self.names, self.settings, variant, self.tries)
 
-    def _starts_pods(self, variant: Variant, manifest: APIObject | None, before: State) -> bool:
+    def _starts_pods(self, variant: Variant, manifest: Manifest | None, before: State) -> bool:
         """Tell whether there will be pods unlike those that answer now."""
         live = before.objects.get(key(manifest)) if manifest else None
         if (
@@ -87,12 +86,12 @@ class Rollout:
         then = self.cluster.apply(manifest, dry_run=True)
         return bool(then["spec"]["template"] != live["spec"]["template"])
 
-    def _apply(self, manifests: Sequence[APIObject], touched: list[APIObject]) -> None:
+    def _apply(self, manifests: Sequence[Manifest], touched: list[Manifest]) -> None:
         for manifest in manifests:
             touched.append(manifest)
             self.cluster.apply(manifest)
 
-    def _remove(self, manifest: APIObject, touched: list[APIObject]) -> None:
+    def _remove(self, manifest: Manifest, touched: list[Manifest]) -> None:
         touched.append(manifest)
         self.cluster.delete(manifest)
 
@@ -133,7 +132,7 @@ class Rollout:
                 )
             time.sleep(_POLL_S)
 
-    def _undo(self, touched: Sequence[APIObject], before: State, say: Callable[[str], None]) -> None:
+    def _undo(self, touched: Sequence[Manifest], before: State, say: Callable[[str], None]) -> None:
         """Apply again what was applied before, and delete what was not there; an error here is told, not raised."""
         for manifest in reversed(touched):
             former = before.objects.get(key(manifest))
@@ -147,24 +146,24 @@ class Rollout:
         if touched:
             say("restored what ran before" if before.objects else "removed what was begun")
 
-    def _deployment(self, name: str) -> APIObject:
+    def _deployment(self, name: str) -> Manifest:
         found = self.cluster.get("apps/v1", "Deployment", name)
         if found is None:
             raise RolloutError(f"kubernetes: Deployment {name} was deleted while it was rolled out; run this again")
         return found
 
-    def _pods(self, variant: str) -> list[APIObject]:
+    def _pods(self, variant: str) -> list[Manifest]:
         labels = ",".join(f"{name}={value}" for name, value in self.names.pods(variant).items())
         return self.cluster.find("v1", "Pod", labels)
 
 
-def _of(live: APIObject, variant: Variant) -> bool:
+def _of(live: Manifest, variant: Variant) -> bool:
     """Tell whether a pod, not one that is ending, runs a variant's version."""
     mine = values(live, "metadata", "annotations", VARIANT) == described(variant)
     return mine and not values(live, "metadata", "deletionTimestamp")
 
 
-def _rolled_out(live: APIObject) -> bool:
+def _rolled_out(live: Manifest) -> bool:
     """Tell whether all pods are of the newest template and available, and none is left of an older one."""
     status, many = live.get("status", {}), live["spec"].get("replicas", 1)
     seen = status.get("observedGeneration", 0) >= live["metadata"]["generation"]
@@ -172,14 +171,14 @@ def _rolled_out(live: APIObject) -> bool:
     return bool(seen) and numbers == [many] * 3
 
 
-def _out_of_time(live: APIObject) -> bool:
+def _out_of_time(live: Manifest) -> bool:
     conditions: Any = values(live, "status", "conditions") or ()
     seen = values(live, "status", "observedGeneration") or 0
     late = any(each.get("reason") == "ProgressDeadlineExceeded" for each in conditions)
     return late and seen >= live["metadata"]["generation"]
 
 
-def _served(live: APIObject) -> bool:
+def _served(live: Manifest) -> bool:
     seen = (values(live, "status", "observedGeneration") or 0) >= (values(live, "metadata", "generation") or 1)
     conditions: Any = values(live, "status", "conditions") or ()
     return seen and any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from model_ci.targets.deployment import CHALLENGER, CHAMPION, Deployment, Variant
-from model_ci.targets.kubernetes.api import Cluster, values
+from model_ci.targets.kubernetes.api import Cluster, Manifest, values
 from model_ci.targets.kubernetes.names import COMPONENT, REPLICA, ROLE, SHARE, VARIANT, Names
 from model_ci.targets.kubernetes.network import CANARY_WEIGHT
 from model_ci.targets.kubernetes.split import shares
@@ -27,7 +27,7 @@ _KINDS: Final = (
 Key = tuple[str, str]
 
 
-def key(manifest: APIObject) -> Key:
+def key(manifest: Manifest) -> Key:
     """Identify an object within the namespace."""
     return manifest["kind"], manifest["metadata"]["name"]
 
@@ -36,8 +36,8 @@ def key(manifest: APIObject) -> Key:
 class State:
     """All objects of an environment at one time."""
 
-    objects: Mapping[Key, APIObject]
-    pods: tuple[APIObject, ...]
+    objects: Mapping[Key, Manifest]
+    pods: tuple[Manifest, ...]
     base: str
 
     @classmethod
@@ -47,7 +47,7 @@ class State:
         pods = cluster.find("v1", "Pod", f"{names.selector},{ROLE}={REPLICA}")
         return cls(objects={key(each): each for each in found}, pods=tuple(pods), base=names.base)
 
-    def of(self, kind: str) -> list[APIObject]:
+    def of(self, kind: str) -> list[Manifest]:
         """Return the objects of a kind."""
         return [each for (its, _), each in self.objects.items() if its == kind]
 
@@ -55,7 +55,7 @@ class State:
         """Return how many pods each variant's Deployment asks for."""
         return {_component(each): each["spec"].get("replicas", 1) for each in self.of("Deployment")}
 
-    def ready(self, digest: str) -> list[APIObject]:
+    def ready(self, digest: str) -> list[Manifest]:
         """Return the pods that are ready and run an image."""
         up = (pod for pod in self.pods if _ready(pod))
         return [pod for pod in up if json.loads(values(pod, "metadata", "annotations", VARIANT))["digest"] == digest]
@@ -92,7 +92,7 @@ class State:
         text = texts.most_common(1)[0][0] if texts else meant
         return {**json.loads(text), "name": name}
 
-    def _replicas(self, live: APIObject, name: str) -> int:
+    def _replicas(self, live: Manifest, name: str) -> int:
         scaler = self.objects.get(("HorizontalPodAutoscaler", f"{self.base}-{name}"))
         if scaler:
             return int(scaler["spec"].get("minReplicas", 1))
@@ -137,7 +137,7 @@ def _versions(cluster: Cluster) -> Iterator[tuple[str, str]]:
             yield version, kind
 
 
-def _component(manifest: APIObject) -> str:
+def _component(manifest: Manifest) -> str:
     return str(manifest["metadata"]["labels"].get(COMPONENT, ""))
 
 
@@ -145,7 +145,7 @@ def _share(live: Manifest) -> Document:
     return json.loads(values(live, "metadata", "annotations", SHARE) or '{"weight": 100, "replicas": 1}')  # type: ignore[no-any-return]
 
 
-def _ready(pod: APIObject) -> bool:
+def _ready(pod: Manifest) -> bool:
     if values(pod, "metadata", "deletionTimestamp"):
         return False
     return any(
@@ -153,7 +153,7 @@ def _ready(pod: APIObject) -> bool:
     )
 
 
-def _of_kserve(live: APIObject) -> Deployment:
+def _of_kserve(live: Manifest) -> Deployment:
     """Return what was applied last, with the share that its newest revision has now."""
     told = Deployment.from_record(json.loads(live["metadata"]["annotations"][SHARE]))
     share = values(live, "spec", "predictor", "canaryTrafficPercent")

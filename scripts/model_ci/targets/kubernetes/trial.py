@@ -11,9 +11,8 @@ from model_ci.errors import ServiceError
 from model_ci.targets import names as calling
 from model_ci.targets.deployment import Answer, RolloutError, Trial, Variant
 from model_ci.targets.kubernetes import health, pod
-from model_ci.targets.kubernetes.api import Cluster
+from model_ci.targets.kubernetes.api import Cluster, Manifest
 from model_ci.targets.kubernetes.names import TRIAL, Names
-from model_ci.types import APIObject
 
 _POLL_S: Final = 0.5
 
@@ -36,7 +35,7 @@ def _running(cluster: Cluster, names: Names, settings: Environment, variant: Var
     metadata = {**template["metadata"], "name": name, "namespace": names.namespace}
     deadline = round(settings.timeout_s) + 600  # it ends by itself even when nobody is left to delete it
     spec = {**template["spec"], "restartPolicy": "Never", "activeDeadlineSeconds": deadline}
-    made: APIObject = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    made: Manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     cluster.create(made)
     try:
         yield name

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from model_ci.config import Environment
 from model_ci.targets.deployment import CHALLENGER, CHAMPION, Deployment, Variant
@@ -135,5 +135,5 @@ class Catalog:
         return [{"Key": key, "Value": value} for key, value in {**self.settings.sagemaker.tags, **own}.items()]
 
 
-def _mark(content: object) -> str:
+def _mark(content: Any) -> str:
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
