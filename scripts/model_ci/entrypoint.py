@@ -8,18 +8,23 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from model_ci.errors import ConfigError, UserCodeError
+from model_ci.types import UserFunction
+
+if TYPE_CHECKING:
+    pass
+
 
 _STANDARD_ERROR = 2
 _OURS = str(Path(__file__).parent)
 
 
-def load(name: str, root: Path, where: str) -> Callable[..., Any]:
+def load(name: str, root: Path, where: str) -> UserFunction:
     """Import `module:function` from `root` or from the environment.
 
     Raises ConfigError when there is no such module or function, UserCodeError when importing it fails.
@@ -46,7 +51,7 @@ def load(name: str, root: Path, where: str) -> Callable[..., Any]:
 
 
 def call(
-    function: Callable[..., Any], parameters: Mapping[str, Any], offered: Mapping[str, Any], where: str, key: str
+    function: UserFunction, parameters: Mapping[str, Any], offered: Mapping[str, Any], where: str, key: str
 ) -> Any:
     """Call the user's function with `parameters`, and with those of `offered` that its signature names.
 

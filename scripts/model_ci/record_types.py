@@ -193,7 +193,7 @@ class TrainModel(TypedDict):
     files: Mapping[str, str]
     size_mb: float
     features: Sequence[str]
-    classes: Sequence[JSON]
+    classes: Sequence[str | float | bool]
     probe_sha256: str
 
 
@@ -856,8 +856,8 @@ class MonitorResult(TypedDict):
     why: str
     windows: Sequence[MonitorWindow]
     limits: Sequence[MonitorLimit]
-    positive: NotRequired[str | float | bool | None]
-    reference: NotRequired[MonitorReference | None]
+    positive: str | float | bool | None
+    reference: MonitorReference | None
     quality: Sequence[MonitorQuality]
     gates: Sequence[MonitorGate]
     findings: Sequence[Finding]

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_ci.config import Data
 from model_ci.data import categories, cut, identity, source
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+    from model_ci.types import JSON
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
@@ -36,9 +38,9 @@ class Table:
     features: Sequence[str]
     identity: Sequence[str]
     target: str
-    window: dict[str, Any]
+    window: "dict[str, JSON]"
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> "dict[str, JSON]":
         """Return which rows these are, as it stands in a run's record."""
         return self.window
 

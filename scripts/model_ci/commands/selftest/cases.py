@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from model_ci.data.table import Table
     from model_ci.record_types import Gate
+    from model_ci.types import Label
 
 Gates = Sequence["Gate"]
 _NUMBERS: Final = ("integer", "number")
@@ -80,7 +81,7 @@ class _Bench:
     """The user's gates with the user's model at hand, before which models are planted."""
 
     def __init__(
-        self, config: Config, data: "Table", wanted: Mapping[str, Metric], honest: Side, classes: Sequence[Any]
+        self, config: Config, data: "Table", wanted: Mapping[str, Metric], honest: Side, classes: "Sequence[Label]"
     ) -> None:
         self.config, self.data, self.wanted, self.honest = config, data, wanted, honest
         self.measured = {name: value for name, value in honest.scores.values.items() if name in MEASURED}
@@ -272,7 +273,7 @@ def _own_files(config: Config) -> list[str]:
     return [file.relative_to(top).as_posix() for file in dict.fromkeys(files) if file.is_relative_to(root)]
 
 
-def _constant(told: Outputs, data: "Table", classes: Sequence[Any]) -> Outputs:
+def _constant(told: Outputs, data: "Table", classes: "Sequence[Label]") -> Outputs:
     """Return what a model says that has learnt nothing but the training rows' mean, or their shares of the classes."""
     import numpy as np
 
@@ -284,7 +285,7 @@ def _constant(told: Outputs, data: "Table", classes: Sequence[Any]) -> Outputs:
     return Outputs(truth=told.truth, labels=np.full(rows, shares.argmax()), probabilities=probabilities)
 
 
-def _classes(config: Config, known: Sequence[Any]) -> list[Any]:
+def _classes(config: Config, known: "Sequence[Label]") -> "list[Label]":
     """Return a model's classes as metrics take them: of two, the positive one is the last."""
     place = naming.positive(known, config.model.positive) if config.model.task == "binary" else None
     return list(known) if place is None else [known[1 - place], known[place]]

@@ -1,7 +1,7 @@
 """The target's values: whether there is anything to learn, and whether it fits the task."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.data.finding import Finding, such_as
 
@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import polars as pl
+
+    from model_ci.types import Label
 
 _MANY: Final = 1_000
 
@@ -18,8 +20,8 @@ class Answers:
 
     def __init__(self, target: str, task: str, kind: str) -> None:
         self._target, self._task, self._kind = target, task, kind
-        self._train: set[Any] = set()
-        self._holdout: set[Any] = set()
+        self._train: set[Label] = set()
+        self._holdout: set[Label] = set()
 
     def add(self, batch: "pl.DataFrame", held: "npt.NDArray[np.bool_]") -> None:
         """Take the labelled rows of one batch, and which of them are held out."""

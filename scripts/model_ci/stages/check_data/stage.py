@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from model_ci.config import Config
 from model_ci.data import cut, rowhash, source, table
@@ -19,6 +19,9 @@ from model_ci.stages.check_data.contract import Learner
 from model_ci.stages.check_data.future import Future
 from model_ci.stages.check_data.leakage import Overlap, Sample
 from model_ci.terms import Verdict
+
+if TYPE_CHECKING:
+    from model_ci.record_types import CheckDataCheck
 
 
 def inputs(config: Config, run: Run) -> Mapping[str, object]:
@@ -128,7 +131,7 @@ class _Soundness:
         self._overlap.add(hashes, held)
         self._sample.add(rows, hashes, ~held)
 
-    def judge(self) -> tuple[list[dict[str, Any]], list[Finding]]:
+    def judge(self) -> "tuple[list[CheckDataCheck], list[Finding]]":
         """Return every check that was made, and what it found."""
         wanted, columns = self._config.check_data, self._reading.scan.schema
         few, target = self._few_rows(), self._answers.findings()
@@ -165,7 +168,7 @@ class _Soundness:
         )
 
 
-def _check(name: str, findings: list[Finding], detail: str) -> dict[str, Any]:
+def _check(name: str, findings: list[Finding], detail: str) -> "CheckDataCheck":
     said = "; ".join(f"{finding.where}: {finding.what}" for finding in findings)
     return {"name": name, "passed": all(f.level == "warning" for f in findings), "detail": said or detail}
 

@@ -9,6 +9,9 @@ from model_ci.serving.classes import name
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.base import BaseEstimator
+
+    from model_ci.types import Series
 
 
 class CannotContinueError(ModelCIError):
@@ -19,16 +22,16 @@ class CannotContinueError(ModelCIError):
 class Pair:
     """The estimators at the ends of two pipelines, and the champion's fitted steps before its own."""
 
-    fresh: Any
-    champion: Any
-    _before: Any
-    _whole: Any
+    fresh: "BaseEstimator"
+    champion: "BaseEstimator"
+    _before: "BaseEstimator"
+    _whole: "BaseEstimator"
 
-    def prepared(self, rows: "pd.DataFrame") -> Any:
+    def prepared(self, rows: "pd.DataFrame") -> "BaseEstimator":
         """Turn rows into what the champion's last step learnt from."""
         return self._before.transform(rows) if self._before is not None else rows
 
-    def joined(self, last: Any) -> Any:
+    def joined(self, last: "BaseEstimator") -> "BaseEstimator":
         """Put an estimator where the champion's was."""
         if self._before is None:
             return last
@@ -37,7 +40,7 @@ class Pair:
         return whole
 
 
-def pair(champion: Any, fresh: Any, rows: "pd.DataFrame", answers: "pd.Series[Any]") -> Pair:
+def pair(champion: "BaseEstimator", fresh: "BaseEstimator", rows: "pd.DataFrame", answers: "Series") -> Pair:
     """Set the champion's estimator beside a fresh one, its own copy.
 
     Raises CannotContinueError when the kinds, the steps before them, the columns or the classes differ.
@@ -54,12 +57,12 @@ def pair(champion: Any, fresh: Any, rows: "pd.DataFrame", answers: "pd.Series[An
     return both
 
 
-def last(estimator: Any) -> Any:
+def last(estimator: "BaseEstimator") -> "BaseEstimator":
     """Return the estimator at the end of a pipeline, or the estimator itself."""
     return estimator.steps[-1][1] if _is_pipeline(estimator) else estimator
 
 
-def _is_pipeline(estimator: Any) -> bool:
+def _is_pipeline(estimator: "BaseEstimator") -> bool:
     return hasattr(estimator, "steps")
 
 

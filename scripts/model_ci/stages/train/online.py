@@ -9,8 +9,11 @@ from model_ci.stages.train.continuing import last
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.base import BaseEstimator
 
-    Score = Callable[[Any, pd.DataFrame], Mapping[str, float | None]]
+    from model_ci.types import Label
+
+    Score = Callable[[BaseEstimator, pd.DataFrame], Mapping[str, float | None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +23,12 @@ class Lesson:
     rows: "pd.DataFrame"
     features: "list[str]"
     target: str
-    classes: "list[Any]"
+    classes: "list[Label]"
     chunk_rows: int
     score: "Score"
 
 
-def check(estimator: Any) -> None:
+def check(estimator: "BaseEstimator") -> None:
     """Raise ConfigError for an estimator that cannot learn in parts."""
     if not hasattr(last(estimator), "partial_fit"):
         raise ConfigError(
@@ -34,7 +37,7 @@ def check(estimator: Any) -> None:
         )
 
 
-def learn(estimator: Any, lesson: Lesson, *, fitted: bool) -> tuple[Any, list[dict[str, Any]]]:
+def learn(estimator: "BaseEstimator", lesson: Lesson, *, fitted: bool) -> "tuple[BaseEstimator, list[dict[str, Any]]]":
     """Learn from every chunk; return the estimator and how well each chunk was predicted before (Dawid's prequential).
 
     The steps before the estimator are fitted on all rows of the first lesson, and then stay: on a first chunk, of a few
@@ -63,7 +66,7 @@ def summary(chunks: "list[dict[str, Any]]") -> dict[str, float | None]:
     return averages
 
 
-def _learn(estimator: Any, chunk: "pd.DataFrame", lesson: Lesson) -> None:
+def _learn(estimator: "BaseEstimator", chunk: "pd.DataFrame", lesson: Lesson) -> None:
     rows = chunk[lesson.features]
     if _has_steps(estimator):
         rows = estimator[:-1].transform(rows)
@@ -71,5 +74,5 @@ def _learn(estimator: Any, chunk: "pd.DataFrame", lesson: Lesson) -> None:
     last(estimator).partial_fit(rows, chunk[lesson.target], **known)
 
 
-def _has_steps(estimator: Any) -> bool:
+def _has_steps(estimator: "BaseEstimator") -> bool:
     return hasattr(estimator, "steps") and len(estimator.steps) > 1

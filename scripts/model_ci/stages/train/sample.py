@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.config import Sample
 from model_ci.data import rowhash, times
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
+
+    from model_ci.types import Series
 
     Numbers = npt.NDArray[np.float64]
     Index = npt.NDArray[np.int64]
@@ -82,7 +84,7 @@ def _smallest(frame: "pd.DataFrame", size: int, seed: int) -> "Index":
     return np.sort(np.argsort(rowhash.of_rows(hashes, hashes, seed ^ _SALT), kind="stable")[:size])
 
 
-def _weights(moments: "pd.Series[Any]", half_life: str) -> "Numbers":
+def _weights(moments: "Series", half_life: str) -> "Numbers":
     import numpy as np
     import pandas as pd
 
@@ -152,7 +154,7 @@ def _distances(frame: "pd.DataFrame", index: "Index", chances: "Numbers", most: 
         yield Distance(column=str(name), distance=distance, allowed=noise if most is None else most)
 
 
-def _codes(values: "pd.Series[Any]") -> "Index":
+def _codes(values: "Series") -> "Index":
     """Number the values in their order, those of no order by their frequency; absent ones come first."""
     import numpy as np
     import pandas as pd

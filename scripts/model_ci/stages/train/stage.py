@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from model_ci.data.table import Table
+    from model_ci.types import JSONObject, Label, Series
 
 
 def inputs(config: Config, run: Run) -> Mapping[str, object]:
@@ -117,7 +118,7 @@ def _fitted(config: Config, run: Run, data: "Table", start: StartingPoint) -> Re
 
 def _by_entrypoint(
     config: Config, data: "Table", folder: Path, start: StartingPoint
-) -> tuple[model.Predictor, dict[str, Any]]:
+) -> "tuple[model.Predictor, JSONObject]":
     name, seed = str(config.train.entrypoint), config.train.seed
     function = entrypoint.load(name, config.root, "train.entrypoint")
     _seed(seed)
@@ -163,7 +164,7 @@ def _by_command(config: Config, data: "Table", folder: Path, start: StartingPoin
         )
 
 
-def _probed(truth: "pd.Series[Any]", answers: model.Answers, classes: Sequence[Any]) -> list[int]:
+def _probed(truth: "Series", answers: model.Answers, classes: "Sequence[Label]") -> list[int]:
     """Choose rows for the probe, spread over the classes that are true and those that are predicted."""
     if not classes:
         return model.probe.spread([None] * len(truth), model.probe.ROWS)
