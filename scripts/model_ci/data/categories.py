@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from model_ci.data.hashes import Stamp, stamp
 from model_ci.errors import ConfigError
@@ -42,8 +42,13 @@ def apply(frame: "pd.DataFrame", columns: Mapping[str, Categories]) -> "pd.DataF
         for name, known in columns.items()
         if name in frame.columns
     }
-    changed = {name: kind for name, kind in kinds.items() if frame[name].dtype != kind}
-    return frame.astype(changed) if changed else frame
+    changed = {name: _kept_in(frame[name], kind) for name, kind in kinds.items() if frame[name].dtype != kind}
+    return frame.assign(**changed) if changed else frame
+
+
+def _kept_in(values: "pd.Series[Any]", kind: "pd.CategoricalDtype") -> "pd.Series[Any]":
+    plain = values.astype(object)
+    return plain.where(plain.isin(kind.categories)).astype(kind)
 
 
 @lru_cache(maxsize=256)

@@ -116,7 +116,9 @@ def _values(values: Sequence[Any], kind: str, column: Column) -> Any:
     import pandas as pd
 
     if column.categories is not None:
-        return pd.Series(values, dtype=pd.CategoricalDtype(list(column.categories), ordered=column.ordered))
+        known = frozenset(column.categories)
+        kept = [value if value in known else None for value in values]
+        return pd.Series(kept, dtype=pd.CategoricalDtype(list(column.categories), ordered=column.ordered))
     return _times(values, column.dtype) if column.type == "datetime" else _series(values, kind)
 
 
