@@ -9,10 +9,15 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci import web
 from model_ci.errors import ServiceError
+
+if TYPE_CHECKING:
+    from model_ci.record_types import RecordCi
+    from model_ci.types import APIObject
+
 
 REPORTS: Final = Path(".model-ci") / "reports"
 _GITLAB_EVENTS: Final = {
@@ -82,7 +87,7 @@ class Context:
         except (OSError, KeyError):
             return socket.gethostname()
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> "RecordCi":
         """Return what the run record keeps of it."""
         return {"provider": self.provider, "run_url": self.run_url, "actor": self.actor, "branch": self.branch}
 
@@ -184,7 +189,7 @@ class Request:
     token: str | None
     link: str | None
     number: int | None = None
-    workflow_run: Mapping[str, Any] | None = None
+    workflow_run: "APIObject | None" = None
 
 
 def request(environment: Mapping[str, str] = os.environ) -> Request | None:
@@ -216,7 +221,7 @@ def request(environment: Mapping[str, str] = os.environ) -> Request | None:
     return None
 
 
-def _payload(env: Mapping[str, str]) -> Mapping[str, Any]:
+def _payload(env: Mapping[str, str]) -> "APIObject":
     try:
         event = json.loads(Path(env["GITHUB_EVENT_PATH"]).read_bytes())
     except (KeyError, OSError, ValueError):

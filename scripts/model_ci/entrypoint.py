@@ -8,18 +8,23 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from model_ci.errors import ConfigError, UserCodeError
+from model_ci.types import UserFunction
+
+if TYPE_CHECKING:
+    pass
+
 
 _STANDARD_ERROR = 2
 _OURS = str(Path(__file__).parent)
 
 
-def load(name: str, root: Path, where: str) -> Callable[..., Any]:
+def load(name: str, root: Path, where: str) -> UserFunction:
     """Import `module:function` from `root` or from the environment.
 
     Raises ConfigError when there is no such module or function, UserCodeError when importing it fails.
@@ -46,7 +51,7 @@ def load(name: str, root: Path, where: str) -> Callable[..., Any]:
 
 
 def call(
-    function: Callable[..., Any], parameters: Mapping[str, Any], offered: Mapping[str, Any], where: str, key: str
+    function: UserFunction, parameters: Mapping[str, Any], offered: Mapping[str, Any], where: str, key: str
 ) -> Any:
     """Call the user's function with `parameters`, and with those of `offered` that its signature names.
 
@@ -57,20 +62,20 @@ def call(
     accepted = inspect.signature(function).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
     names = [n for n, p in accepted.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    found = [
+    problems = [
         f"{key}.{n}: {where} takes no such parameter; it takes {', '.join(names) or 'none'}"
         for n in arguments
         if n not in names and not open_ended
     ]
-    found += [f"{key}.{n}: is given by model-ci; leave it out" for n in arguments if n in offered and n in names]
+    problems += [f"{key}.{n}: is given by model-ci; leave it out" for n in arguments if n in offered and n in names]
     arguments |= {n: v for n, v in offered.items() if n in names}
-    found += [
+    problems += [
         f"{key}: {where} needs '{n}'; add it"
         for n in names
         if n not in arguments and accepted[n].default is inspect.Parameter.empty
     ]
-    if found:
-        raise ConfigError(*found)
+    if problems:
+        raise ConfigError(*problems)
     with told_as_theirs(f"train: {where} raised"):
         return function(**arguments)
 
@@ -120,15 +125,15 @@ def sources(name: str, root: Path) -> list[Path]:
 
     Reads the imports from the text and runs nothing, so an import made at run time under a computed name is missed.
     """
-    found: dict[Path, None] = {}
+    files: dict[Path, None] = {}
     waiting = [name.partition(":")[0]]
     while waiting:
         module = waiting.pop()
         for file in _files(module, root):
-            if file not in found:
-                found[file] = None
+            if file not in files:
+                files[file] = None
                 waiting += _imports(file, module)
-    return sorted(found)
+    return sorted(files)
 
 
 def libraries(name: str | None, root: Path) -> list[str]:

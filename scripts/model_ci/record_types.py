@@ -193,7 +193,7 @@ class TrainModel(TypedDict):
     files: Mapping[str, str]
     size_mb: float
     features: Sequence[str]
-    classes: Sequence[JSON]
+    classes: Sequence[str | float | bool]
     probe_sha256: str
 
 
@@ -255,6 +255,13 @@ class EvaluateChanged(TypedDict):
     what: str
     champion: JSON
     challenger: JSON
+
+
+class EvaluateUnchanged(TypedDict):
+    """What of their making is the same, and what is not known of both; null where nothing was compared."""
+
+    same: Sequence[str]
+    unknown: Sequence[str]
 
 
 class EvaluateChampion(TypedDict):
@@ -333,6 +340,7 @@ class EvaluateResult(TypedDict):
     dependence: NotRequired[str | None]
     holdout: NotRequired[EvaluateHoldout]
     changed: Sequence[EvaluateChanged] | None
+    unchanged: EvaluateUnchanged | None
     champion: EvaluateChampion | None
     too_good: EvaluateTooGood | None
     comparison: EvaluateComparison | None
@@ -848,8 +856,8 @@ class MonitorResult(TypedDict):
     why: str
     windows: Sequence[MonitorWindow]
     limits: Sequence[MonitorLimit]
-    positive: NotRequired[str | float | bool | None]
-    reference: NotRequired[MonitorReference | None]
+    positive: str | float | bool | None
+    reference: MonitorReference | None
     quality: Sequence[MonitorQuality]
     gates: Sequence[MonitorGate]
     findings: Sequence[Finding]

@@ -4,6 +4,7 @@ import copy
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,10 @@ import yaml
 Path_ = tuple[str | int, ...]
 Schema = dict[str, Any]  # JSON Schema
 _HERE = Path(__file__).parent
+# Plain values that YAML 1.1 reads as something else than they say: times as base 60, leading zeros as base 8, words as booleans.
+_SURPRISE = re.compile(
+    r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?|[-+]?0[0-9_]+|[-+]?0b[01_]+|yes|no|on|off", re.IGNORECASE
+)
 
 
 @cache
@@ -104,6 +109,12 @@ class Document:
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         value = yaml.constructor.SafeConstructor().construct_object(node)
+        plain = isinstance(node, yaml.ScalarNode) and node.style not in {"'", '"', "|", ">"}
+        if plain and not isinstance(value, str) and _SURPRISE.fullmatch(node.value):
+            self.problems.append(
+                f"{self.where(path)}: YAML reads {node.value} as {json.dumps(value)}; "
+                f'write {json.dumps(value)} if you mean that, or "{node.value}" for text'
+            )
         if isinstance(value, float) and not math.isfinite(value):
             self.problems.append(f"{self.where(path)}: must be a finite number. Got {node.value!r}.")
         if value is not None and not isinstance(value, (str, int, float, bool)):

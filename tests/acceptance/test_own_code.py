@@ -227,6 +227,26 @@ def build(C=1.0):
     assert "the model's process ended before it answered" in answer.err
 
 
+def test_a_model_that_drops_rows_is_refused(project: Any, command: Command) -> None:
+    (project.root / "model_code.py").write_text("""
+from sklearn.linear_model import LogisticRegression
+
+
+class Dropping(LogisticRegression):
+    def predict(self, rows):
+        return super().predict(rows[rows["age"] > 20])
+
+
+def build(C=1.0):
+    return Dropping(C=C)
+""")
+    project.configure(data={"features": ["size", "age"]})
+    answer = command(project.root, "run", "--stages", "train,evaluate")
+    assert answer.code == 4, answer.text
+    assert "rows; answer each row once" in answer.err
+    assert "Traceback" not in answer.err
+
+
 def test_the_probe_is_spread_over_classes_and_predictions(project: Any, command: Command) -> None:
     command(project.root, "run", "--stages", "train")
     probe = json.loads((project.runs()[-1] / "model" / "probe" / "answers.json").read_text())

@@ -120,8 +120,10 @@ def test_online_learns_what_is_new_and_predicts_it_first(project: Project, comma
     assert command(project.root, "run").code == 0
     method = trained(project)["method"]
     assert (method["used"], method["new_rows"], method["chunks"]) == ("online", 800, 8)
-    assert command(project.root, "run", "--set", "data.holdout.last=29d").code == 0
+    assert command(project.root, "train", "--force").code == 0
     assert trained(project)["method"]["why"] == "no row is new to the champion"
+    command(project.root, "train", "--set", "data.holdout.last=29d")
+    assert "of the 1,160 held-out rows" in trained(project)["method"]["why"]
 
 
 @pytest.mark.parametrize("fall_back", [True, False])
@@ -132,7 +134,7 @@ def test_a_refused_shortcut_leads_to_training_from_scratch(project: Project, com
     rows(140, flips=100).to_parquet(
         project.root / "data.parquet"
     )  # the old trees are wrong now, and one more mends little
-    project.configure(data={"window": {"kind": "fixed", "last": "38d"}})
+    project.configure(data={"window": {"kind": "fixed", "last": "28d"}})
     answer = command(project.root, "run")
     runs = [project.root / ".model-ci" / "runs" / folder.name for folder in project.runs()]
     method = trained(project)["method"]

@@ -27,6 +27,7 @@ FLOORS = [
     ["config"],
     ["validity"],
     ["schema"],
+    ["web"],
     ["files", "errors", "terms", "record_types"],
     ["types"],
     ["serving"],  # ships in the image, alone

@@ -112,7 +112,6 @@ def test_the_schema_of_the_record_knows_no_other_words() -> None:
 
 
 def test_members_are_written_as_the_plain_word() -> None:
-    assert len(CLOSED) == 9
     for kind in CLOSED:
         for member in kind:
             assert json.dumps(member) == f'"{member.value}"'

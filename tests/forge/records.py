@@ -68,7 +68,9 @@ def record(name: str = "flight-delays", gates: list[dict[str, Any]] | None = Non
             "evaluate": {
                 **COMMON, "verdict": verdict, "why": f"{failed} of {len(gates)} conditions failed" if failed else "every gate holds",
                 "rows": 2316, "champion": {"version": "2", "run_id": None}, "store_state": None,
-                "changed": [{"what": "parameter depth", "champion": 3, "challenger": 4}],
+                "changed": [{"what": "parameter depth", "champion": 3, "challenger": 4}], "unchanged": {"same": ["code", "data"], "unknown": []}, "too_good": None, "positive": "1", "dependence": None,
+                "holdout": {"identity": "0" * 64, "rows": 2316, "challenger_learnt": 0, "champion_learnt": 0, "false_positives": 0.0,
+                            "problem": None, "challengers": 1, "uncounted": None, "confidence": 0.95},
                 "comparison": {"resamples": 1000, "confidence": 0.95, "seed": 0, "blocks": None},
                 "metrics": {"roc_auc": {"challenger": 0.6421, "champion": 0.6457, "greater_is_better": True, "problem": None},
                             "brier_score": {"challenger": 0.23, "champion": 0.22, "greater_is_better": False, "problem": None}},

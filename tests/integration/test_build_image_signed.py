@@ -14,7 +14,7 @@ from tests.image.shop import Shop, a_shop, a_trained_shop  # noqa: F401 - fixtur
 from model_ci import config as configuration
 from model_ci import image
 from model_ci.errors import ConfigError
-from model_ci.image.signature import UnsignedError
+from model_ci.image.signing import UnsignedError
 
 pytestmark = pytest.mark.docker
 STAND_IN = """#!{python}

@@ -141,7 +141,7 @@ def test_it_says_what_it_would_do_does_it_and_does_it_once(shop: Shop) -> None:
     shop.make("wrong")
     answer = shop("deploy")
     assert answer.code == 3, answer.text
-    assert "predicts 0 where 1 is known" in answer.text
+    assert "prediction of row 0: 0 instead of 1" in answer.text
     section = shop.section("deploy")
     assert (section["verdict"], section["rolled_back"], section["ledger"]) == ("failed", True, None)
     assert shop.serves("staging") == {"1": 100}

@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,8 @@ def make(
         model.save(estimator, saved, rows, {file.stem: file for file in code})
     files = model.hash_files(saved)
     classes = [] if task == "regression" else list(estimator.classes_)
-    with model.own_code.space(saved / "code"):
+    # an estimator of a test's own comes from the test's module, as there is no other
+    with model.own_code.space(saved / "code") if code else nullcontext():
         loaded = model.load(saved, classes=classes, features=list(rows.columns))
     source = bundle.Source(
         folder=saved, files=files, estimator=loaded.model, columns=loaded.columns, classes=loaded.classes,

@@ -106,7 +106,7 @@ def starts(faulty: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def is_tried(faulty: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = trial.Service("127.0.0.1", 1)
+    service = trial.TrialService("127.0.0.1", 1)
     monkeypatch.setattr(service, "ask", lambda method, path, body: (200, faulty.body(body)))
     compared = trial.compare(service, faulty.probe)
     if not compared.holds:

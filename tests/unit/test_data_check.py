@@ -1,6 +1,7 @@
 """The stage: one reading of the rows, every check, one verdict."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from model_ci.data.scan import Scan
 from model_ci.errors import ConfigError
 from model_ci.stages.check_data import stage as check_data
 
-STRUCTURAL = ["columns", "odd-cells", "rows", "target", "overlap", "leakage"]
+STRUCTURAL = ["columns", "odd-cells", "rows", "future", "target", "overlap", "leakage"]
 
 
 def frame(rows: int = 1000, seed: int = 0) -> pl.DataFrame:
@@ -141,6 +142,18 @@ BROKEN: dict[str, tuple[pl.DataFrame, dict[str, Any], str, str]] = {
         "leakage",
         "predicts late all by itself (area under the ROC curve 1.0000",
     ),
+    "one class held out": (
+        frame().with_columns(late=pl.when(pl.col("id") < 790).then("late").otherwise(0)),
+        {},
+        "target",
+        "is the same in every held-out row, such as 0, so a model that always answers that looks perfect",
+    ),
+    "future": (
+        frame().with_columns(day=pl.when(pl.col("id") == 7).then(pl.date(9999, 12, 31)).otherwise("day")),
+        {"data": {"holdout": {"by": "random"}}},
+        "future",
+        "1 of 1000 rows (0.10%) lie in the future, such as '9999-12-31'; correct the times",
+    ),
     "overlap": (
         pl.concat([frame(100)] * 10).with_columns(day=frame()["day"]),
         {},
@@ -253,3 +266,55 @@ def test_bytes_are_hashed_once(settings: Callable[..., config.Config], monkeypat
     table.load(wanted.data, root=wanted.root)
     source.version(source.resolve(wanted.data, wanted.root))
     assert len(count) == 1
+
+
+def test_what_is_planned_may_lie_in_the_future(settings: Callable[..., config.Config]) -> None:
+    rows = frame().with_columns(day=pl.col("day").dt.offset_by("200y"))
+    verdict, section = check(settings(rows, **{"check-data": {"future": 1}}))
+    assert verdict == "passed", section["findings"]
+    rows = frame().with_columns(day=pl.col("id"))
+    assert check(settings(rows, data={"exclude": []}))[0] == "passed", "numbers have no future"
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        (
+            pl.when(pl.col("id") == 5).then(9).otherwise(pl.col("id") % 3),
+            "1 of 4 classes are not among the held-out rows",
+        ),
+        (
+            pl.when(pl.col("id") == 995).then(9).otherwise(pl.col("id") % 3),
+            "1 classes of the held-out rows are not among the",
+        ),
+    ],
+)
+def test_a_class_on_one_side_only_is_a_warning(
+    settings: Callable[..., config.Config], target: pl.Expr, says: str
+) -> None:
+    wanted = settings(frame().with_columns(late=target), model={"name": "m", "task": "multiclass"})
+    verdict, section = check(wanted)
+    (finding,) = [f for f in section["findings"] if f["rule"] == "target"]
+    assert (verdict, finding["level"]) == ("passed", "warning")
+    assert says in finding["what"]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "bounds"),
+    [
+        ("month", range(1, 7), (1, 12)),
+        ("arrDelayHour", range(5, 20), (0, 23)),
+        ("grade", range(1, 6), (1, 5)),
+        ("day", range(1, 32), (1, 31)),
+        ("passengers", [*[1] * 500, *[2] * 300, *[3] * 50, 4], (1, 4)),
+        ("amount", [0, 3, 100, 250], (0, 275)),
+        ("day", [1, 40, 366], (0, 402)),
+    ],
+)
+def test_a_learnt_contract_allows_what_can_be(
+    settings: Callable[..., config.Config], name: str, values: Iterable[int], bounds: tuple[int, int]
+) -> None:
+    cycled = [value for _, value in zip(range(1000), itertools.cycle(values), strict=False)]
+    rows = frame().rename({"day": "t"}).with_columns(pl.Series(name, cycled))
+    learnt = yaml.safe_load(check_data.learn(settings(rows, data={"time_column": "t"})).read_text())["columns"][name]
+    assert (learnt["min"], learnt["max"]) == bounds

@@ -13,7 +13,7 @@ from model_ci.production import rows
 from model_ci.profile.grid import Grid, fit
 from model_ci.profile.profile import Counted, Profile, column
 from model_ci.profile.sketch import Categories, Numbers
-from model_ci.stages.check_drift import engine
+from model_ci.stages.check_drift import counting
 
 
 def table(n: int, seed: int) -> pa.Table:
@@ -99,12 +99,12 @@ def test_the_same_numbers_on_dask(tmp_path: Path) -> None:
     for i in range(3):
         pq.write_table(whole.slice(i * 2000, 2000), tmp_path / f"part-{i}.parquet")
     found = rows.open("part-*.parquet", tmp_path)
-    work = engine.Work(columns=columns(whole), names={})
-    here = engine.tally(found.parts, work)
+    work = counting.Work(columns=columns(whole), names={})
+    here = counting.tally(found.parts, work)
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
     ) as cluster:
-        there = engine.tally(found.parts, work, "dask", cluster.scheduler_address)
+        there = counting.tally(found.parts, work, "dask", cluster.scheduler_address)
     sides = [Profile(columns=work.columns, counted=t.whole()).to_bytes() for t in (here, there)]
     assert sides[0] == sides[1]
     assert here.whole().rows == 6000

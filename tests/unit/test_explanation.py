@@ -31,7 +31,7 @@ from model_ci.explanation.attributions import Attributions
 from model_ci.explanation.explainer import Terms, draw, explain
 from model_ci.explanation.lineage import UnknownLineageError, trace
 from model_ci.stages.explain import figures, gate
-from model_ci.stages.explain.importance import Column, changes, importance
+from model_ci.stages.explain.importance import ColumnImportance, changes, importance
 
 TOLERANCE = 1e-3
 
@@ -273,8 +273,8 @@ def test_a_transformer_that_may_mix_columns_is_not_trusted(mixing: Any) -> None:
         trace(mixing.fit(table()[["size", "flat"]]), [0, 1], 2)
 
 
-def column(name: str, share: float | None) -> Column:
-    return Column(name=name, share=share, mean_abs=share)
+def column(name: str, share: float | None) -> ColumnImportance:
+    return ColumnImportance(name=name, share=share, mean_abs=share)
 
 
 def test_a_share_is_judged_and_what_the_model_does_not_see_has_none() -> None:
@@ -315,8 +315,8 @@ def test_figures_are_drawn_of_whatever_there_is(tmp_path: Path) -> None:
         explainer="tree", scale="log-odds", columns=list(rows.columns), values=values, base=np.zeros(3),
         outputs=values.sum(axis=1),
     )  # fmt: skip
-    columns: list[Column] = importance(found)
-    figures.draw(tmp_path, found, rows, columns, [Column(name="size", share=1.0, mean_abs=1.0)])
+    columns: list[ColumnImportance] = importance(found)
+    figures.draw(tmp_path, found, rows, columns, [ColumnImportance(name="size", share=1.0, mean_abs=1.0)])
     names = [f"{name}.{kind}" for name in ("dependence", "importance", "summary") for kind in ("png", "svg")]
     assert sorted(file.name for file in tmp_path.iterdir()) == names
     assert "&lt;b&gt;" in (tmp_path / "importance.svg").read_text()

@@ -12,7 +12,7 @@ from tests.image.registries import Answer, Registry, registry
 from model_ci import config as configuration
 from model_ci.config import BuildImage
 from model_ci.errors import ConfigError, ServiceError
-from model_ci.image import repository, signature
+from model_ci.image import repository, signing
 from model_ci.image.repository import Login, Name, Repository
 from model_ci.stages.build_image import context, provenance, trial
 from model_ci.stages.build_image import requirements as lock
@@ -208,7 +208,7 @@ def test_labels_leave_out_what_is_not_known() -> None:
 def test_what_would_fail_later_is_said_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], why: str
 ) -> None:
-    monkeypatch.setattr(signature, "_program", lambda: "cosign")
+    monkeypatch.setattr(signing, "_program", lambda: "cosign")
     file = tmp_path / "model-ci.yaml"
     file.write_text(SMALLEST)
     with pytest.raises(ConfigError, match=why):

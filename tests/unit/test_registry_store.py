@@ -11,7 +11,7 @@ import pytest
 from model_ci.errors import ConfigError
 from model_ci.registry.branch import read_message, write_message
 from model_ci.registry.client import without_secrets
-from model_ci.registry.files import differences, keep_only
+from model_ci.registry.integrity import differences, keep_only
 from model_ci.registry.location import relocate
 from model_ci.registry.store import kind_of
 

@@ -103,15 +103,17 @@ def test_time_that_went_back_holds_everything() -> None:
     assert held(decide(History(decisions=[decided(5)]), 0)) == ["cooldown"]
 
 
-def state(**keys: Any) -> causes.State:
-    data = causes.Data(
+def state(**keys: Any) -> causes.Situation:
+    data = causes.NewData(
         sha256="d", newest="2026-02-01", new_rows=keys.pop("new_rows", 10), new_s=keys.pop("new_s", 864e3)
     )
     told: dict[str, Any] = dict.fromkeys(("drift", "monitor", "demand"))
-    return causes.State(**{"champion": "1 a", "data": data, "trained": START} | told | keys)
+    return causes.Situation(**{"champion": "1 a", "data": data, "trained": START} | told | keys)
 
 
-ALL = causes.Wanted(on=frozenset(("drift", "quality", "demand")), every_s=30 * 86400, new_rows=1000, new_s=28 * 86400)
+ALL = causes.Conditions(
+    on=frozenset(("drift", "quality", "demand")), every_s=30 * 86400, new_rows=1000, new_s=28 * 86400
+)
 BROKEN = {"findings": [{"rule": "quality", "level": "failure", "where": "roc_auc", "what": "0.6 is below 0.7"}]}
 LATE = {"findings": [{"rule": "limit", "level": "failure", "where": "latency_p95_ms", "what": "80 is above 50"}]}
 

@@ -15,15 +15,15 @@ import pytest
 from tests.serving.asking import until
 
 from model_ci.serving import log
-from model_ci.serving.log import Entry, PredictionLog
+from model_ci.serving.log import LoggedRequest, PredictionLog
 from model_ci.serving.predictions import Predictions
 from model_ci.serving.signature import Rows
 
 
-def entry(request_id: str = "r", rows: int = 1, text: str = "x") -> Entry:
+def entry(request_id: str = "r", rows: int = 1, text: str = "x") -> LoggedRequest:
     answers = Predictions(labels=np.arange(rows), probabilities=np.full((rows, 2), 0.5))
     values = Rows(count=rows, values=[[1.5] * rows, [text] * rows])
-    return Entry(
+    return LoggedRequest(
         time=1.7e9, request_id=request_id, user=None, route="/invocations", rows=values, answers=answers,
         duration_s=0.0012,
     )  # fmt: skip

@@ -4,9 +4,9 @@ What is shown was made by the request's own code, so every record is taken for h
 """
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci import ci, config, report
 from model_ci.errors import ConfigError, Exit, ModelCIError
@@ -16,6 +16,7 @@ from model_ci.stages.content import content
 
 if TYPE_CHECKING:
     from model_ci.record_types import Record
+    from model_ci.types import APIObject
 
 
 _TOKEN: Final = "MODEL_CI_API_TOKEN"  # noqa: S105 - its name
@@ -57,7 +58,7 @@ def _on_gitlab(request: ci.Request, arguments: argparse.Namespace) -> int:
     return _comment(gitlab, [request.number], [_local(arguments)], request.link)
 
 
-def _after_workflow(github: GitHub, request: ci.Request, run: Mapping[str, Any]) -> int:
+def _after_workflow(github: GitHub, request: ci.Request, run: "APIObject") -> int:
     """Comment on what an untrusted workflow made; which pull request that is, only GitHub is asked."""
     if run["event"] != "pull_request" or not run.get("head_repository"):
         return _nothing("the workflow did not run for a pull request")

@@ -4,7 +4,7 @@ import argparse
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.commands import check_config
 from model_ci.config import Config
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from model_ci.data.table import Table
     from model_ci.explanation.attributions import Attributions
     from model_ci.model import Predictor
+    from model_ci.types import Series
 
 _MOST_ROWS: Final = 100
 
@@ -123,7 +124,7 @@ def _typed(rows: "pd.DataFrame", predictor: "Predictor", data: "Table", option: 
     return pd.DataFrame(columns)
 
 
-def _cast(values: "pd.Series[Any]", like: "pd.Series[Any]") -> "pd.Series[Any]":
+def _cast(values: "Series", like: "Series") -> "Series":
     import pandas as pd
 
     if pd.api.types.is_bool_dtype(like):
@@ -179,7 +180,7 @@ def _chance(log_odds: float) -> float:
     return 1 / (1 + math.exp(-log_odds)) if log_odds > -700 else 0.0
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "(none)"
     text = f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Final
 
 
 class Judged(Enum):
@@ -57,7 +57,7 @@ class Condition:
             return f"the model's value is {value:.6g}, which is no share of the champion's {champion:.6g}; use {plain}"
         return f"the champion's value is {champion:.6g}, and a share needs one above 0; use {plain}"
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, object]:
         """Return what the configuration's schema has of it."""
         bounds = ({} if self.judged is Judged.VALUE else {"minimum": 0}) | ({"maximum": 1} if self.share else {})
         return {"description": self.means, "type": "number", **bounds}

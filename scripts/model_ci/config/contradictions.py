@@ -12,11 +12,11 @@ def contradictions(values: Settings, given: Settings) -> list[tuple[Path_, str]]
     """Return where values contradict each other, and how; `given` holds what the file sets, without any default."""
     data, window, holdout = values["data"], values["data"]["window"], values["data"]["holdout"]
     timed = data["time_column"] is not None
-    found: list[tuple[Path_, str]] = []
+    contradicting: list[tuple[Path_, str]] = []
 
     def need(holds: object, path: Path_, message: str) -> None:
         if not holds:
-            found.append((path, message))
+            contradicting.append((path, message))
 
     here: Path_ = ("data", "window")
     if window["kind"] == WindowKind.FIXED:
@@ -28,7 +28,7 @@ def contradictions(values: Settings, given: Settings) -> list[tuple[Path_, str]]
         (*here, "last"),
         "is only for kind: fixed or dynamic",
     )
-    found += [((*here, *path), message) for path, message in _unfit_window(window, timed=timed)]
+    contradicting += [((*here, *path), message) for path, message in _unfit_window(window, timed=timed)]
     need(
         window["start"] is None or window["kind"] == WindowKind.EXPANDING,
         (*here, "start"),
@@ -36,7 +36,9 @@ def contradictions(values: Settings, given: Settings) -> list[tuple[Path_, str]]
     )
     by_time = window["kind"] != WindowKind.ALL or holdout["by"] == "time" or data["until"]
     need(timed or not by_time, ("data",), "'time_column' is missing; windows, holdouts and 'until' by time need it")
-    found += [(("data", "holdout", *path), message) for path, message in _unfit_holdout(data, values["model"]["task"])]
+    contradicting += [
+        (("data", "holdout", *path), message) for path, message in _unfit_holdout(data, values["model"]["task"])
+    ]
     taken = {data["target"]: "the target", data["time_column"]: "the time column"}
     for i, name in enumerate(data["features"] or ()):
         need(
@@ -72,7 +74,7 @@ def contradictions(values: Settings, given: Settings) -> list[tuple[Path_, str]]
     for section, judged in judging.items():
         for i, gate in enumerate(judged.get("gates", ())):
             unfit = _unfit_gate(gate, timed=timed, task=values["model"]["task"])
-            found += [((*section, "gates", i, *path), message) for path, message in unfit]
+            contradicting += [((*section, "gates", i, *path), message) for path, message in unfit]
         for i, name in enumerate(judged.get("metrics", ())):
             here = (*section, "metrics", i)
             need(name not in tuple(Fairness), here, f"{name} is of slices; name it in a gate with 'by'")
@@ -83,8 +85,8 @@ def contradictions(values: Settings, given: Settings) -> list[tuple[Path_, str]]
         "needs 'interval': how often this check is meant to run",
     )
     for name, environment in values["deploy"]["environments"].items():
-        found += [(("deploy", "environments", name, *path), message) for path, message in _unfit(environment)]
-    return found
+        contradicting += [(("deploy", "environments", name, *path), message) for path, message in _unfit(environment)]
+    return contradicting
 
 
 def _unfit_holdout(data: Settings, task: str) -> Iterator[tuple[Path_, str]]:

@@ -57,28 +57,28 @@ def load(file: Path, overrides: Sequence[str] = ()) -> Config:
             raise ConfigError(f"--set {override}: no '=' in it; write dotted.path=value")
         if document.value is not None:
             document.override(dotted.strip(), text)
-    found = list(document.problems)
+    messages = list(document.problems)
     if isinstance(document.value, dict):
-        found += [
+        messages += [
             f"{document.where(path)}: {message}"
             for path, message in violations(document.value, "config", file.resolve().parent)
         ]
-    elif not found:
-        found.append(
+    elif not messages:
+        messages.append(
             f"{document.name}: must be a mapping with the sections model, data, train, evaluate. Got {document.value!r}."
         )
-    if found:
-        raise ConfigError(*found)
+    if messages:
+        raise ConfigError(*messages)
     schema = load_schema("config")
     values = fill_defaults(document.value, schema, schema)
-    found += _expand(values, schema, (), document)
+    messages += _expand(values, schema, (), document)
     if values["data"]["holdout"]["by"] is None:
         values["data"]["holdout"]["by"] = "time" if values["data"]["time_column"] else "random"
     if values["explain"]["in_run"] is None:
         values["explain"]["in_run"] = "explain" in document.value
-    found += [f"{document.where(path)}: {message}" for path, message in contradictions(values, document.value)]
-    if found:
-        raise ConfigError(*found)
+    messages += [f"{document.where(path)}: {message}" for path, message in contradictions(values, document.value)]
+    if messages:
+        raise ConfigError(*messages)
     sections = {
         f.name: values.get(f.name.replace("_", "-")) for f in fields(Config) if f.name not in ("root", "file", "values")
     }
@@ -113,18 +113,18 @@ def _typed(kind: Any, value: Any) -> Any:  # of whatever type the field has
 
 def _expand(values: dict[str, Any], schema: Schema, path: Path_, document: Document) -> list[str]:
     """Replace ${NAME} in place where the schema allows it; return the problems."""
-    found: list[str] = []
+    messages: list[str] = []
     for key, sub in _properties(values, schema).items():
         value = values.get(key)
         if isinstance(value, dict):
-            found += _expand(value, sub, (*path, key), document)
+            messages += _expand(value, sub, (*path, key), document)
         elif isinstance(value, str) and sub.get("expandEnvironment"):
             for name in re.findall(r"\$\{(\w+)\}", value):
                 if name not in os.environ:
-                    found.append(f"{document.where((*path, key))}: the environment has no {name}; set it")
+                    messages.append(f"{document.where((*path, key))}: the environment has no {name}; set it")
                 value = value.replace(f"${{{name}}}", os.environ.get(name, ""))
             values[key] = value
-    return found
+    return messages
 
 
 def _properties(values: Settings, schema: Schema) -> Schema:

@@ -13,7 +13,7 @@ from model_ci.types import Settings
 class Model:  # noqa: D101 - the schema describes each section and key
     name: str
     task: str
-    positive: str | float | bool | None = None
+    positive: str | float | bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +77,7 @@ class CheckData:  # noqa: D101
     contract: str
     min_rows: int
     leakage: float
+    future: float
     overlap: float
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_ci.config import Data
 from model_ci.data import rowhash
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from model_ci.data.rowhash import RowHashes
+    from model_ci.types import JSON
 
     Mask = npt.NDArray[np.bool_]
     Ticks = npt.NDArray[np.number]
@@ -97,7 +98,7 @@ class Cut:
             skip -= len(first)
         return inside, skip
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> "dict[str, JSON]":
         """Return how the rows were chosen, as it stands in a run's record."""
         window, holdout = self.data.window, self.data.holdout
         shown = self.clock.shown if self.clock else str

@@ -10,12 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from model_ci.data.hashes import Hashes
 from model_ci.errors import ConfigError, ServiceError
+
+if TYPE_CHECKING:
+    from model_ci.types import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +128,7 @@ def _outputs(outs: Any, folder: Path, file: Path) -> Iterator[Pointer]:
             yield Pointer(path=Path(os.path.normpath(folder / out["path"])), md5=out["md5"], file=file)
 
 
-def _load(file: Path) -> dict[str, Any]:
+def _load(file: Path) -> "Settings":
     try:
         content = yaml.load(file.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     except (OSError, yaml.YAMLError) as error:

@@ -5,13 +5,17 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.config import Csv, Data
 from model_ci.data import pointer
 from model_ci.data.hashes import Hashes, Stamp, stamp
 from model_ci.data.pointer import Pointer
 from model_ci.errors import ConfigError
+
+if TYPE_CHECKING:
+    from model_ci.types import JSON
+
 
 FORMATS: Final = {".csv": "csv", ".parquet": "parquet"}
 TABLES: Final = {**FORMATS, ".jsonl": "jsonl", ".ndjson": "jsonl"}  # what a service leaves may be JSON lines as well
@@ -63,7 +67,7 @@ class DataVersion:
     sha256: str
     dvc: tuple[PointerVersion, ...] | None
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> "dict[str, JSON]":
         """Return the version as it stands in a run's record."""
         return {
             "location": self.location,

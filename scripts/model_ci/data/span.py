@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import polars as pl
 
+    from model_ci.types import JSON
+
 
 class Span:
     """Counts the labelled rows of a cut, batch by batch."""
@@ -51,7 +53,7 @@ class Span:
                 how += f", or name a data.holdout.group of more values than {data.holdout.group} has"
             raise ConfigError(f"{location}: all {self.rows} rows are {side}; give more rows, or change {how}")
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> "dict[str, JSON]":
         """Return which rows these are, and how they were chosen, as it stands in a run's record."""
         clock = self._cut.clock
         return self._cut.as_record() | {

@@ -4,10 +4,10 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_ci.config import Data
-from model_ci.data import cut, identity, source
+from model_ci.data import categories, cut, identity, source
 from model_ci.data.cut import Cut, Part
 from model_ci.data.holdout import require_present
 from model_ci.data.scan import Scan
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
     import polars as pl
+
+    from model_ci.types import JSON
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +38,9 @@ class Table:
     features: Sequence[str]
     identity: Sequence[str]
     target: str
-    window: dict[str, Any]
+    window: "dict[str, JSON]"
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> "dict[str, JSON]":
         """Return which rows these are, as it stands in a run's record."""
         return self.window
 
@@ -59,7 +61,8 @@ def load(data: Data, *, root: Path) -> Table:
     span = Span(chosen)
     span.add(rows, held, unlabelled=part.rows.height - rows.height)
     span.check(files.location)
-    frame = _to_pandas(rows)
+    known = {name: values for name, values in scan.categories.items() if name != data.target}
+    frame = categories.apply(_to_pandas(rows), known)
     return Table(
         version=version,
         train=_part(frame, ~held),

@@ -66,8 +66,8 @@ def ask(model: "BaseEstimator", task: str, classes: "Sequence[Label]", scale: st
 def _columns(answers: "Array") -> "Array":
     import numpy as np
 
-    found = np.asarray(answers)
-    return found.reshape(-1, 1) if found.ndim == 1 else found
+    columns = np.asarray(answers)
+    return columns.reshape(-1, 1) if columns.ndim == 1 else columns
 
 
 def _second(chances: "Array", task: str) -> "Array":

@@ -48,13 +48,13 @@ def attribute(
     for scale, outputs in answers.scales(model, rows, task):
         if outputs.shape != (len(rows), values.shape[2]):
             continue
-        found = Attributions(
+        attributions = Attributions(
             explainer=kind, scale=scale, columns=names, values=summed, base=base, outputs=outputs,
             background=len(background) if kind == "linear" else 0,
         )  # fmt: skip
-        if found.holds(tolerance):
-            return found
-        tried.append(f"{found.error:.3g} in {scale}")
+        if attributions.holds(tolerance):
+            return attributions
+        tried.append(f"{attributions.error:.3g} in {scale}")
     missed = ", ".join(tried) or "of another shape"
     raise UnexplainedError(f"shap's attributions of {type(final).__name__} miss the model's output: {missed}")
 
@@ -134,8 +134,8 @@ def _tree(final: "BaseEstimator", encoded: "Array") -> "tuple[Array, Array]":
 def _shaped(values: "Array", base: "Array") -> "tuple[Array, Array]":
     import numpy as np
 
-    found = np.asarray(values, dtype=float)
-    return found.reshape(*found.shape[:2], -1), np.atleast_1d(np.asarray(base, dtype=float)).ravel()
+    shaped = np.asarray(values, dtype=float)
+    return shaped.reshape(*shaped.shape[:2], -1), np.atleast_1d(np.asarray(base, dtype=float)).ravel()
 
 
 def _sum(values: "Array", sources: Sequence[int], columns: int) -> "Array":

@@ -42,8 +42,8 @@ def explain(
     `background` are training rows with the same columns. When the model has to be asked, only the first rows are
     explained, as many as a bounded number of questions allows.
     """
-    found = _of_last_class(model, rows, background, terms)
-    return found.mirrored() if terms.positive == 0 else found
+    attributions = _of_last_class(model, rows, background, terms)
+    return attributions.mirrored() if terms.positive == 0 else attributions
 
 
 def _of_last_class(
@@ -61,8 +61,8 @@ def _of_last_class(
     def ask(asked: "pd.DataFrame") -> "Array":
         return answers.ask(model, terms.task, terms.classes, scale, asked)
 
-    found = sampled.attribute(ask, some, background, terms.seed)
-    return replace(found, scale=scale, note="; ".join(filter(None, [why, found.note])))
+    attributions = sampled.attribute(ask, some, background, terms.seed)
+    return replace(attributions, scale=scale, note="; ".join(filter(None, [why, attributions.note])))
 
 
 def background(training_rows: "pd.DataFrame", seed: int) -> "pd.DataFrame":

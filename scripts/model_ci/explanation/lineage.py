@@ -32,10 +32,10 @@ def trace(transformer: "BaseEstimator", sources: Sequence[int], width: int | Non
         return [sources[0]] * width  # whatever it does, it sees nothing else
     if not type(transformer).__module__.startswith("sklearn."):
         raise UnknownLineageError(f"what {name} does with its columns is not known")
-    found = _known(transformer, name, sources, width)
-    if width is not None and len(found) != width:
-        raise UnknownLineageError(f"{name} makes {width} columns, its structure tells of {len(found)}")
-    return found
+    origins = _known(transformer, name, sources, width)
+    if width is not None and len(origins) != width:
+        raise UnknownLineageError(f"{name} makes {width} columns, its structure tells of {len(origins)}")
+    return origins
 
 
 def _known(transformer: "BaseEstimator", name: str, sources: Sequence[int], width: int | None) -> list[int]:
@@ -75,21 +75,21 @@ def _chain(steps: "Sequence[BaseEstimator]", sources: Sequence[int], width: int 
 
 def _columns(transformer: "BaseEstimator", sources: Sequence[int]) -> list[int]:
     slices = transformer.output_indices_
-    found = [-1] * max((part.stop for part in slices.values()), default=0)
+    origins = [-1] * max((part.stop for part in slices.values()), default=0)
     for name, step, _ in transformer.transformers_:
         part, given = slices[name], transformer._transformer_to_input_indices[name]
         if part.stop > part.start:
-            found[part] = trace(step, [sources[i] for i in given], part.stop - part.start)
-    return found
+            origins[part] = trace(step, [sources[i] for i in given], part.stop - part.start)
+    return origins
 
 
 def _union(transformer: "BaseEstimator", sources: Sequence[int]) -> list[int]:
-    found: list[int] = []
+    origins: list[int] = []
     for _, step in transformer.transformer_list:
         if step != "drop":
             width = None if step == "passthrough" else len(step.get_feature_names_out())
-            found += trace(step, sources, width)
-    return found
+            origins += trace(step, sources, width)
+    return origins
 
 
 def _imputed(imputer: "BaseEstimator", sources: Sequence[int]) -> list[int]:
@@ -97,8 +97,8 @@ def _imputed(imputer: "BaseEstimator", sources: Sequence[int]) -> list[int]:
     import numpy as np
 
     empty = [isinstance(s, float) and np.isnan(s) for s in imputer.statistics_]
-    found = [s for s, gone in zip(sources, empty, strict=True) if imputer.keep_empty_features or not gone]
-    return found + ([sources[i] for i in imputer.indicator_.features_] if imputer.add_indicator else [])
+    kept = [s for s, gone in zip(sources, empty, strict=True) if imputer.keep_empty_features or not gone]
+    return kept + ([sources[i] for i in imputer.indicator_.features_] if imputer.add_indicator else [])
 
 
 def _function(transformer: "BaseEstimator", sources: Sequence[int]) -> list[int]:

@@ -47,9 +47,9 @@ def attribute(
     done = 0
     begin = time.monotonic()
     for i in range(PERMUTATIONS):
-        order = draw.permutation(rows.shape[1])
+        permutation = draw.permutation(rows.shape[1])
         stand_in = stand_ins.iloc[[i % len(stand_ins)]]
-        for walk in (order, order[::-1]):
+        for walk in (permutation, permutation[::-1]):
             steps, answers = _walk(ask, rows, stand_in, walk)
             total, base, outputs = total + steps, base + answers[0, 0], answers[-1]
         done += 1
@@ -64,18 +64,18 @@ def attribute(
 
 
 def _walk(
-    ask: "Callable[[pd.DataFrame], Array]", rows: "pd.DataFrame", stand_in: "pd.DataFrame", order: "Array"
+    ask: "Callable[[pd.DataFrame], Array]", rows: "pd.DataFrame", stand_in: "pd.DataFrame", permutation: "Array"
 ) -> "tuple[Array, Array]":
     """Turn the stand-in into each row, one column after the other; return what each column changed, and all answers."""
     import numpy as np
 
     many, columns = rows.shape
     picked = np.full((columns + 1, many, columns), many)  # the stand-in stands behind the rows
-    for step, column in enumerate(order):
+    for step, column in enumerate(permutation):
         picked[step + 1 :, :, column] = np.arange(many)
     answers = ask(_pick(rows, stand_in, picked.reshape(-1, columns))).reshape(columns + 1, many, -1)
     changed = np.empty((many, columns, answers.shape[2]))
-    changed[:, order] = np.diff(answers, axis=0).transpose(1, 0, 2)
+    changed[:, permutation] = np.diff(answers, axis=0).transpose(1, 0, 2)
     return changed, answers
 
 

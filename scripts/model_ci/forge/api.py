@@ -77,12 +77,12 @@ class Api:
         return self._accepted("GET", address, answer, needs).body
 
     def _content(self, answer: Answer) -> Any:
-        found = answer.json()
-        if not isinstance(found, dict | list):
+        content = answer.json()
+        if not isinstance(content, dict | list):
             raise ServiceError(
                 f"{self.name}: the answer from {_host(self.base)} is no JSON; is that the address of its API?"
             )
-        return found
+        return content
 
     def _address(self, path: str, query: Mapping[str, object] | None = None) -> str:
         return f"{self.base.rstrip('/')}{path}{'?' if query else ''}{urlencode(query or {})}"
@@ -130,7 +130,7 @@ class Api:
         if answer.status < 300:
             return answer
         if answer.status >= 500:
-            raise self._unanswered(method, address, f"{answer.status}: {self._said(answer)}")
+            raise self._unanswered(method, address, f"{answer.status}: {self._message(answer)}")
         if (
             answer.status == 429
             or "retry-after" in answer.headers
@@ -143,29 +143,29 @@ class Api:
         raise RefusedError(self._refusal(answer, needs), answer.status)
 
     def _refusal(self, answer: Answer, needs: str) -> str:
-        said = self._said(answer)
+        message = self._message(answer)
         match answer.status:
             case 401:
-                return f"{self.name}: 401, the token is not accepted: {said}; give one that is valid"
+                return f"{self.name}: 401, the token is not accepted: {message}; give one that is valid"
             case 403 | 404:
                 return (
-                    f"{self.name}: {answer.status}: {said}; the token needs {needs}, "
+                    f"{self.name}: {answer.status}: {message}; the token needs {needs}, "
                     "and a token without it is told that there is nothing"
                 )
             case status if status in _ELSEWHERE:
                 return f"{self.name}: {status}: this is elsewhere now; was the repository renamed, or is it http for https?"
             case status:
-                return f"{self.name}: {status}: {said}"
+                return f"{self.name}: {status}: {message}"
 
-    def _said(self, answer: Answer) -> str:
+    def _message(self, answer: Answer) -> str:
         content = answer.json()
-        said = (content.get("message") or content.get("error")) if isinstance(content, dict) else None
+        message = (content.get("message") or content.get("error")) if isinstance(content, dict) else None
         known = answer.status in HTTPStatus._value2member_map_
-        return self._clean(said or (HTTPStatus(answer.status).phrase if known else "no reason given"))
+        return self._clean(message or (HTTPStatus(answer.status).phrase if known else "no reason given"))
 
-    def _clean(self, said: object) -> str:
+    def _clean(self, message: object) -> str:
         """Write what a service said in one short line, without what is secret, should it repeat that."""
-        text = " ".join(str(said).split())
+        text = " ".join(str(message).split())
         for value in (*self.secret.values(), *self.hidden):
             for secret in (value, value.rpartition(" ")[2]):
                 text = text.replace(secret, "***") if secret else text

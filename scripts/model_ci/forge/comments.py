@@ -41,11 +41,11 @@ def put(thread: Thread, marker: str, body: str) -> str:
 
 
 def _put(thread: Thread, marker: str, body: str) -> str:
-    found = next((comment for comment in thread.mine() if comment.body.lstrip().startswith(marker)), None)
-    if found is None:
+    existing = next((comment for comment in thread.mine() if comment.body.lstrip().startswith(marker)), None)
+    if existing is None:
         thread.create(body)
         return "created"
-    if found.body.replace("\r\n", "\n").strip() == body.strip():
+    if existing.body.replace("\r\n", "\n").strip() == body.strip():
         return "unchanged"
-    thread.update(found, body)
+    thread.update(existing, body)
     return "updated"

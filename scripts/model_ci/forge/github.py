@@ -44,19 +44,19 @@ class GitHub:
         """Yield the open pull requests whose newest commit is this very one."""
         owner = head.repository.partition("/")[0]
         for page in self.api.pages(f"{self._path}/pulls", _READ, state="open", head=f"{owner}:{head.branch}"):
-            for found in page:
-                source = found["head"]
+            for item in page:
+                source = item["head"]
                 repository = (source.get("repo") or {}).get("full_name")
                 if (repository, source["ref"], source["sha"]) == (head.repository, head.branch, head.sha):
-                    yield int(found["number"])
+                    yield int(item["number"])
 
     def artifacts(self, run: int, prefix: str, most: int) -> Iterator[tuple[str, bytes]]:
         """Yield the archives, by name, of the run's artifacts that begin with `prefix`; each of at most `most` bytes."""
         for page in self.api.pages(f"{self._path}/actions/runs/{run}/artifacts", _ARTIFACTS):
-            for found in page["artifacts"]:
-                if found["name"].startswith(prefix) and not found["expired"]:
-                    path = f"{self._path}/actions/artifacts/{int(found['id'])}/zip"
-                    yield found["name"], self.api.download(path, _ARTIFACTS, most)
+            for artifact in page["artifacts"]:
+                if artifact["name"].startswith(prefix) and not artifact["expired"]:
+                    path = f"{self._path}/actions/artifacts/{int(artifact['id'])}/zip"
+                    yield artifact["name"], self.api.download(path, _ARTIFACTS, most)
 
     def thread(self, number: int) -> "PullRequest":
         """Return the comments of a pull request."""
@@ -102,9 +102,9 @@ class PullRequest(_Author):
     def mine(self) -> Iterator[Comment]:
         """Yield what the token's owner wrote, the oldest first."""
         for page in self._api.pages(f"{self._path}/issues/{self._number}/comments", _READ):
-            for found in page:
-                if self._is_mine(found.get("user") or {}):
-                    yield Comment(id=int(found["id"]), body=found.get("body") or "")
+            for item in page:
+                if self._is_mine(item.get("user") or {}):
+                    yield Comment(id=int(item["id"]), body=item.get("body") or "")
 
     def create(self, body: str) -> None:
         """Add a comment."""
@@ -125,9 +125,9 @@ class Issues(_Author):
     def mine(self) -> Iterator[Issue]:
         """Yield the open issues that the token's owner opened, the oldest first; GitHub lists pull requests among them."""
         for page in self._api.pages(self._path, _ISSUES, state="open", sort="created", direction="asc"):
-            for found in page:
-                if "pull_request" not in found and self._is_mine(found.get("user") or {}):
-                    yield Issue(number=int(found["number"]), body=found.get("body") or "")
+            for item in page:
+                if "pull_request" not in item and self._is_mine(item.get("user") or {}):
+                    yield Issue(number=int(item["number"]), body=item.get("body") or "")
 
     def open(self, title: str, body: str) -> None:
         """Open an issue."""

@@ -38,9 +38,9 @@ class MergeRequest:
     def mine(self) -> Iterator[Comment]:
         """Yield what the token's owner wrote, the oldest first."""
         for page in self._api.pages(self._path, _NEEDS, sort="asc", order_by="created_at"):
-            for found in page:
-                if not found.get("system") and found["author"]["id"] == self._me:
-                    yield Comment(id=int(found["id"]), body=found.get("body") or "")
+            for item in page:
+                if not item.get("system") and item["author"]["id"] == self._me:
+                    yield Comment(id=int(item["id"]), body=item.get("body") or "")
 
     def create(self, body: str) -> None:
         """Add a note."""
@@ -70,8 +70,8 @@ class Issues:
         """Yield the open issues that the token's owner opened, the oldest first."""
         query = {"state": "opened", "scope": "created_by_me", "order_by": "created_at", "sort": "asc"}
         for page in self._api.pages(self._path, _NEEDS, **query):
-            for found in page:
-                yield Issue(number=int(found["iid"]), body=found.get("description") or "")
+            for item in page:
+                yield Issue(number=int(item["iid"]), body=item.get("description") or "")
 
     def open(self, title: str, body: str) -> None:
         """Open an issue."""

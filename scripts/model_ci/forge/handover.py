@@ -41,11 +41,11 @@ def parse(text: bytes, name: str) -> "Record":
         raise ConfigError(_sentence(name, f"has more than {_RECORD_LIMIT:,} bytes"))
     try:
         record = json.loads(text.decode(), parse_constant=_refuse, parse_float=_finite)
-        found = [f"{dotted_path(path)}: {message}" for path, message in problems(record, "run")]
+        violations = [f"{dotted_path(path)}: {message}" for path, message in problems(record, "run")]
     except (ValueError, RecursionError) as error:
         raise ConfigError(_sentence(name, f"is not JSON: {error or 'too deep'}")) from None
-    if found:
-        raise ConfigError(*(_sentence(name, text) for text in found[:_MOST_TOLD]))
+    if violations:
+        raise ConfigError(*(_sentence(name, text) for text in violations[:_MOST_TOLD]))
     return cast("Record", record)
 
 

@@ -39,20 +39,20 @@ def raise_issue(tracker: Tracker, marker: str, title: str, body: str) -> str:
 
 def settle(tracker: Tracker, marker: str, body: str) -> str:
     """Close what is open under `marker`, with `body` as its last text; return closed or nothing."""
-    found = list(_marked(tracker, marker))
-    for issue in found:
+    existing = list(_marked(tracker, marker))
+    for issue in existing:
         tracker.update(issue, body, close=True)
-    return "closed" if found else "nothing"
+    return "closed" if existing else "nothing"
 
 
 def _raise(tracker: Tracker, marker: str, title: str, body: str) -> str:
-    found = next(_marked(tracker, marker), None)
-    if found is None:
+    existing = next(_marked(tracker, marker), None)
+    if existing is None:
         tracker.open(title, body)
         return "opened"
-    if found.body.replace("\r\n", "\n").strip() == body.strip():
+    if existing.body.replace("\r\n", "\n").strip() == body.strip():
         return "unchanged"
-    tracker.update(found, body)
+    tracker.update(existing, body)
     return "updated"
 
 

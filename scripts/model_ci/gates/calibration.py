@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.types import Array
 
 _BINS: Final = 10
 _STEPS: Final = 50
 _CLOSE: Final = 1e-10
 
 
-def expected_calibration_error(truth: "NDArray[Any]", probabilities: "NDArray[Any]") -> float:
+def expected_calibration_error(truth: "Array", probabilities: "Array") -> float:
     """Return the mean distance between what was said and what happened, over bins of equally many rows.
 
     `probabilities` are (rows, classes). For two classes it is the probability of the second that is compared with how
@@ -34,7 +34,7 @@ def expected_calibration_error(truth: "NDArray[Any]", probabilities: "NDArray[An
     return float(np.abs(np.bincount(bins, came - said, minlength=_BINS)).sum() / len(said))
 
 
-def calibration_slope(truth: "NDArray[Any]", probabilities: "NDArray[Any]") -> float:
+def calibration_slope(truth: "Array", probabilities: "Array") -> float:
     """Return the slope of the truth on the log odds (Cox 1958): 1 is right, less is overconfident, more is timid.
 
     NaN where the data has no such line, as when the classes are apart or all probabilities are equal.
@@ -42,7 +42,7 @@ def calibration_slope(truth: "NDArray[Any]", probabilities: "NDArray[Any]") -> f
     return float(_line(truth, _log_odds(probabilities), slope=True)[1])
 
 
-def calibration_intercept(truth: "NDArray[Any]", probabilities: "NDArray[Any]") -> float:
+def calibration_intercept(truth: "Array", probabilities: "Array") -> float:
     """Return how far the log odds are too low on the whole, their slope left as it is: 0 is right."""
     return float(_line(truth, _log_odds(probabilities), slope=False)[0])
 
@@ -55,7 +55,7 @@ CALIBRATION: Final[Mapping[str, tuple[Callable[[Any, Any], float], bool | None, 
 }
 
 
-def _log_odds(probabilities: "NDArray[Any]") -> "NDArray[Any]":
+def _log_odds(probabilities: "Array") -> "Array":
     import numpy as np
 
     eps = np.finfo(float).eps
@@ -63,7 +63,7 @@ def _log_odds(probabilities: "NDArray[Any]") -> "NDArray[Any]":
     return np.log(positive / (1 - positive))  # type: ignore[no-any-return]
 
 
-def _line(truth: "NDArray[Any]", odds: "NDArray[Any]", *, slope: bool) -> "NDArray[Any]":
+def _line(truth: "Array", odds: "Array", *, slope: bool) -> "Array":
     """Fit intercept and slope by Newton's method; the slope stays 1 unless it is asked for."""
     import numpy as np
 

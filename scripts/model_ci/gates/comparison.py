@@ -11,7 +11,7 @@ from model_ci.gates.outputs import Outputs
 from model_ci.gates.weighted import Weighted
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.types import Array
 
 _CHUNK_CELLS: Final = 50_000  # weights that are in memory at once; few enough to stay in the processor's cache
 FEWEST: Final = 0.95  # share of resamples that must have a value for an interval to be one
@@ -26,18 +26,18 @@ class Resampling:
 
     resamples: int
     seed: int
-    blocks: "NDArray[Any] | None" = None
+    blocks: "Array | None" = None
 
     @property
     def many(self) -> int | None:
         """Return how many blocks there are."""
         return None if self.blocks is None else int(self.blocks.max()) + 1
 
-    def units(self, rows: "NDArray[Any]") -> int:
+    def units(self, rows: "Array") -> int:
         """Return how many are drawn independently of one another among some rows: the rows, or the blocks that they are of."""
         return len(rows) if self.blocks is None else len(set(self.blocks[rows].tolist()))
 
-    def weights(self, rows: int) -> "Iterator[NDArray[Any]]":
+    def weights(self, rows: int) -> "Iterator[Array]":
         """Yield (resamples, rows) of how often each row was drawn, some resamples at a time."""
         import numpy as np
 
@@ -46,8 +46,10 @@ class Resampling:
         size = max(1, _CHUNK_CELLS // rows)
         for begin in range(0, self.resamples, size):
             chunk = min(size, self.resamples - begin)
-            drawn = np.stack([np.bincount(generator.integers(0, many, many), minlength=many) for _ in range(chunk)])
-            yield (drawn if self.blocks is None else drawn[:, self.blocks]).astype(float)
+            drawn = np.empty((chunk, many))
+            for each in drawn:
+                each[:] = np.bincount(generator.integers(0, many, many), minlength=many)
+            yield drawn if self.blocks is None else drawn[:, self.blocks]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,7 @@ class Difference:
     """
 
     value: float
-    resampled: "NDArray[Any]"
+    resampled: "Array"
     drawn_from: int | None = None
 
     def interval(self, confidence: float) -> tuple[float, float]:
@@ -102,7 +104,7 @@ def narrowed(share: float, drawn_from: int | None) -> float:
     return float(stdtr(drawn_from - 1, ndtri(share) * math.sqrt((drawn_from - 1) / drawn_from)))
 
 
-def chance_above(resampled: "NDArray[Any]", limit: float) -> float:
+def chance_above(resampled: "Array", limit: float) -> float:
     """Return the p-value of "the value is at least `limit`" (Davison and Hinkley 1997, 4.2).
 
     Where no resample is, all they say is "less often than one in so many"; the normal tail with their spread then says
@@ -160,7 +162,7 @@ def ready(metric: Metric, outputs: Outputs) -> Weighted:
     except Exception:  # noqa: BLE001 - whatever a metric raises, it gives no value
         return lambda weights: np.full(len(weights), math.nan)
 
-    def values(weights: "NDArray[Any]") -> "NDArray[Any]":
+    def values(weights: "Array") -> "Array":
         try:
             with warnings.catch_warnings(action="ignore"):
                 return weighted(weights)

@@ -15,7 +15,7 @@ from model_ci.gates.slices import Slice
 from model_ci.terms import Fairness
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.types import Array
 
 # Metric -> the rates it compares; a rate is the share of positive predictions among rows of one truth, or all.
 FAIRNESS: Final[Mapping[str, Mapping[str, int | None]]] = {
@@ -32,8 +32,8 @@ class Rate:
     """
 
     name: str
-    values: "NDArray[Any]"
-    drawn: "NDArray[Any]"
+    values: "Array"
+    drawn: "Array"
     units: Sequence[int]
 
 
@@ -52,7 +52,7 @@ def problem(metric: str, outputs: Outputs, slices: Sequence[Slice]) -> str | Non
     return None
 
 
-def values(metric: str, outputs: Outputs, slices: Sequence[Slice]) -> dict[str, "NDArray[Any]"]:
+def values(metric: str, outputs: Outputs, slices: Sequence[Slice]) -> dict[str, "Array"]:
     """Return each rate of every slice, by fairlearn's MetricFrame."""
     import numpy as np
     import pandas as pd
@@ -74,12 +74,12 @@ def values(metric: str, outputs: Outputs, slices: Sequence[Slice]) -> dict[str, 
     return {name: frame.by_group[name].sort_index().to_numpy(dtype=float) for name in FAIRNESS[metric]}
 
 
-def counted(truth: int | None, outputs: Outputs, part: Slice) -> "NDArray[Any]":
+def counted(truth: int | None, outputs: Outputs, part: Slice) -> "Array":
     """Return the rows of a slice that a rate is over."""
     return part.rows if truth is None else part.rows[outputs.truth[part.rows] == truth]
 
 
-def of_resamples(truth: int | None, outputs: Outputs, slices: Sequence[Slice], weights: "NDArray[Any]") -> Any:
+def of_resamples(truth: int | None, outputs: Outputs, slices: Sequence[Slice], weights: "Array") -> Any:
     """Return a rate of every slice on each resample, (resamples, slices)."""
     import numpy as np
 

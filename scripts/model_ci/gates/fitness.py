@@ -3,13 +3,13 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.gates.outputs import Outputs
 from model_ci.gates.weighted import Weighted
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.types import Array
 
 _OF_EVERY_CLASS: Final = ("balanced_accuracy", "roc_auc", "average_precision")
 _OF_BOTH_CLASSES: Final = (
@@ -28,7 +28,7 @@ class NeededClasses:
 
     every: bool
 
-    def of(self, outputs: Outputs) -> "NDArray[Any]":
+    def of(self, outputs: Outputs) -> "Array":
         """Return their positions."""
         import numpy as np
 
@@ -48,7 +48,7 @@ class NeededClasses:
 
         members = (outputs.truth[:, None] == self.of(outputs)[None, :]).astype(float)
 
-        def known(weights: "NDArray[Any]") -> "NDArray[Any]":
+        def known(weights: "Array") -> "Array":
             return np.where((weights @ members > 0).all(axis=1), values(weights), np.nan)
 
         return known
@@ -105,7 +105,7 @@ def _made_up(task: str) -> tuple[Outputs, Outputs]:
     return _answers(truth, nearly, classes), _answers(truth, wrong, classes)
 
 
-def _answers(truth: "NDArray[Any]", labels: "NDArray[Any]", classes: int) -> Outputs:
+def _answers(truth: "Array", labels: "Array", classes: int) -> Outputs:
     import numpy as np
 
     ramp = np.linspace(0.5, 0.1, classes)  # the label is the likeliest, and the class before it the least likely

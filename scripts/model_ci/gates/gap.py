@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_ci.gates.comparison import FEWEST, Difference, narrowed, normal_tail
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.types import Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Gap:
     chance: float | None
 
 
-def widest(values: "NDArray[Any]", drawn: "NDArray[Any]", units: Sequence[int], limit: float, confidence: float) -> Gap:
+def widest(values: "Array", drawn: "Array", units: Sequence[int], limit: float, confidence: float) -> Gap:
     """Return the gap of values (slices,) that were resampled as `drawn` (resamples, slices), each from so many `units`.
 
     The greatest of many differences is great by chance alone, so every pair is tested, and the p-value is for all
@@ -43,7 +43,7 @@ def widest(values: "NDArray[Any]", drawn: "NDArray[Any]", units: Sequence[int], 
     return replace(gap, interval=between.interval(confidence), chance=_chance(values, drawn, units, limit))
 
 
-def _chance(values: "NDArray[Any]", drawn: "NDArray[Any]", units: Sequence[int], limit: float) -> float:
+def _chance(values: "Array", drawn: "Array", units: Sequence[int], limit: float) -> float:
     import numpy as np
 
     covariance = np.cov(drawn, rowvar=False)

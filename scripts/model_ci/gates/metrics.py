@@ -8,13 +8,18 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ConfigError
 from model_ci.gates.calibration import CALIBRATION
 from model_ci.gates.fitness import NoValueError, needed_classes, unfit
 from model_ci.gates.outputs import Outputs, Scores, read_only
 from model_ci.gates.weighted import Weighted, average_precision, by_counts, by_rows, one_by_one, r2, roc_auc, row_losses
+from model_ci.types import UserFunction
+
+if TYPE_CHECKING:
+    from model_ci.types import Array
+
 
 # Not of rows: of the model itself, or of the data that it was trained on.
 MEASURED: Final = ("latency_ms", "size_mb", "data_age_days")
@@ -52,7 +57,7 @@ def available(task: str) -> dict[str, str]:
     return {name: names[name] for name in sorted(wanted) if name in names}
 
 
-def resolve(name: str, task: str, load: Callable[[str], Callable[..., Any]]) -> Metric:
+def resolve(name: str, task: str, load: Callable[[str], UserFunction]) -> Metric:
     """Find a metric by its name.
 
     `load` turns `module:function` into the function, called as f(y_true, y_pred), where y_pred is the probability
@@ -84,7 +89,7 @@ def resolve(name: str, task: str, load: Callable[[str], Callable[..., Any]]) -> 
     return metric
 
 
-def predicted(outputs: Outputs, task: str) -> Any:
+def predicted(outputs: Outputs, task: str) -> "Array":
     """Return a copy of what a user's own function is given of a model: probabilities, or the labels where there are none."""
     return read_only(outputs.labels if outputs.probabilities is None else _scores(outputs, task))
 
@@ -133,7 +138,7 @@ def _answered(outputs: Outputs) -> bool:
     return bool(np.isfinite(answers).all())
 
 
-def _own(name: str, task: str, function: Callable[..., Any]) -> Metric:
+def _own(name: str, task: str, function: UserFunction) -> Metric:
     def call(outputs: Outputs) -> float:
         try:
             return _plain_number(function(read_only(outputs.truth), read_only(_scores(outputs, task))))

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.types import Array
 
 
-def read_only(array: "NDArray[Any]") -> "NDArray[Any]":
+def read_only(array: "Array") -> "Array":
     """Return a copy that cannot be written into; a view could be made writable again."""
     copy = array.copy()
     copy.setflags(write=False)
@@ -23,16 +23,16 @@ class Outputs:
     `probabilities` is (n, classes) or None when the model gives none; for numbers, `labels` are the predictions.
     """
 
-    truth: "NDArray[Any]"
-    labels: "NDArray[Any]"
-    probabilities: "NDArray[Any] | None"
+    truth: "Array"
+    labels: "Array"
+    probabilities: "Array | None"
 
     def frozen(self) -> "Outputs":
         """Return the same in arrays of their own, which nobody can write into."""
         probabilities = None if self.probabilities is None else read_only(self.probabilities)
         return replace(self, truth=read_only(self.truth), labels=read_only(self.labels), probabilities=probabilities)
 
-    def drawn(self, index: "NDArray[Any]") -> "Outputs":
+    def drawn(self, index: "Array") -> "Outputs":
         """Return some of the rows, each as often as `index` names it."""
         probabilities = None if self.probabilities is None else self.probabilities[index]
         return replace(self, truth=self.truth[index], labels=self.labels[index], probabilities=probabilities)

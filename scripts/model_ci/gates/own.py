@@ -1,12 +1,10 @@
 """A user's own condition: what their function said, and whether that is a yes."""
 
-from typing import Any
-
 from model_ci.gates.condition import Outcome
 from model_ci.terms import State
 
 
-def judge(name: str, said: Any) -> Outcome:
+def judge(name: str, said: object) -> Outcome:
     """Judge what `name` returned: whether the condition holds, or that and the reason.
 
     Nothing but True itself passes: neither a number nor a text nor None is a yes.

@@ -1,12 +1,12 @@
 """Whether a model is too good to be true: columns that give away the target put all rows in the right order."""
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.gates.outputs import Outputs
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.types import Array
 
 _MOST_ROWS: Final = 20_000  # more would not make the share any surer
 
@@ -33,17 +33,17 @@ def share_in_order(outputs: Outputs, task: str) -> float | None:
     return math.fsum(shares) / len(shares) if shares else None
 
 
-def _known(position: int, answers: "NDArray[Any]") -> bool:
+def _known(position: int, answers: "Array") -> bool:
     return answers.ndim == 1 or position < answers.shape[1]
 
 
-def _area(truth: "NDArray[Any]", scores: "NDArray[Any]") -> float:
+def _area(truth: "Array", scores: "Array") -> float:
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(truth, scores))
 
 
-def _concordance(truth: "NDArray[Any]", predicted: "NDArray[Any]") -> float:
+def _concordance(truth: "Array", predicted: "Array") -> float:
     """Turn Kendall's tau-b, which leaves out the ties of both sides, into the share of pairs with different truths."""
     from scipy.stats import kendalltau
 
@@ -52,7 +52,7 @@ def _concordance(truth: "NDArray[Any]", predicted: "NDArray[Any]") -> float:
     return 0.5 + float(kendalltau(truth, predicted).statistic) * math.sqrt(_untied(predicted) / _untied(truth)) / 2
 
 
-def _untied(values: "NDArray[Any]") -> float:
+def _untied(values: "Array") -> float:
     import numpy as np
 
     counts = np.unique(values, return_counts=True)[1].astype(float)

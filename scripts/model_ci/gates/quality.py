@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.config import Gate
 from model_ci.errors import ConfigError
@@ -17,6 +17,8 @@ from model_ci.gates.reading import Reading, read, read_all, whole
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from model_ci.types import Settings
 
 FOLDER: Final = "quality"  # of the run
 FILE: Final = "quality.json"
@@ -48,7 +50,7 @@ class Quality:
     """What was measured of a model, and when it was `made`."""
 
     figures: Sequence[Figure]
-    made: Mapping[str, Any]
+    made: "Settings"
 
     def read(self, metric: str, by: str | None, parts: Sequence[str | None], plan: Resampling) -> Reading:
         """Return a metric of some slices as if resampled anew: normally around its value, with its deviation.

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_ci.gates.comparison import FEWEST, Difference, Resampling, ready
 from model_ci.gates.metrics import Metric, measure
@@ -12,7 +12,7 @@ from model_ci.gates.slices import Slice
 from model_ci.gates.weighted import Weighted
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.types import Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Reading:
 
     metric: str
     scores: Sequence[Scores]
-    drawn: "NDArray[Any]"
+    drawn: "Array"
     units: Sequence[int]
 
     def value(self, part: int) -> float | None:
@@ -82,7 +82,7 @@ def read_all(
     ]
 
 
-def _resampled(value: float | None, drawn: "NDArray[Any]", units: int) -> Difference | None:
+def _resampled(value: float | None, drawn: "Array", units: int) -> Difference | None:
     import numpy as np
 
     finite = drawn[np.isfinite(drawn)]
@@ -103,7 +103,7 @@ def _ready(metric: Metric, outputs: Outputs | None) -> Weighted:
     return ready(metric, outputs) if outputs is not None else lambda weights: np.full(len(weights), math.nan)
 
 
-def _drawn(functions: Sequence[Weighted], parts: Sequence[Slice], plan: Resampling, rows: int) -> "NDArray[Any]":
+def _drawn(functions: Sequence[Weighted], parts: Sequence[Slice], plan: Resampling, rows: int) -> "Array":
     import numpy as np
 
     if not functions:

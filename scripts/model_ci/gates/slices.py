@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
+
+    from model_ci.types import Array, Series
 
 _MOST: Final = 1000
 _ABSENT: Final = "(absent)"
@@ -19,7 +20,7 @@ class Slice:
     """The rows with one value, or one pair of values; `rows` are their positions."""
 
     name: str
-    rows: "NDArray[Any]"
+    rows: "Array"
 
 
 def cut(frame: "pd.DataFrame", columns: Sequence[str], bins: int) -> list[Slice]:
@@ -45,13 +46,13 @@ def cut(frame: "pd.DataFrame", columns: Sequence[str], bins: int) -> list[Slice]
     return [Slice(name=str(name), rows=np.flatnonzero(slice_of_row.ravel() == i)) for i, name in enumerate(found)]
 
 
-def _labels(column: "pd.Series[Any]", bins: int) -> list[str]:
+def _labels(column: "Series", bins: int) -> list[str]:
     values = _binned(column, bins) if column.dtype.kind in "iuf" and column.nunique() > bins else column
     absent = column.isna()
     return [f"{column.name}={_ABSENT if gone else value}" for value, gone in zip(values, absent, strict=True)]
 
 
-def _binned(column: "pd.Series[Any]", bins: int) -> list[str]:
+def _binned(column: "Series", bins: int) -> list[str]:
     """Name each number's bin by its bounds: the lower belongs to it, the upper only in the last."""
     import numpy as np
 

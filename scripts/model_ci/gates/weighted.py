@@ -8,35 +8,34 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from model_ci.gates.outputs import Outputs
+    from model_ci.types import Array
 
 # (resamples, rows) of counts -> (resamples,) of values.
-Weighted = Callable[["NDArray[Any]"], "NDArray[Any]"]
+Weighted = Callable[["Array"], "Array"]
 
 
 _FEW_SCORES: Final = 8  # rows to a score, so that it is quicker to count by score than by row
 
 
-def by_rows(losses: "NDArray[Any]", root: bool = False) -> Weighted:
+def by_rows(losses: "Array", root: bool = False) -> Weighted:
     """Return the weighted mean of one loss a row, or its square root."""
     import numpy as np
 
-    def values(weights: "NDArray[Any]") -> "NDArray[Any]":
+    def values(weights: "Array") -> "Array":
         means = weights @ losses / weights.sum(axis=1)
         return np.sqrt(means) if root else means  # type: ignore[no-any-return]
 
     return values
 
 
-def r2(truth: "NDArray[Any]", predicted: "NDArray[Any]") -> Weighted:
+def r2(truth: "Array", predicted: "Array") -> Weighted:
     """Return the coefficient of determination from weighted sums."""
     # Centred first: the sum of squares about the mean would lose its digits to a large mean.
     centred = truth - truth.mean()
     errors = (truth - predicted) ** 2
 
-    def values(weights: "NDArray[Any]") -> "NDArray[Any]":
+    def values(weights: "Array") -> "Array":
         total = weights.sum(axis=1)
         spread = weights @ centred**2 - (weights @ centred) ** 2 / total
         return 1 - (weights @ errors) / spread  # type: ignore[no-any-return]
@@ -53,41 +52,58 @@ def by_counts(outputs: "Outputs", score: Callable[..., float]) -> Weighted:
     members = np.zeros((len(outputs.truth), cells.shape[1]))
     members[np.arange(len(outputs.truth)), cell_of_row.ravel()] = 1
 
-    def values(weights: "NDArray[Any]") -> "NDArray[Any]":
+    def values(weights: "Array") -> "Array":
         counts = weights @ members
         return np.array([score(cells[0][w > 0], cells[1][w > 0], sample_weight=w[w > 0]) for w in counts])
 
     return values
 
 
-def roc_auc(truth: "NDArray[Any]", scores: "NDArray[Any]") -> Weighted:
+def roc_auc(truth: "Array", scores: "Array") -> Weighted:
     """Return the area under the ROC curve: the share of pairs in the right order, ties counted half.
 
     Mann and Whitney 1947. The scores are sorted once, whatever the number of resamples.
     """
+
+    place = _places(scores)
+    return _area_by_rows(truth, scores) if place is None else _area_by_scores(truth, place)
+
+
+def _places(scores: "Array") -> "Array | None":
+    """Number the scores from the lowest on; None where so many differ that it is quicker to go by rows."""
     import numpy as np
 
     distinct = np.unique(scores)
-    few = len(distinct) * _FEW_SCORES <= len(scores)
-    return _area_by_scores(truth, np.searchsorted(distinct, scores)) if few else _area_by_rows(truth, scores)
+    return np.searchsorted(distinct, scores) if len(distinct) * _FEW_SCORES <= len(scores) else None
 
 
-def _area_by_scores(truth: "NDArray[Any]", place: "NDArray[Any]") -> Weighted:
-    """Count the positive and negative rows of each score: `place` numbers the score of each row."""
+def _tallied(truth: "Array", place: "Array") -> "Callable[[Array], tuple[Array, Array]]":
+    """Return what sums the weights of the negative and of the positive rows of each score."""
     import numpy as np
 
-    cells = 2 * place + (truth == 1)
+    cells, size = 2 * place + (truth == 1), 2 * (int(place.max()) + 1)
 
-    def area(weights: "NDArray[Any]") -> float:
-        counts = np.bincount(cells, weights, 2 * (int(place.max()) + 1))
-        negative, positive = counts[0::2], counts[1::2]
+    def tally(weights: "Array") -> "tuple[Array, Array]":
+        counts = np.bincount(cells, weights, size)
+        return counts[0::2], counts[1::2]
+
+    return tally
+
+
+def _area_by_scores(truth: "Array", place: "Array") -> Weighted:
+    import numpy as np
+
+    tally = _tallied(truth, place)
+
+    def area(weights: "Array") -> float:
+        negative, positive = tally(weights)
         pairs = positive.sum() * negative.sum()
         return float(positive @ (np.cumsum(negative) - negative / 2) / pairs) if pairs else float("nan")
 
     return lambda weights: np.array([area(each) for each in weights])
 
 
-def _area_by_rows(truth: "NDArray[Any]", scores: "NDArray[Any]") -> Weighted:
+def _area_by_rows(truth: "Array", scores: "Array") -> Weighted:
     """Sum the weights of the negative rows below each positive one: a running sum, read at the place that the row has."""
     import numpy as np
 
@@ -97,7 +113,7 @@ def _area_by_rows(truth: "NDArray[Any]", scores: "NDArray[Any]") -> Weighted:
     first, last = (np.searchsorted(scores[downs], scores[ups], side) for side in ("left", "right"))
     tied = bool((first != last).any())
 
-    def values(weights: "NDArray[Any]") -> "NDArray[Any]":
+    def values(weights: "Array") -> "Array":
         weights = weights.astype(np.float32)  # counts: exact, and twice as many of them stay in the cache
         sums = np.zeros((len(weights), len(downs) + 1))
         np.cumsum(weights[:, downs], axis=1, dtype=float, out=sums[:, 1:])
@@ -110,31 +126,42 @@ def _area_by_rows(truth: "NDArray[Any]", scores: "NDArray[Any]") -> Weighted:
     return values
 
 
-def average_precision(truth: "NDArray[Any]", scores: "NDArray[Any]") -> Weighted:
+def average_precision(truth: "Array", scores: "Array") -> Weighted:
     """Return the average precision: the precision at each score, weighted by the share of the positive rows there.
 
     The scores are sorted once, whatever the number of resamples. Rows of one score count together.
     """
     import numpy as np
 
+    place = _places(scores)
+    if place is not None:
+        tally = _tallied(truth, place)
+        return lambda weights: np.array([_precision(*(part[::-1] for part in tally(each))) for each in weights])
     order = np.argsort(-scores, kind="stable")
-    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of each score, in the order of the rows
+    first = np.flatnonzero(np.append(True, np.diff(scores[order]) != 0))  # of each score
     positive = truth[order] == 1
 
-    def value(weights: "NDArray[Any]") -> float:
+    def value(weights: "Array") -> float:
         drawn = weights.astype(np.float32)[order].astype(float)
-        hits, rows = np.cumsum(drawn * positive)[last], np.cumsum(drawn)[last]
-        with np.errstate(invalid="ignore"):  # a resample without a positive row has no precision
-            return float(np.diff(hits, prepend=0) @ (hits / np.maximum(rows, 1)) / hits[-1])
+        return _precision(np.add.reduceat(drawn * ~positive, first), np.add.reduceat(drawn * positive, first))
 
     return lambda weights: np.array([value(each) for each in weights])
+
+
+def _precision(negative: "Array", positive: "Array") -> float:
+    """Return the average precision of the weights at each score, the highest score first."""
+    import numpy as np
+
+    hits, rows = np.cumsum(positive), np.cumsum(negative + positive)
+    with np.errstate(invalid="ignore"):  # a resample without a positive row has no precision
+        return float(positive @ (hits / np.maximum(rows, 1)) / hits[-1])
 
 
 def one_by_one(ask: Callable[["Outputs"], float], outputs: "Outputs") -> Weighted:
     """Return any metric at all, asked about the drawn rows of each resample."""
     import numpy as np
 
-    def values(weights: "NDArray[Any]") -> "NDArray[Any]":
+    def values(weights: "Array") -> "Array":
         return np.array([_asked(ask, outputs.drawn(np.repeat(np.arange(len(w)), w.astype(int)))) for w in weights])
 
     return values
@@ -147,7 +174,7 @@ def _asked(ask: Callable[["Outputs"], float], drawn: "Outputs") -> float:
         return float("nan")
 
 
-def row_losses(name: str, outputs: "Outputs") -> "tuple[NDArray[Any], bool] | None":
+def row_losses(name: str, outputs: "Outputs") -> "tuple[Array, bool] | None":
     """Return a metric's loss of each row and whether the mean's root is taken; None when it is no mean of losses."""
     import numpy as np
 

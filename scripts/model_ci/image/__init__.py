@@ -12,8 +12,8 @@ def verify(config: Config, reference: str) -> Sequence[Mapping[str, Any]]:
     Returns what the signatures say. Raises image.signature.UnsignedError where there is none that is valid, ConfigError
     when nobody is named, ServiceError when the registry cannot be asked.
     """
-    from model_ci.image import repository, signature
+    from model_ci.image import repository, signing
 
     name = repository.Name.parse(reference, "image")
     login = repository.login(name, config.build_image)
-    return signature.verify(reference, config.build_image.signature, config.root, login)
+    return signing.verify(reference, config.build_image.signature, config.root, login)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci import web
 from model_ci.errors import ConfigError, ServiceError
+from model_ci.types import Document
 from model_ci.web import Answer
 
 if TYPE_CHECKING:
@@ -102,10 +103,10 @@ class Repository:
         answer = self._ask("HEAD", f"{self.name.url}/manifests/{wanted}", "pull", allowed=(404,))
         return None if answer.status == 404 else str(answer.headers.get("docker-content-digest"))
 
-    def manifest(self, reference: str) -> dict[str, Any]:
+    def manifest(self, reference: str) -> Document:
         """Return the manifest of a tag or digest."""
         answer = self._ask("GET", f"{self.name.url}/manifests/{reference}", "pull")
-        found: dict[str, Any] = json.loads(answer.body)
+        found: Document = json.loads(answer.body)
         return found
 
     def tag(self, digest: str, tag: str) -> None:

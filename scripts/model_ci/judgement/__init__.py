@@ -14,6 +14,7 @@ from model_ci.judgement.sides import Side, ask, ask_champion, of_quality, side
 from model_ci.judgement.weighing import quality, weigh
 from model_ci.origin import difference
 from model_ci.run import Run
+from model_ci.terms import Verdict
 
 if TYPE_CHECKING:
     from model_ci.data.table import Table
@@ -49,13 +50,15 @@ def judge(  # noqa: PLR0913, PLR0917 - both models, and what they are judged by
     section = weigh(adjusted, rows, named, mine, against)
     if challenger.dependence:
         why = f"the answers depend on which rows are asked together: {challenger.dependence}; {section['why']}"
-        section |= {"verdict": "failed", "why": why}
+        section |= {"verdict": Verdict.FAILED, "why": why}
     known = run.require("train", wanted_by="evaluate")["model"]["classes"]
+    made = difference.compare(difference.of(run), champion) if champion else None
     return section | {
         "positive": model.positive(config, known),
         "dependence": challenger.dependence,
         "champion": {"version": champion.number, "run_id": champion.run_id} if champion else None,
-        "changed": difference.changed(difference.of(run), champion) if champion else None,
+        "changed": made.changed if made else None,
+        "unchanged": {"same": made.same, "unknown": made.unknown} if made else None,
         "holdout": {
             "identity": holdout,
             "rows": len(data.holdout),

@@ -1,6 +1,6 @@
 """The blocks of rows that are drawn together, since their rows are not independent."""
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.config import Config
 from model_ci.data import times
@@ -8,12 +8,13 @@ from model_ci.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
+
+    from model_ci.types import Array, Series
 
 _FEWEST: Final = 20
 
 
-def blocks(config: Config, rows: "pd.DataFrame") -> "NDArray[Any] | None":
+def blocks(config: Config, rows: "pd.DataFrame") -> "Array | None":
     """Number the block of each held-out row; raise ConfigError when there are too few blocks to draw from."""
     import numpy as np
 
@@ -40,7 +41,7 @@ def blocks(config: Config, rows: "pd.DataFrame") -> "NDArray[Any] | None":
     return found
 
 
-def _spans(moments: "pd.Series[Any]", duration: str) -> "NDArray[Any]":
+def _spans(moments: "Series", duration: str) -> "Array":
     if moments.dtype.kind != "M":
         raise ConfigError(
             f"evaluate.uncertainty.block_duration: {moments.name} counts in numbers without a unit; name a block_column"

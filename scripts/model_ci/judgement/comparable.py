@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.config import Config
 from model_ci.errors import ConfigError
@@ -13,7 +13,7 @@ from model_ci.judgement.blocks import blocks
 from model_ci.judgement.sides import Side, side
 from model_ci.origin import training_rows
 from model_ci.origin.training_rows import TrainingRows
-from model_ci.registry.files import differences
+from model_ci.registry.integrity import differences
 from model_ci.run import Run
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Comparable:
     false_positives: float
     problem: str | None
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> dict[str, object]:
         """Return it as it stands in a run's record."""
         return {
             "challenger_learnt": self.challenger_learnt,
@@ -94,7 +94,9 @@ def restricted(named: Mapping[str, Metric], asked: Side, rows: "npt.NDArray[np.i
 
 
 def uncompared(champion: Side, problem: str) -> Side:
-    """Return a champion that was asked about no rows, so that nothing is compared with it."""
+    """Return a champion that is not compared with on any row; one that cannot be asked at all still fails the gates."""
+    if champion.outputs is None:
+        return champion
     return replace(champion, scores=replace(champion.scores, incomparable=problem), outputs=None)
 
 

@@ -39,46 +39,46 @@ class Side:
 
 def ask(config: Config, run: Run, data: "Table") -> Side:
     """Ask the run's model about the holdout, and score it."""
-    wanted = metrics(config)
+    named = metrics(config)
     trained = run.require("train", wanted_by="evaluate")["model"]
     folder = run.folder / trained["folder"]
     model.check(folder, trained["files"])
-    asked = _ask(config, folder, data.holdout, wanted, "evaluate", alone=True)
+    asked = _ask(config, folder, data.holdout, named, "evaluate", alone=True)
     if not names(config, "data_age_days"):
         return asked
     values = {**asked.scores.values, "data_age_days": _age_days(config, data)}
     return replace(asked, scores=replace(asked.scores, values=values))
 
 
-def side(wanted: Mapping[str, Metric], outputs: Outputs, measured: Mapping[str, float | None]) -> Side:
+def side(named: Mapping[str, Metric], outputs: Outputs, measured: Mapping[str, float | None]) -> Side:
     """Score what a model said; `measured` is what is not of rows."""
     outputs = outputs.frozen()  # the model may keep the arrays that it answered with
-    scores = measure(wanted, outputs)
+    scores = measure(named, outputs)
     return Side(scores=replace(scores, values={**scores.values, **measured}), outputs=outputs)
 
 
-def of_quality(known: Quality, wanted: Mapping[str, Metric]) -> Side:
+def of_quality(known: Quality, named: Mapping[str, Metric]) -> Side:
     """Return a model as what was measured of it on other rows."""
-    return Side(scores=known.scores([*wanted]), outputs=None, quality=known)
+    return Side(scores=known.scores([*named]), outputs=None, quality=known)
 
 
 def ask_champion(
-    config: Config, champion: "Version", store: "Registry", data: "Table", wanted: Mapping[str, Metric]
+    config: Config, champion: "Version", store: "Registry", data: "Table", named: Mapping[str, Metric]
 ) -> Side:
     """Score the champion; one that cannot be asked any more has no values, so that nothing passes against it."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = store.download(champion, Path(scratch))
         try:
-            return _ask(config, folder, data.holdout, wanted, f"version {champion.number}")
+            return _ask(config, folder, data.holdout, named, f"version {champion.number}")
         except Exception as error:  # noqa: BLE001 - whatever stops it, it cannot be compared with
             reason = f"cannot be asked: {error}".splitlines()[0]
-            wanted_names = [*dict.fromkeys([*(g.metric for g in config.evaluate.gates), *wanted])]
-            scores = Scores(values=dict.fromkeys(wanted_names), reasons=dict.fromkeys(wanted_names, reason))
+            every_name = [*dict.fromkeys([*(g.metric for g in config.evaluate.gates), *named])]
+            scores = Scores(values=dict.fromkeys(every_name), reasons=dict.fromkeys(every_name, reason))
             return Side(scores=scores, outputs=None)
 
 
 def _ask(  # noqa: PLR0913 - what is asked, and about what
-    config: Config, folder: Path, rows: "pd.DataFrame", wanted: Mapping[str, Metric], name: str, *, alone: bool = False
+    config: Config, folder: Path, rows: "pd.DataFrame", named: Mapping[str, Metric], name: str, *, alone: bool = False
 ) -> Side:
     """Ask a saved model in a process of its own, which sees no truth, once it has answered its probe as it did.
 
@@ -96,7 +96,7 @@ def _ask(  # noqa: PLR0913 - what is asked, and about what
     if names(config, "size_mb"):
         measured["size_mb"] = model.size_mb(folder)
     outputs = model.outputs(answers, rows[target], classes, config.model.task, positive)
-    return replace(side(wanted, outputs, measured), dependence=dependence)
+    return replace(side(named, outputs, measured), dependence=dependence)
 
 
 def _age_days(config: Config, data: "Table") -> float:

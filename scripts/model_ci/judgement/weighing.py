@@ -26,6 +26,8 @@ from model_ci.terms import State, Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
+    from model_ci.record_types import EvaluateComparison, EvaluateMetric
+
 
 def quality(
     config: Config, rows: "pd.DataFrame", asked: Side, gates: Sequence[Gate], wanted: Mapping[str, Metric]
@@ -198,12 +200,12 @@ def _plan(config: Config, rows: "pd.DataFrame", resamples: int) -> Resampling:
     return Resampling(resamples=resamples, seed=config.evaluate.uncertainty.seed, blocks=drawn)
 
 
-def _described(config: Config, plan: Resampling) -> dict[str, Any]:
+def _described(config: Config, plan: Resampling) -> "EvaluateComparison":
     sure = config.evaluate.uncertainty
     return {"resamples": sure.resamples, "confidence": sure.confidence, "seed": sure.seed, "blocks": plan.many}
 
 
-def _table(wanted: Mapping[str, Metric], challenger: Scores, champion: Scores | None) -> dict[str, Any]:
+def _table(wanted: Mapping[str, Metric], challenger: Scores, champion: Scores | None) -> "dict[str, EvaluateMetric]":
     return {
         name: {
             "challenger": value,

@@ -1,20 +1,21 @@
 """What a model answers, as it stands in its own order of classes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.types import Array
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
     """Answers to n rows: the model's own labels or numbers, and the probabilities of its classes where it gives any."""
 
-    labels: "NDArray[Any]"  # n
-    probabilities: "NDArray[Any] | None"  # n x classes, in the model's order
+    labels: "Array"  # n
+    probabilities: "Array | None"  # n x classes, in the model's order
 
-    def drawn(self, index: Any) -> "Answers":
+    def drawn(self, index: Sequence[int]) -> "Answers":
         """Return the answers to some of the rows."""
         chances = None if self.probabilities is None else self.probabilities[index]
         return Answers(labels=self.labels[index], probabilities=chances)

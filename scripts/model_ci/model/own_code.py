@@ -26,20 +26,28 @@ def modules(names: Iterable[str], root: Path) -> dict[str, Path]:
     Reads the imports from the text. What was imported under a computed name counts where it lies below `root`.
     """
     waiting = [*names, *(name for name, module in _own_modules().items() if _is_below(module, root))]
-    found: dict[str, Path] = {}
+    places: dict[str, Path] = {}
     while waiting:
         top = waiting.pop().partition(".")[0]
-        place = None if not top or top in found else _place(top)
+        place = None if not top or top in places else _place(top)
         if place is not None and not is_library(place):
-            found[top] = place
+            places[top] = place
             for file in [place] if place.is_file() else sorted(place.rglob("*.py")):
                 waiting += imported(file, top)
-    return dict(sorted(found.items()))
+    return dict(sorted(places.items()))
 
 
-def copy(found: Mapping[str, Path], folder: Path) -> None:
+def imports(places: Mapping[str, Path]) -> list[str]:
+    """Return the names of what modules and packages import, their own among them."""
+    files = (
+        file for place in places.values() for file in ([place] if place.is_file() else sorted(place.rglob("*.py")))
+    )
+    return sorted({name for file in files for name in imported(file) if name})
+
+
+def copy(places: Mapping[str, Path], folder: Path) -> None:
     """Copy modules and whole packages into `folder`; of files in a package that are not Python, the small ones."""
-    for place in found.values():
+    for place in places.values():
         if place.is_file():
             shutil.copyfile(place, folder / place.name)
         else:

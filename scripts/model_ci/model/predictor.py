@@ -1,20 +1,24 @@
 """A loaded model, asked in one way whatever its flavour."""
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model_ci.errors import ConfigError
+from model_ci.data import categories
+from model_ci.data.categories import Categories
+from model_ci.errors import ConfigError, UserCodeError
 from model_ci.gates.outputs import Outputs
 from model_ci.model import probe, saved
 from model_ci.model.answers import Answers
 from model_ci.serving import classes as naming
+from model_ci.types import Label
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
+
+    from model_ci.types import Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +31,9 @@ class Predictor:
 
     model: Any
     columns: Sequence[str]
-    classes: Sequence[Any]
-    positive: Any = None
+    classes: Sequence[Label]
+    positive: Label | None = None
+    categories: Mapping[str, Categories] = field(default_factory=dict)
 
     def outputs(self, frame: "pd.DataFrame", target: str, task: str) -> Outputs:
         """Ask the model for every row of `frame`, and return its answers as metrics take them."""
@@ -42,18 +47,18 @@ class Predictor:
         """
         import numpy as np
 
-        said = self.predict(frame)
+        answered = self.predict(frame)
         if hasattr(self.model, "predict_proba"):
             with warnings.catch_warnings(action="ignore"):
-                chances = np.asarray(self.model.predict_proba(frame[list(self.columns)]), dtype=float)
-            return Answers(labels=said.ravel(), probabilities=chances)
-        if self.classes and said.dtype.kind == "f":
-            given = self._as_probabilities(said, len(frame))
+                chances = np.asarray(self.model.predict_proba(self._given(frame)), dtype=float)
+            return self._checked(Answers(labels=answered.ravel(), probabilities=chances), len(frame))
+        if self.classes and answered.dtype.kind == "f":
+            given = self._as_probabilities(answered, len(frame))
             if given is not None:
                 return Answers(labels=np.asarray(self.classes)[given.argmax(axis=1)], probabilities=given)
-        return Answers(labels=said.ravel(), probabilities=None)
+        return self._checked(Answers(labels=answered.ravel(), probabilities=None), len(frame))
 
-    def predict(self, frame: "pd.DataFrame") -> "NDArray[Any]":
+    def predict(self, frame: "pd.DataFrame") -> "Array":
         """Return the answer of the model's own `predict`."""
         import numpy as np
 
@@ -61,21 +66,39 @@ class Predictor:
         if missing:
             raise ConfigError(f"data: the model needs the columns {', '.join(missing)}, which the data no longer has")
         with warnings.catch_warnings(action="ignore"):
-            return np.asarray(self.model.predict(frame[list(self.columns)]))
+            return np.asarray(self.model.predict(self._given(frame)))
 
-    def _as_probabilities(self, said: "NDArray[Any]", rows: int) -> "NDArray[Any] | None":
+    def _given(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Return the columns that the model takes, of the types that it was trained on."""
+        return categories.apply(frame[list(self.columns)], self.categories)
+
+    def _checked(self, answers: Answers, rows: int) -> Answers:
+        """Return answers of the right shape; raise UserCodeError for others."""
+        if len(answers.labels) != rows:
+            raise UserCodeError(f"the model answers {len(answers.labels)} times for {rows} rows; answer each row once")
+        chances, classes = answers.probabilities, len(self.classes)
+        if chances is not None and chances.shape != (rows, classes or chances.shape[-1]):
+            shape = " x ".join(map(str, chances.shape))
+            raise UserCodeError(
+                f"predict_proba gives {shape} probabilities for {rows} rows and {classes} classes; give each row one of each"
+            )
+        return answers
+
+    def _as_probabilities(self, answered: "Array", rows: int) -> "Array | None":
         import numpy as np
 
-        if said.ndim == 2 and said.shape[1] == len(self.classes):
-            return said.astype(float)
-        flat = said.ravel()
+        if answered.ndim == 2 and answered.shape[1] == len(self.classes):
+            return answered.astype(float)
+        flat = answered.ravel()
         labels = (naming.codes(np.unique(flat), self.classes) >= 0).all()
         if not labels and len(self.classes) == 2 and len(flat) == rows and ((flat >= 0) & (flat <= 1)).all():
             return np.column_stack([1 - flat, flat])
         return None
 
 
-def outputs(answers: Answers, truth: "pd.Series[Any]", classes: Sequence[Any], task: str, positive: Any) -> Outputs:
+def outputs(
+    answers: Answers, truth: "pd.Series[Any]", classes: Sequence[Label], task: str, positive: Label | None
+) -> Outputs:
     """Return answers beside the truth as metrics take them: of two classes, the positive one is the last.
 
     Labels are what the model's own `predict` answers: with a tuned threshold they are not those of the highest
@@ -95,7 +118,7 @@ def outputs(answers: Answers, truth: "pd.Series[Any]", classes: Sequence[Any], t
     )
 
 
-def class_order(classes: Sequence[Any], task: str, positive: Any) -> list[int]:
+def class_order(classes: Sequence[Label], task: str, positive: Label | None) -> list[int]:
     """Return the positions of a model's classes as metrics take them: of two, the positive one is the last."""
     if task != "binary" or len(classes) != 2:
         return list(range(len(classes)))
@@ -107,7 +130,9 @@ def class_order(classes: Sequence[Any], task: str, positive: Any) -> list[int]:
     return [1 - place, place]
 
 
-def load(folder: Path, positive: Any = None, classes: Sequence[Any] = (), features: Sequence[str] = ()) -> Predictor:
+def load(
+    folder: Path, positive: Label | None = None, classes: Sequence[Label] = (), features: Sequence[str] = ()
+) -> Predictor:
     """Load a saved model whose files have been checked, from its folder alone.
 
     `classes` and `features` are those of a model that does not name them itself and has no probe yet.
@@ -118,4 +143,6 @@ def load(folder: Path, positive: Any = None, classes: Sequence[Any] = (), featur
         probed = None if classes else probe.read(folder)
         known = probed.classes if probed else classes
     columns = saved.columns(folder) or list(features) or list(getattr(model, "feature_names_in_", ()))
-    return Predictor(model=model, columns=columns, classes=list(known), positive=positive)
+    return Predictor(
+        model=model, columns=columns, classes=list(known), positive=positive, categories=saved.categories(folder)
+    )

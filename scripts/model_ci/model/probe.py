@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from model_ci.errors import ConfigError, first_line
 from model_ci.model.answers import Answers
 from model_ci.serving import classes as naming
+from model_ci.types import Label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,7 @@ class Probe:
 
     rows: "pd.DataFrame"
     answers: Answers
-    classes: Sequence[Any]
+    classes: Sequence[Label]
     environment: Mapping[str, str]
 
     def difference(self, other: Answers) -> str | None:
@@ -65,7 +66,7 @@ def spread(groups: Sequence[object], count: int) -> list[int]:
     return sorted(chosen)
 
 
-def write(folder: Path, rows: "pd.DataFrame", answers: Answers, classes: Sequence[Any]) -> str:
+def write(folder: Path, rows: "pd.DataFrame", answers: Answers, classes: Sequence[Label]) -> str:
     """Save a probe in a model's folder; return the hash of its answers."""
     place = folder / FOLDER
     place.mkdir()

@@ -22,6 +22,7 @@ from typing import Any, Final, NoReturn
 
 from model_ci import entrypoint
 from model_ci.errors import ConfigError, ModelCIError, UserCodeError
+from model_ci.types import Label
 
 _LIBRARIES: Final = ("numpy", "pandas", "sklearn", "skops.io", "cloudpickle")
 _THREADED: Final = ("sklearn", "xgboost", "lightgbm", "catboost", "torch", "tensorflow", "jax")
@@ -37,8 +38,8 @@ def start(libraries: Iterable[str] = ()) -> None:
 class ModelProcess:
     """A model that another process has loaded."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, name: str) -> None:
+        self._connection, self._name = connection, name
 
     def call(self, work: str, *arguments: Any) -> Any:
         """Let the model's process do a piece of work, a function of `model_ci.model.questions`; return its result.
@@ -46,11 +47,11 @@ class ModelProcess:
         Raises what it raises, and UserCodeError when the process ends.
         """
         try:
-            self._connection.send((work, arguments))
+            self._connection.send((work, self._name, arguments))
             kind, value, traceback = self._connection.recv()
         except (EOFError, OSError):
             raise UserCodeError(
-                "the model's process ended before it answered; see its last lines above, and the memory that it needs"
+                f"{self._name}: the model's process ended before it answered; see its last lines above, and the memory that it needs"
             ) from None
         if kind == "result":
             return value
@@ -58,14 +59,21 @@ class ModelProcess:
 
 
 @contextmanager
-def opened(folder: Path, positive: Any) -> Iterator[ModelProcess]:
+def opened(folder: Path, positive: Label | None, name: str) -> Iterator[ModelProcess]:
     """Load a saved model in a process of its own, for as long as the block lasts.
 
-    The files must have been checked. Raises UserCodeError when the model cannot be loaded with its own code.
+    The files must have been checked. Raises UserCodeError, which begins with its `name`, when the model cannot be loaded
+    with its own code.
     """
     start()
-    with Connection(_HOST[0].fork()) as connection:
-        asked = ModelProcess(connection)
+    try:
+        descriptor = _HOST[0].fork()
+    except OSError:  # the host was ended, as by a system that is short of memory
+        _HOST.clear()
+        start()
+        descriptor = _HOST[0].fork()
+    with Connection(descriptor) as connection:
+        asked = ModelProcess(connection, name)
         asked.call("load", str(folder), positive, str(Path.cwd()), dict(os.environ))
         yield asked
 
@@ -151,16 +159,16 @@ def _answer(descriptor: int) -> NoReturn:
     try:
         with Connection(descriptor) as connection, contextlib.suppress(EOFError, OSError):
             while True:
-                work, arguments = connection.recv()
+                work, name, arguments = connection.recv()
                 if work == "load":
-                    connection.send(_done(lambda: loaded.append(_load(*arguments))))  # noqa: B023 - called at once
+                    connection.send(_done(name, lambda: loaded.append(_load(*arguments))))  # noqa: B023 - called at once
                 else:
-                    connection.send(_done(lambda: getattr(questions, work)(*loaded, *arguments)))  # noqa: B023
+                    connection.send(_done(name, lambda: getattr(questions, work)(*loaded, *arguments)))  # noqa: B023
     finally:
         os._exit(0)
 
 
-def _load(folder: str, positive: Any, current: str, environment: dict[str, str]) -> Any:
+def _load(folder: str, positive: Label | None, current: str, environment: dict[str, str]) -> Any:
     from model_ci.model import own_code, predictor, saved
 
     os.environ.clear()
@@ -170,9 +178,9 @@ def _load(folder: str, positive: Any, current: str, environment: dict[str, str])
     return predictor.load(Path(folder), positive)
 
 
-def _done(work: Callable[[], Any]) -> tuple[str, Any, str]:
+def _done(name: str, work: Callable[[], Any]) -> tuple[str, Any, str]:
     try:
-        with entrypoint.told_as_theirs("the model failed"):
+        with entrypoint.told_as_theirs(f"{name}: asking the model failed"):
             return "result", work(), ""
     except UserCodeError as error:
         return "user", error.problems, error.traceback

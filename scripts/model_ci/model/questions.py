@@ -2,12 +2,13 @@
 
 import statistics
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import UserCodeError
 from model_ci.model import probe
 from model_ci.model.answers import Answers
 from model_ci.model.predictor import Predictor
+from model_ci.types import Label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,7 @@ _BATCH: Final = 8
 _SAME_IN_BATCH: Final = 1e-6  # sums of another length differ by less, of single precision as well
 
 
-def described(predictor: Predictor) -> tuple[list[str], list[Any]]:
+def described(predictor: Predictor) -> tuple[list[str], list[Label]]:
     """Return the columns that the model takes, and its classes."""
     return list(predictor.columns), list(predictor.classes)
 
@@ -76,7 +77,7 @@ def _culprits(predictor: Predictor, rows: "pd.DataFrame", row: int, together: An
         changed = rows.copy()
         changed[name] = rows[name].iloc[[row] * len(rows)].to_numpy()
         changed[name] = changed[name].astype(rows[name].dtype)
-        found = predictor.answers(changed).drawn([row])
-        if probe.difference(together.drawn([row]), found, _SAME_IN_BATCH):
+        alike = predictor.answers(changed).drawn([row])
+        if probe.difference(together.drawn([row]), alike, _SAME_IN_BATCH):
             names.append(str(name))
     return f"; what other rows hold in {', '.join(names)} changes the answer" if names else ""

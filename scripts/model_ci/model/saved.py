@@ -4,13 +4,16 @@ import hashlib
 import json
 import logging
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from model_ci.data.categories import Categories
 from model_ci.errors import ConfigError, first_line
 from model_ci.model import own_code
 from model_ci.serving import sklearn_engine
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOLDER: Final = "model"  # of the run
+CATEGORIES: Final = "model_ci.categories"  # in the metadata of the MLmodel file
 _EXAMPLE_ROWS: Final = 100
 
 
@@ -37,19 +41,34 @@ def save(estimator: Any, folder: Path, rows: "pd.DataFrame", code: Mapping[str, 
         keywords: dict[str, Any] = {
             "signature": infer_signature(telling, estimator.predict(telling)),
             "input_example": telling.head(5),
-            "pip_requirements": _requirements(estimator),
         }
+        if known := _categories(rows):
+            keywords["metadata"] = {CATEGORIES: known}
         trusted = _types(estimator)
         if trusted is None:
             keywords |= {"serialization_format": "cloudpickle"}
         else:
             keywords |= {"serialization_format": "skops", "skops_trusted_types": trusted}
         needed = code if code and (trusted is None or any(t.partition(".")[0] in code for t in trusted)) else {}
+        keywords |= {"pip_requirements": _requirements(estimator, needed)}
         with tempfile.TemporaryDirectory() as copied:
             own_code.copy(needed, Path(copied))
             mlflow.sklearn.save_model(
                 estimator, str(folder), **keywords, code_paths=[str(p) for p in sorted(Path(copied).iterdir())] or None
             )
+
+
+def categories(folder: Path) -> dict[str, Categories]:
+    """Return the categorical columns that a model was trained on."""
+    known = (stated(folder).get("metadata") or {}).get(CATEGORIES) or {}
+    return {name: Categories(values=tuple(c["values"]), ordered=c["ordered"]) for name, c in known.items()}
+
+
+def _categories(rows: "pd.DataFrame") -> dict[str, Any]:
+    import pandas as pd
+
+    kinds = {str(name): kind for name, kind in rows.dtypes.items() if isinstance(kind, pd.CategoricalDtype)}
+    return {name: {"values": kind.categories.tolist(), "ordered": bool(kind.ordered)} for name, kind in kinds.items()}
 
 
 def types_of(estimator: Any) -> list[str]:
@@ -169,13 +188,13 @@ def _types(estimator: Any) -> list[str] | None:
     return trusted
 
 
-def _requirements(estimator: Any) -> list[str]:
-    """Pin what the estimator's classes come from, instead of MLflow's search, which takes ten seconds."""
+def _requirements(estimator: Any, code: Mapping[str, Path]) -> list[str]:
+    """Pin what the estimator and the user's code come from, instead of MLflow's search, which takes ten seconds."""
     from importlib.metadata import version
 
-    steps = [estimator, *(v for v in estimator.get_params(deep=True).values() if hasattr(v, "get_params"))]
-    roots = {type(step).__module__.partition(".")[0] for step in steps} | {"sklearn", "skops", "numpy", "pandas"}
-    names = sorted(filter(None, map(_distribution, roots)))
+    modules = [*types_of(estimator), *own_code.imports(code), "sklearn", "skops", "numpy", "pandas"]
+    roots = {module.partition(".")[0] for module in modules} - code.keys() - sys.stdlib_module_names
+    names = sorted(filter(None, map(_distribution, sorted(roots))))
     return [f"{name}=={version(name)}" for name in names]
 
 
@@ -186,5 +205,7 @@ def _distribution(package: str) -> str | None:
     guess = {"sklearn": "scikit-learn"}.get(package, package)
     try:
         return str(distribution(guess).metadata["Name"])
-    except ModuleNotFoundError:
+    except (ModuleNotFoundError, ValueError):
+        if find_spec(package) is None:
+            return None  # imported where it is there, and not needed where it is not
         return next(iter(packages_distributions().get(package, [])), None)

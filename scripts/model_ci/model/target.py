@@ -3,11 +3,12 @@
 import csv
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.config import Config
 from model_ci.errors import ConfigError
 from model_ci.serving import classes as naming
+from model_ci.types import JSON, Label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 _FIRST_ROWS: Final = 1000
 
 
-def classes(config: Config, rows: "pd.DataFrame") -> list[Any]:
+def classes(config: Config, rows: "pd.DataFrame") -> list[Label]:
     """Return the target's classes among training rows, sorted; none for a number.
 
     Raises ConfigError for values that one class is written with in two ways, for more than two classes of a binary task,
@@ -67,7 +68,7 @@ def check_first_rows(config: Config) -> None:
     require_positive(config, naming.ordered(value for value in values if value))
 
 
-def positive(config: Config, known: Sequence[object]) -> Any:
+def positive(config: Config, known: Sequence[JSON]) -> JSON:
     """Return the class that counts as positive, None where there is none."""
     if config.model.task != "binary":
         return None

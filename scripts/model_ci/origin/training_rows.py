@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from model_ci.record_types import TrainSection
+    from model_ci.types import JSON, Settings
+
     Mask = npt.NDArray[np.bool_]
 
 TAG: Final = "model_ci.learnt"
@@ -81,7 +84,7 @@ class TrainingRows:
         record = {"schema_version": _VERSION, "declared": self.declared, "layers": layers}
         (folder / _FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> "dict[str, JSON]":
         """Describe the filter, as it stands in a run's record."""
         return {
             "columns": list(self.layers[-1].columns),
@@ -122,18 +125,18 @@ class TrainingRows:
         return bool(recognized > expected + 4 * expected**0.5 + 1)
 
 
-def _layer(folder: Path, record: Mapping[str, Any]) -> Layer:
+def _layer(folder: Path, record: "Settings") -> Layer:
     bloom = Bloom.from_bytes((folder / record["file"]).read_bytes())
     return Layer(columns=record["columns"], rows=record["rows"], bloom=bloom)
 
 
-def written(section: Mapping[str, Any]) -> str:
+def written(section: "TrainSection") -> str:
     """Return the tag's text, by the section of `train`."""
     data = section["data"]
     return json.dumps({name: data.get(name) for name in ("boundary", "first", "last", "rows", "train_rows")})
 
 
-def read(tags: Mapping[str, str]) -> Mapping[str, Any] | None:
+def read(tags: Mapping[str, str]) -> "Settings | None":
     """Return what the tag holds; None where there is no such tag."""
     try:
         content = json.loads(tags[TAG])

@@ -1,9 +1,9 @@
 """What becomes of each stage, and why: decided in one place, for the dry run and for the run."""
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from model_ci import __version__
 from model_ci.ci import Context
@@ -14,6 +14,9 @@ from model_ci.pipeline.invocation import Invocation, line_of, selected
 from model_ci.pipeline.surroundings import Surroundings
 from model_ci.run import Run, sections
 from model_ci.stages import STAGES, Stage
+
+if TYPE_CHECKING:
+    from model_ci.record_types import Section
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +149,7 @@ class Decider:
                 dropped.add(stage.name)
         return new
 
-    def _header(self) -> dict[str, Any]:
+    def _header(self) -> dict[str, object]:
         """Return what a record says before its first stage: what, why, with which code and environment."""
         return {
             "tool": {"name": "model-ci", "version": __version__},
@@ -165,7 +168,7 @@ class Decider:
         }
 
 
-def complete_section(run: Run, stage: Stage) -> Mapping[str, Any] | None:
+def complete_section(run: Run, stage: Stage) -> "Section | None":
     """Return the stage's section, unless it records a problem outside: that is tried again, in the same run."""
     section = run.section(stage.name)
     return None if section is None or section.get("problem") else section

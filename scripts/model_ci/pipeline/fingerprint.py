@@ -3,12 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from model_ci import __version__
 
 
-def digests(inputs: Mapping[str, Any]) -> dict[str, str]:
+def digests(inputs: Mapping[str, object]) -> dict[str, str]:
     """Return each input's digest."""
     return {name: sha256(value)[:16] for name, value in inputs.items()}
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.data.finding import Finding
 from model_ci.errors import ConfigError
@@ -15,7 +15,8 @@ from model_ci.production.survey import Survey, families
 
 if TYPE_CHECKING:
     import polars as pl
-    from numpy.typing import NDArray
+
+    from model_ci.types import Array
 
 BATCH_ROWS: Final = 50_000
 
@@ -39,7 +40,7 @@ class Predictions:
     first: datetime | None
     last: datetime | None
     findings: tuple[Finding, ...]
-    ids: "NDArray[Any]"
+    ids: "Array"
 
     def batches(self, columns: Sequence[str] | None = None) -> "Iterator[pl.DataFrame]":
         """Yield the rows in the order of the files, at least BATCH_ROWS at a time; `columns` of the inputs, or all."""
@@ -69,7 +70,7 @@ class Predictions:
         wanted = {name: dtype for name, dtype in self.columns.items() if columns is None or name in columns}
         return FrameBuilder(wanted, self.prediction, self.classes)
 
-    def knows(self, request_ids: Iterable[str]) -> "NDArray[Any]":
+    def knows(self, request_ids: Iterable[str]) -> "Array":
         """Tell of each request id whether the log has it."""
         import numpy as np
 

@@ -11,7 +11,7 @@ from model_ci.data.finding import MAX_EXAMPLES, Finding, such_as
 from model_ci.production import lines
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.types import Array
 
 # Requests that are answered at the same time are logged in the order in which they end.
 _DISORDER: Final = timedelta(seconds=60)
@@ -80,7 +80,7 @@ class Survey:
         self._probabilities.update(len(row) for row in request.get("probabilities") or ())
         self.classes = max(self._probabilities, default=0)
 
-    def sorted_ids(self) -> "NDArray[Any]":
+    def sorted_ids(self) -> "Array":
         """Return each hash of a request id once."""
         import numpy as np
 

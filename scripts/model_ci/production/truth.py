@@ -17,8 +17,8 @@ def classes(rows: "pl.DataFrame", truth: str, many: int, where: str) -> list[str
     """
     import polars as pl
 
-    said, came = (naming.ordered(rows[column].unique().to_list()) for column in ("_prediction", truth))
-    values = {naming.name(value): value for value in [*came, *said]}
+    predicted, true = (naming.ordered(rows[column].unique().to_list()) for column in ("_prediction", truth))
+    values = {naming.name(value): value for value in [*true, *predicted]}
     if len(values) != many:
         shown = ", ".join(sorted(repr(value) for value in values.values())[:10]) or "none"
         raise ConfigError(

@@ -44,9 +44,9 @@ def build(rows: "pd.DataFrame", answers: "Mapping[str, Sequence[object] | Array]
     for name in [*asked.features, asked.target]:
         array = _array(rows[name])
         role = "target" if name == asked.target else "feature"
-        found = column(name, role, array, categories=role == "target" and bool(asked.classes))
-        if found is not None:
-            columns.append(found)
+        described = column(name, role, array, categories=role == "target" and bool(asked.classes))
+        if described is not None:
+            columns.append(described)
             arrays.append(array)
     counted, answered = _stored(columns, arrays), _answers(answers, asked)
     ticks, span = _times(rows, asked)
@@ -67,9 +67,9 @@ def _answers(answers: "Mapping[str, Sequence[object] | Array]", asked: Asked) ->
     for name, values in answers.items():
         role = "prediction" if name == PREDICTION else "probability"
         array = pa.array(list(values))
-        found = column(name, role, array, categories=role == "prediction" and bool(asked.classes))
-        if found is not None:
-            columns.append(found)
+        described = column(name, role, array, categories=role == "prediction" and bool(asked.classes))
+        if described is not None:
+            columns.append(described)
             arrays.append(array)
     return columns, _stored(columns, arrays)
 

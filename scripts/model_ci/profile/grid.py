@@ -58,13 +58,13 @@ class Grid:
         below = distance.view(np.int64) >> 63  # -1 below the centre, 0 above
         np.abs(distance, out=distance)
         distance += 1.0
-        found = distance.view(np.int64)
-        found >>= _MANTISSA - self.bits
-        found -= _ONE << self.bits
-        np.minimum(found, self.side - 1, out=found)
-        found ^= below
-        found += self.side
-        return found
+        bins = distance.view(np.int64)
+        bins >>= _MANTISSA - self.bits
+        bins -= _ONE << self.bits
+        np.minimum(bins, self.side - 1, out=bins)
+        bins ^= below
+        bins += self.side
+        return bins
 
     def middles(self, indices: "Indices") -> "Numbers":
         """Return the value in the middle of each bin."""

@@ -4,7 +4,7 @@ import gzip
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ConfigError
 from model_ci.profile import sketch
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+    from model_ci.types import Settings
 
 
 FOLDER: Final = "profile"  # of the run
@@ -110,7 +112,7 @@ class Profile:
     span: tuple[float | None, float | None] = (None, None)  # microseconds since 1970, or the numbers themselves
     season: str | None = None
     seasons: Mapping[int, Counted] = field(default_factory=dict)
-    made: "Mapping[str, Any]" = field(default_factory=dict)
+    made: "Settings" = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -123,13 +125,13 @@ class Profile:
         if not known:
             return self.counted.sketches
         total = sum(known.values())
-        found = dict(self.counted.sketches)
+        mixed = dict(self.counted.sketches)
         for column in self.columns:
             parts = [(self.seasons[s].sketches.get(column.name), share / total) for s, share in known.items()]
             there = [(part, share) for part, share in parts if part is not None and part.rows + part.nulls > 0]
             if there and column.role in ("feature", "target"):
-                found[column.name] = sketch.blended(there)
-        return found
+                mixed[column.name] = sketch.blended(there)
+        return mixed
 
     def merge(self, other: "Profile") -> "Profile":
         """Return the profile of both parts' rows; raise ValueError when they do not count the same columns alike."""
@@ -188,7 +190,7 @@ class Profile:
         }
 
     @classmethod
-    def _read(cls, record: Mapping[str, Any]) -> "Profile":
+    def _read(cls, record: "Settings") -> "Profile":
         columns = [
             Column(name=c["name"], role=c["role"], family=c["family"], grid=Grid(**c["grid"]) if "grid" in c else None)
             for c in record["columns"]
@@ -220,8 +222,8 @@ def column(name: str, role: str, values: "pa.Array", *, categories: bool = False
         return None
     if categories or family not in _NUMBERS_OF:
         return Column(name=name, role=role, family="text" if family == "null" else family)
-    found = sketch.as_floats(values)
-    return Column(name=name, role=role, family=family, grid=fit(found[np.isfinite(found)]))
+    numbers = sketch.as_floats(values)
+    return Column(name=name, role=role, family=family, grid=fit(numbers[np.isfinite(numbers)]))
 
 
 def of_season(ticks: "NDArray[np.int64]", season: str) -> "NDArray[np.int64]":

@@ -133,10 +133,10 @@ class Numbers:
 
     def small(self, most: int = MAX_BINS) -> "Numbers":
         """Return the same in the finest grid that needs no more than so many bins."""
-        found = self
-        while int((found.counts > 0).sum()) > most:
-            found = found.coarser(found.grid.bits - 1)
-        return found
+        coarse = self
+        while int((coarse.counts > 0).sum()) > most:
+            coarse = coarse.coarser(coarse.grid.bits - 1)
+        return coarse
 
     def as_record(self) -> "NumbersRecord":
         """Return it as JSON: bins by their distance to the one before."""
@@ -160,11 +160,11 @@ class Numbers:
         """Read what `as_record` wrote."""
         import numpy as np
 
-        found = cls.empty(Grid(**record["grid"]))
-        found.counts[np.cumsum(np.array(record["bins"], dtype=np.int64))] = record["counts"]
-        found.nulls, found.infinite = record["nulls"], record["infinite"]
-        found.low, found.high = record["min"], record["max"]
-        return found
+        numbers = cls.empty(Grid(**record["grid"]))
+        numbers.counts[np.cumsum(np.array(record["bins"], dtype=np.int64))] = record["counts"]
+        numbers.nulls, numbers.infinite = record["nulls"], record["infinite"]
+        numbers.low, numbers.high = record["min"], record["max"]
+        return numbers
 
     def _reach(self, low: float, high: float) -> None:
         self.low = low if self.low is None else min(self.low, low)
@@ -221,15 +221,15 @@ class Categories:
 
     def small(self, most: int = MAX_CATEGORIES) -> "Categories":
         """Return the same with only the most frequent categories named."""
-        order = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
-        rest = sum(count for _, count in order[most:])
-        others = self.others + len(order[most:])
-        return replace(self, counts=Counter(dict(order[:most])), rest=self.rest + rest, others=others)
+        ranked = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
+        rest = sum(count for _, count in ranked[most:])
+        others = self.others + len(ranked[most:])
+        return replace(self, counts=Counter(dict(ranked[:most])), rest=self.rest + rest, others=others)
 
     def as_record(self) -> "CategoriesRecord":
         """Return it as JSON."""
-        order = dict(sorted(self.counts.items(), key=lambda item: (-item[1], item[0])))
-        return {"kind": "category", "nulls": self.nulls, "counts": order, "rest": self.rest, "others": self.others}
+        ranked = dict(sorted(self.counts.items(), key=lambda item: (-item[1], item[0])))
+        return {"kind": "category", "nulls": self.nulls, "counts": ranked, "rest": self.rest, "others": self.others}
 
     @classmethod
     def from_record(cls, record: "CategoriesRecord") -> Self:
@@ -277,10 +277,10 @@ def blended(parts: list[tuple[Sketch, float]]) -> Sketch:
     parts = [(part, share) for part, share in parts if share > 0 and part.rows + part.nulls > 0]
     size = 1 / sum(share**2 / (part.rows + part.nulls) for part, share in parts)
     scaled = [_scaled(part, size * share / (part.rows + part.nulls)) for part, share in parts]
-    found = scaled[0]
+    mixture = scaled[0]
     for part in scaled[1:]:
-        found = merged(found, part)
-    return found
+        mixture = merged(mixture, part)
+    return mixture
 
 
 def family(dtype: "pa.DataType") -> str:

@@ -57,12 +57,12 @@ class History:
         One whose run is not on record brought nothing that anybody knows of.
         """
         count = 0
-        for _, begins_anew, in_vain in sorted(self._told()):
+        for _, begins_anew, in_vain in sorted(self._events()):
             count = 0 if begins_anew else count
             count += in_vain
         return count
 
-    def _told(self) -> Iterator[tuple[datetime, bool, bool]]:
+    def _events(self) -> Iterator[tuple[datetime, bool, bool]]:
         """Yield when something happened, whether the count begins anew there, and whether a training was in vain."""
         for decision in self.decisions:
             gained = any(t.promoted and decision.run_id in t.reason for t in self.trainings)
@@ -78,7 +78,7 @@ def read(root: Path, branch: Branch, *, besides: str, remote_needed: bool) -> Hi
 
     Raises ServiceError when a record on the branch is damaged, or the remote does not answer and `remote_needed`.
     """
-    found = {file.parent.name: file for file in sorted((root / RUNS).glob(f"*/{RECORD}"))}
+    files = {file.parent.name: file for file in sorted((root / RUNS).glob(f"*/{RECORD}"))}
     with tempfile.TemporaryDirectory(prefix="model-ci-history-") as scratch:
         try:
             branch.fetch(Path(scratch))
@@ -86,29 +86,29 @@ def read(root: Path, branch: Branch, *, besides: str, remote_needed: bool) -> Hi
             if remote_needed:
                 raise
         for file in sorted((Path(scratch) / "runs").glob(f"*/{RECORD}")):
-            found[file.parent.name] = file
-        records = [_record(file, branch.name) for name, file in sorted(found.items()) if name != besides]
+            files[file.parent.name] = file
+        records = [_record(file, branch.name) for name, file in sorted(files.items()) if name != besides]
     decisions = sorted((d for r in records for d in _decision(r)), key=lambda d: d.at)
     trainings = sorted((t for r in records for t in _training(r)), key=lambda t: t.at)
     return History(decisions=decisions, trainings=trainings)
 
 
-def now(wanted: Retrain) -> datetime:
+def now(settings: Retrain) -> datetime:
     """Return the moment that is decided for; raise ConfigError for one that is none."""
-    if wanted.until is None:
+    if settings.until is None:
         return datetime.now(UTC)
     try:
-        return moment(wanted.until)
+        return moment(settings.until)
     except ValueError:
         raise ConfigError(
-            f"retrain.until: {wanted.until!r} is no time; write it in ISO 8601, as 2026-03-01T12:00:00"
+            f"retrain.until: {settings.until!r} is no time; write it in ISO 8601, as 2026-03-01T12:00:00"
         ) from None
 
 
 def moment(text: str) -> datetime:
     """Read a time of ISO 8601; without a zone it is UTC."""
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    parsed = datetime.fromisoformat(text)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def _record(file: Path, branch: str) -> "Record":

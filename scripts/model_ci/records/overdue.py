@@ -9,14 +9,14 @@ from model_ci.data.finding import Finding
 from model_ci.records.history import History
 
 
-def find(wanted: Retrain, past: History, now: datetime) -> Iterator[Finding]:
+def find(settings: Retrain, past: History, now: datetime) -> Iterator[Finding]:
     """Yield a warning when the check is overdue at `now`; it counts from the last one, else from the first training that expected one."""
     since = _since(past)
-    if not wanted.interval or since is None:
+    if not settings.interval or since is None:
         return
-    if now - since > timedelta(seconds=times.seconds(wanted.interval) * wanted.missed):
+    if now - since > timedelta(seconds=times.seconds(settings.interval) * settings.missed):
         what = (
-            f"did not run from {since.date()} to {now.date()}, and is meant to every {wanted.interval}; see whether its schedule "
+            f"did not run from {since.date()} to {now.date()}, and is meant to every {settings.interval}; see whether its schedule "
             "is still on: GitHub turns schedules off in public repositories without a commit for 60 days"
         )
         yield unseen(what)

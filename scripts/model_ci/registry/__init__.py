@@ -15,7 +15,7 @@ from model_ci.registry import registration
 from model_ci.registry.branch import BranchStore
 from model_ci.registry.client import translated
 from model_ci.registry.file import FileStore
-from model_ci.registry.files import differences, keep_only
+from model_ci.registry.integrity import differences, keep_only
 from model_ci.registry.pages import ui_command
 from model_ci.registry.peek import has_version, peek
 from model_ci.registry.registration import as_version, holder
@@ -91,8 +91,8 @@ class Registry:
 
     def versions(self) -> list[Version]:
         """Return all versions, oldest first."""
-        found = self._read(lambda client: client.search_model_versions(f"name = '{self.name}'")) or []
-        return sorted((as_version(version) for version in found), key=lambda version: int(version.number))
+        registered = self._read(lambda client: client.search_model_versions(f"name = '{self.name}'")) or []
+        return sorted((as_version(version) for version in registered), key=lambda version: int(version.number))
 
     def download(self, version: Version, into: Path) -> Path:
         """Copy the version's model folder to `into` and return it.
@@ -135,10 +135,10 @@ class Registry:
             if got is None:
                 raise ServiceError(f"{self.where}: is empty; version {version.number} of {self.name} is not there")
             keep_only(got, expected)
-            found = list(differences(got, expected))
-            if found:
+            altered = list(differences(got, expected))
+            if altered:
                 about = f"{self.where}: {what} of version {version.number} of {self.name}"
-                raise ServiceError(*(f"{about}: {text}; it was altered, register the model again" for text in found))
+                raise ServiceError(*(f"{about}: {text}; it was altered, register the model again" for text in altered))
             shutil.rmtree(into, ignore_errors=True)
             got.rename(into)
         return into
@@ -176,8 +176,8 @@ class Registry:
         """
         if name == CHAMPION:
             return self.champion()
-        if found := self.version(name):
-            return found
+        if version := self.version(name):
+            return version
         there = ", ".join(version.number for version in self.versions()) or "none"
         raise ConfigError(f"{where}: {name!r} is no version of {self.name}; there are {there}")
 

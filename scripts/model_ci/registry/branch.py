@@ -69,15 +69,15 @@ class BranchStore:
     def _check_sizes(self, folder: Path) -> None:
         limit = self._max_file_mb * 2**20
         large = [(file, file.stat().st_size) for file in folder.rglob("*") if file.is_file()]
-        found = [
+        too_large = [
             f"{self.where}: {file.relative_to(folder)}: has {size / 2**20:.1f} MiB, register.max_file_mb allows "
             f"{self._max_file_mb:g}; use an MLflow server (set MLFLOW_TRACKING_URI), or keep the model small, with large "
             "files on a DVC remote"
             for file, size in large
             if size > limit
         ]
-        if found:
-            raise ConfigError(*found)
+        if too_large:
+            raise ConfigError(*too_large)
 
 
 class _Copy:

@@ -97,19 +97,19 @@ def without_secrets(text: str) -> str:
 
 
 def _in_our_words(where: str, error: Exception) -> ModelCIError:
-    said = " ".join(without_secrets(str(error)).split())[:500]
+    message = " ".join(without_secrets(str(error)).split())[:500]
     code = getattr(error, "error_code", "")
-    status = re.search(r"(?:error code |Error: |^)(40[13])\b", said)
+    status = re.search(r"(?:error code |Error: |^)(40[13])\b", message)
     if code in ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED") or (status and status[1] == "401"):
         return ServiceError(
             f"{where}: the server does not accept the credentials (401); check MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )
     if code == "PERMISSION_DENIED" or status:
         return ServiceError(
-            f"{where}: the server refuses access (403): {said}; give the identity of this job the right to write models and experiments"
+            f"{where}: the server refuses access (403): {message}; give the identity of this job the right to write models and experiments"
         )
-    if code in _AWAY_CODES or _AWAY.search(said):
-        return AwayError(f"{where}: cannot be reached: {said}; {_LATER}")
+    if code in _AWAY_CODES or _AWAY.search(message):
+        return AwayError(f"{where}: cannot be reached: {message}; {_LATER}")
     if code == "INVALID_PARAMETER_VALUE":
-        return ConfigError(f"{where}: MLflow does not take this: {said}; change the name or value it speaks of")
-    return ServiceError(f"{where}: MLflow failed: {said}; {_LATER}")
+        return ConfigError(f"{where}: MLflow does not take this: {message}; change the name or value it speaks of")
+    return ServiceError(f"{where}: MLflow failed: {message}; {_LATER}")

@@ -49,7 +49,7 @@ class FileStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         with _locked(self.folder / LOCK):
             if not self.database.is_file():
-                self._found()
+                self._create()
             access = self._access()
             prepare(access)
             return work(access)
@@ -92,16 +92,16 @@ class FileStore:
             copy = Path(folder) / DATABASE
             shutil.copyfile(self.database, copy)
             command = [sys.executable, "-m", "mlflow", "db", "upgrade", local_uri(copy)]
-            said = subprocess.run(command, capture_output=True, text=True, check=False)
-            if said.returncode:
-                last = said.stderr.strip().splitlines()[-1:] or ["nothing"]
+            process = subprocess.run(command, capture_output=True, text=True, check=False)
+            if process.returncode:
+                last = process.stderr.strip().splitlines()[-1:] or ["nothing"]
                 raise ConfigError(
                     f"{self.where}: was written by another MLflow, and this one cannot upgrade it (it said: {last[0]}); install the MLflow that wrote it, or a newer one"
                 )
             with closing(sqlite3.connect(copy)) as new, closing(sqlite3.connect(self.database)) as old:
                 new.backup(old)
 
-    def _found(self) -> None:
+    def _create(self) -> None:
         """Make the database whole under another name first: MLflow cannot go on with one that is half made."""
         for left in self.folder.glob(f"*{_PARTIAL}*"):
             left.unlink()

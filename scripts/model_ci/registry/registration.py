@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from model_ci.errors import ConfigError
 from model_ci.registry.client import is_code
-from model_ci.registry.files import differences
+from model_ci.registry.integrity import differences
 from model_ci.registry.store import Access
 from model_ci.registry.version import (
     ATTACHED_TAG,
@@ -39,15 +39,15 @@ _BATCH: Final = 100
 
 def prepare(access: Access, submission: Submission) -> None:
     """Log the run, the model and its lineage: what takes long and is nobody else's concern."""
-    found = [
+    problems = [
         f"{submission.folder}: {text}; train again, this is not the model that was judged"
         for text in differences(submission.folder, submission.files)
     ]
     for name, attached in submission.attached.items():
         altered = differences(attached.folder, attached.files)
-        found += [f"{attached.folder}: {text}; make the run's {name} again" for text in altered]
-    if found:
-        raise ConfigError(*found)
+        problems += [f"{attached.folder}: {text}; make the run's {name} again" for text in altered]
+    if problems:
+        raise ConfigError(*problems)
     if find(access.client, submission) is None:
         _logged_model(access.client, _run(access, submission), submission)
 
@@ -98,8 +98,8 @@ def promote(access: Access, name: str, number: str) -> tuple[str, str | None]:
 
 def find(client: "MlflowClient", submission: Submission) -> Version | None:
     """Return the version that this run has already registered."""
-    found = client.search_model_versions(f"name = '{submission.name}' and tags.`{RUN_TAG}` = '{submission.run_id}'")
-    return as_version(found[0]) if found else None
+    versions = client.search_model_versions(f"name = '{submission.name}' and tags.`{RUN_TAG}` = '{submission.run_id}'")
+    return as_version(versions[0]) if versions else None
 
 
 def holder(client: "MlflowClient", name: str, alias: str) -> Version | None:
@@ -113,11 +113,11 @@ def holder(client: "MlflowClient", name: str, alias: str) -> Version | None:
     return as_version(client.get_model_version(name, str(number))) if number else None
 
 
-def as_version(found: "ModelVersion") -> Version:
+def as_version(entity: "ModelVersion") -> Version:
     """Read MLflow's model version."""
-    tags = {str(key): str(value) for key, value in found.tags.items()}
-    created = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC).isoformat(timespec="milliseconds")
-    return Version(number=str(found.version), run_id=tags.get(RUN_TAG, ""), tags=tags, created=created)
+    tags = {str(key): str(value) for key, value in entity.tags.items()}
+    created = datetime.fromtimestamp(entity.creation_timestamp / 1000, UTC).isoformat(timespec="milliseconds")
+    return Version(number=str(entity.version), run_id=tags.get(RUN_TAG, ""), tags=tags, created=created)
 
 
 def _promote(access: Access, name: str, version: Version, decide: Callable[[Version | None], bool]) -> bool:
@@ -173,11 +173,11 @@ def _run(access: Access, submission: Submission) -> "MlflowRun":
     """Return MLflow's run of our run, complete."""
     client = access.client
     experiment = _experiment(access, submission.name)
-    found = client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{submission.run_id}'", max_results=1)
-    if found and found[0].info.status == "FINISHED":
-        return found[0]
+    runs = client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{submission.run_id}'", max_results=1)
+    if runs and runs[0].info.status == "FINISHED":
+        return runs[0]
     tags = _tags(submission)
-    run = found[0] if found else client.create_run(experiment, tags=tags, run_name=submission.run_id)
+    run = runs[0] if runs else client.create_run(experiment, tags=tags, run_name=submission.run_id)
     _log_parameters(client, run, submission.parameters)
     _log_dataset(client, run, submission)
     _log_metrics(client, run, submission)
@@ -187,18 +187,18 @@ def _run(access: Access, submission: Submission) -> "MlflowRun":
 
 
 def _experiment(access: Access, name: str) -> str:
-    found = access.client.get_experiment_by_name(name)
-    if found is None:
+    experiment = access.client.get_experiment_by_name(name)
+    if experiment is None:
         place = f"{access.artifacts}/{name}" if access.artifacts else None
         try:
             return str(access.client.create_experiment(name, artifact_location=place))
         except Exception as error:
             if not is_code(error, "RESOURCE_ALREADY_EXISTS"):
                 raise
-            found = access.client.get_experiment_by_name(name)
-    if found.lifecycle_stage != "active":
+            experiment = access.client.get_experiment_by_name(name)
+    if experiment.lifecycle_stage != "active":
         raise ConfigError(f"experiment {name}: is deleted in MLflow; restore it with `mlflow experiments restore`")
-    return str(found.experiment_id)
+    return str(experiment.experiment_id)
 
 
 def _log_parameters(client: "MlflowClient", run: "MlflowRun", params: Mapping[str, object]) -> None:
@@ -235,13 +235,13 @@ def _logged_model(client: "MlflowClient", run: "MlflowRun", submission: Submissi
     """Return MLflow's logged model with the files of our model, complete."""
     from mlflow.entities import LoggedModelOutput
 
-    found = client.search_logged_models([run.info.experiment_id], f"tags.`{RUN_TAG}` = '{submission.run_id}'")
-    if found and found[0].status == "READY":
-        return found[0]
+    models = client.search_logged_models([run.info.experiment_id], f"tags.`{RUN_TAG}` = '{submission.run_id}'")
+    if models and models[0].status == "READY":
+        return models[0]
     params = {key: str(value) for key, value in submission.parameters.items()}
     model = (
-        found[0]
-        if found
+        models[0]
+        if models
         else client.create_logged_model(
             run.info.experiment_id, "model", run.info.run_id, tags=_tags(submission), params=params
         )

@@ -54,11 +54,11 @@ def kind_of(config: Config, *, in_ci: bool) -> StoreKind:
     A missing address is not taken for "there is no server": raises ConfigError when the configuration or the records
     name one, and when the variable is there but empty and nothing else tells where the models are.
     """
-    wanted, address = config.register.store, os.environ.get(TRACKING_URI)
-    if wanted == StoreKind.SERVER and not address:
+    kind, address = config.register.store, os.environ.get(TRACKING_URI)
+    if kind == StoreKind.SERVER and not address:
         raise ConfigError(f"{config.file}: register.store: is server, but {_missing(address)}")
-    if wanted != StoreKind.AUTO:
-        return wanted
+    if kind != StoreKind.AUTO:
+        return kind
     if address:
         return StoreKind.SERVER
     before = recorded.store(config, in_ci=in_ci)

@@ -8,7 +8,7 @@ is done already, so the same order completes it.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from model_ci import ci
 from model_ci.config import Config
@@ -21,6 +21,7 @@ from model_ci.run import Result, Run
 from model_ci.serving.probe import Probe
 from model_ci.targets import CHAMPION, Deployment, RolloutError, Target, Variant, open_target, settings
 from model_ci.terms import Verdict
+from model_ci.types import Document
 
 _SETTLED: Final = {
     "aliases": "the registry's aliases",
@@ -73,7 +74,7 @@ class Change:
         decision = tested["decision"]
         return [Rule(rule="compare-variants", holds=decision == "promote", why=f"it decided: {decision}")]
 
-    def make(self, wish: Callable[[Deployment | None], Wish]) -> dict[str, Any]:
+    def make(self, wish: Callable[[Deployment | None], Wish]) -> Document:
         """Make it, alone in the environment; return the section, with `failed` where it was refused or taken back."""
         target = self.target()
         with target.lock(_owner(self.run)):
@@ -102,7 +103,7 @@ class Change:
             settled = self._settle(wanted, naming, entry)
             return section | settled | {"steps": self.steps, "address": target.address()}
 
-    def _section(self, wish: Wish, before: Deployment | None, target: Target, rules: list[Rule]) -> dict[str, Any]:
+    def _section(self, wish: Wish, before: Deployment | None, target: Target, rules: list[Rule]) -> Document:
         where = ci.context()
         return {
             "why": "",
@@ -127,12 +128,12 @@ class Change:
             "ledger": None,
         }
 
-    def _bring(self, target: Target, wish: Wish, before: Deployment | None) -> dict[str, Any]:
+    def _bring(self, target: Target, wish: Wish, before: Deployment | None) -> Document:
         """Apply and ask the service where its users do; restore what ran before when it will not do."""
         target.apply(wish.deployment, self.steps.append)
         address = target.address()
         if address is None:
-            return {"asked": None, **smoke.Findings().as_record()}
+            return {"asked": None, **smoke.SmokeResult().as_record()}
         ask = smoke.over_http(address, self.config.deploy.smoke.timeout_s)
         served = wish.deployment.variant(wish.subject.name) or wish.deployment.variants[0]
         try:
@@ -151,7 +152,7 @@ class Change:
         before = previous.variant(CHAMPION) if previous else None
         return tags.Move.of(self.config, wish.subject.image, before.image if before else None) if wish.aliases else None
 
-    def _settle(self, wish: Wish, naming: tags.Move | None, entry: Entry | None) -> dict[str, Any]:
+    def _settle(self, wish: Wish, naming: tags.Move | None, entry: Entry | None) -> Document:
         """Move the names of what serves and write the ledger; what stops it says what is done and what is not."""
         every = {
             "aliases": wish.aliases,
@@ -159,7 +160,7 @@ class Change:
             "ledger": partial(self._written, entry) if entry else None,
         }
         steps = {key: step for key, step in every.items() if step}
-        section: dict[str, Any] = {"why": _told(wish, changed=entry is not None)}
+        section: Document = {"why": _told(wish, changed=entry is not None)}
         for key, step in steps.items():
             try:
                 section[key] = step()
@@ -172,7 +173,7 @@ class Change:
                 ) from None
         return section
 
-    def _written(self, entry: Entry) -> dict[str, Any]:
+    def _written(self, entry: Entry) -> Document:
         commit = ledger.append(self.config, entry)
         return {"branch": self.config.record.branch, "commit": commit.sha, "pushed": commit.pushed}
 
@@ -184,7 +185,7 @@ class Change:
         )  # fmt: skip
 
 
-def result(section: dict[str, Any]) -> Result:
+def result(section: Document) -> Result:
     """Turn what came of a change into a stage's result."""
     failed = section.pop("failed")
     return Result(section=section, verdict=Verdict.FAILED if failed else Verdict.PASSED)

@@ -11,6 +11,7 @@ from model_ci.errors import ServiceError
 from model_ci.git import Branch, Commit
 from model_ci.run import timestamp
 from model_ci.targets.deployment import Deployment
+from model_ci.types import Document
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class Entry:
     ci_url: str | None
     approval: str | None = None  # the protected environment whose job did it
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> Document:
         """Return it as JSON."""
         record = {key: value for key, value in asdict(self).items() if key not in ("deployment", "previous")}
         return record | {"variants": _variants(self.deployment), "previous": _variants(self.previous)}
@@ -37,12 +38,12 @@ class Entry:
     def from_record(cls, record: Mapping[str, Any]) -> "Entry":
         """Read what `as_record` wrote."""
 
-        def deployed(variants: list[dict[str, Any]]) -> Deployment | None:
+        def deployed(variants: list[Document]) -> Deployment | None:
             there = {"environment": record["environment"], "variants": variants}
             return Deployment.from_record(there) if variants else None
 
-        named: dict[str, Any] = {key: record.get(key) for key in ("actor", "reason", "ci_url", "approval")}
-        required: dict[str, Any] = {key: record[key] for key in ("time", "action", "environment", "run_id")}
+        named: Document = {key: record.get(key) for key in ("actor", "reason", "ci_url", "approval")}
+        required: Document = {key: record[key] for key in ("time", "action", "environment", "run_id")}
         now, before = deployed(record["variants"]), deployed(record["previous"])
         return cls(**named, **required, deployment=now, previous=before)
 
@@ -90,7 +91,7 @@ def read(config: Config, environment: str) -> list[Entry]:
         raise ServiceError(f"{place}: cannot be read: {error}; restore the branch's last commit that can") from None
 
 
-def _variants(deployment: Deployment | None) -> list[dict[str, Any]]:
+def _variants(deployment: Deployment | None) -> list[Document]:
     return deployment.as_record()["variants"] if deployment else []
 
 

@@ -1,29 +1,34 @@
-"""Whether an environment is still as a deployment left it, observed anew."""
+"""Whether an environment is still as a deployment left it, observed anew: what serves, and that it answers as known."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 from model_ci.config import Config
-from model_ci.errors import ModelCIError, first_line
 from model_ci.release import smoke
-from model_ci.targets import RolloutError, open_target
+from model_ci.serving.probe import Probe
+from model_ci.targets import Deployment, Variant, open_target
 
 
-def differs(config: Config, environment: str, deployment: Mapping[str, Any]) -> str | None:
-    """Return in what the environment differs from the recorded deployment: what serves, and whether it answers."""
-    try:
-        target = open_target(config, environment)
-        now = target.current()
-        address = target.address()
-    except ModelCIError as error:
-        return f"what serves in {environment} cannot be seen: {first_line(error)}"
-    if now is None:
+def differs(config: Config, left: Deployment, subject: Variant, probes: Mapping[str, Probe]) -> str | None:
+    """Return in what the environment is not as `left` says, None where it is, and answers a request as known.
+
+    Raises RolloutError or ServiceError where it does not answer.
+    """
+    environment = left.environment
+    target = open_target(config, environment)
+    current = target.current()
+    if current is None:
         return f"nothing serves in {environment} any more"
-    if now.as_record() != deployment:
+    if steps := target.plan(left):
+        return f"{environment} is not as it was left: {'; '.join(steps)}"
+    if current != left:
         return f"{environment} does not serve what was deployed"
-    try:
-        if address:
-            smoke.require_ready(smoke.over_http(address, config.deploy.smoke.timeout_s))
-    except RolloutError as error:
-        return f"{environment} does not answer: {first_line(error)}"
+    brief = replace(config.deploy.smoke, requests=1, max_latency_ms=None)
+    address = target.address()
+    ask = smoke.over_http(address, brief.timeout_s) if address else target.asking(left)
+    if ask is None:
+        return f"nothing in {environment} can be asked"
+    largest = max(left.variants, key=lambda variant: variant.weight)
+    asked = (left.variant(subject.name) if address else None) or largest
+    smoke.through(ask, asked, probes.get(asked.digest), brief)
     return None

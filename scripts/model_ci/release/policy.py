@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from typing import Any
 
 from model_ci import ci
 from model_ci.config import Config
 from model_ci.targets import Variant, settings
+from model_ci.types import Document
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class Rule:
     holds: bool
     why: str
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> Document:
         """Return it as JSON."""
         return asdict(self)
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import cycle
-from typing import Any, Final
+from typing import Final
 
 from model_ci import web
 from model_ci.config import Smoke
@@ -15,6 +15,7 @@ from model_ci.errors import ConfigError, ServiceError
 from model_ci.serving.comparison import Answers
 from model_ci.serving.probe import Probe
 from model_ci.targets.deployment import Answer, Ask, RolloutError, Trial, Variant
+from model_ci.types import Document
 
 _PATIENCE: Final = 5  # times as many requests as the weight lets expect
 
@@ -32,7 +33,7 @@ def read(manifest: bytes, where: str) -> Probe:
 
 
 @dataclass(kw_only=True)
-class Findings:
+class SmokeResult:
     """What a smoke test saw."""
 
     requests: int = 0
@@ -53,7 +54,7 @@ class Findings:
         self.compared += 1
         self.seconds.append(answer.seconds)
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> Document:
         """Return it as JSON."""
         ordered = sorted(self.seconds)
         at = ordered[min(len(ordered) - 1, math.ceil(0.95 * len(ordered)) - 1)] if ordered else None
@@ -71,19 +72,19 @@ def trial(probes: Mapping[str, Probe], settings: Smoke) -> Trial:
 
     def try_out(variant: Variant, ask: Ask) -> None:
         if probe := probes.get(variant.digest):
-            seen = Findings()
+            seen = SmokeResult()
             for part, body in probe.requests():
                 seen.add(probe, part, ask("/invocations", body), variant, settings)
 
     return try_out
 
 
-def through(ask: Ask, variant: Variant, probe: Probe | None, settings: Smoke) -> Findings:
+def through(ask: Ask, variant: Variant, probe: Probe | None, settings: Smoke) -> SmokeResult:
     """Ask the service where its users ask it, until the variant has answered often enough.
 
     Raises RolloutError for an answer that is none, is another than is known, or comes too late.
     """
-    found = Findings()
+    found = SmokeResult()
     most = math.ceil(settings.requests * _PATIENCE * 100 / max(variant.weight, 1))
     if probe is None:
         require_ready(ask)

@@ -12,9 +12,9 @@ from typing import Final
 
 from model_ci.serving import body
 from model_ci.serving.batching import Batching
-from model_ci.serving.exchange import Answer, DisconnectedError, Headers, Message, Receive, Request, Send, read_body
+from model_ci.serving.exchange import DisconnectedError, Headers, Message, Receive, Request, Response, Send, read_body
 from model_ci.serving.explain import Explainer
-from model_ci.serving.log import Entry, PredictionLog
+from model_ci.serving.log import LoggedRequest, PredictionLog
 from model_ci.serving.predictions import Predictions
 from model_ci.serving.refusal import Refusal
 from model_ci.serving.routes import Question, Route, Routes
@@ -58,19 +58,19 @@ class App:
         except Exception:  # noqa: BLE001 - one request's bug is not the others'
             traceback.print_exc(file=sys.stderr)
             self.service.metrics.errors["internal"] += 1
-            answer = Answer(status=500, body=body.write({"error": "the service failed; its log says why"}))
+            answer = Response(status=500, body=body.write({"error": "the service failed; its log says why"}))
         await self._send(send, request, answer)
         metrics, name = self.service.metrics, route.name if route else UNKNOWN
         metrics.requests[name, answer.status] += 1
         metrics.request_seconds[name].observe(time.perf_counter() - begin)
 
-    async def _answer(self, route: Route, request: Request, receive: Receive, begin: float) -> Answer:
+    async def _answer(self, route: Route, request: Request, receive: Receive, begin: float) -> Response:
         if route.tell:
             return route.tell()
         request.require_json()
         sent = await read_body(request, receive, self._limit)
         if route.explain:
-            return Answer(status=200, body=await self._explained(route.explain, sent))
+            return Response(status=200, body=await self._explained(route.explain, sent))
         if not route.predict:
             raise RuntimeError(f"{route.name} neither tells, nor predicts, nor explains")
         if len(sent) > _LARGE:
@@ -80,7 +80,7 @@ class App:
             rows, answers = question.rows, await self._batching.ask(question.rows)
             written = question.write(answers)
         self._note(rows, answers, route, request, begin)
-        return Answer(status=200, body=written)
+        return Response(status=200, body=written)
 
     async def _explained(self, explain: Callable[[bytes], bytes], sent: bytes) -> bytes:
         self._explainer.require()
@@ -102,17 +102,17 @@ class App:
     def _note(self, rows: Rows, answers: Predictions, route: Route, request: Request, begin: float) -> None:
         if self.log is not None:
             self.log.add(
-                Entry(
+                LoggedRequest(
                     time=time.time(), request_id=request.id, user=request.user, route=route.name, rows=rows,
                     answers=answers, duration_s=time.perf_counter() - begin,
                 )
             )  # fmt: skip
 
-    def _refused(self, refusal: Refusal) -> Answer:
+    def _refused(self, refusal: Refusal) -> Response:
         self.service.metrics.errors[refusal.kind] += 1
-        return Answer(status=refusal.status, body=body.write(refusal.as_record()), headers=refusal.headers)
+        return Response(status=refusal.status, body=body.write(refusal.as_record()), headers=refusal.headers)
 
-    async def _send(self, send: Send, request: Request, answer: Answer) -> None:
+    async def _send(self, send: Send, request: Request, answer: Response) -> None:
         headers = [
             (b"content-type", answer.type),
             (b"content-length", b"%d" % len(answer.body)),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.serving.types import Array
 
 
 class NotUnrolledError(Exception):
@@ -76,7 +76,7 @@ class Columns:
 
         return Tags(estimator_type=None, target_tags=TargetTags(required=False))
 
-    def transform(self, rows: "NDArray[Any]") -> "NDArray[Any]":
+    def transform(self, rows: "Array") -> "Array":
         """Transform each part of the columns; return them side by side."""
         import numpy as np
 
@@ -104,7 +104,7 @@ class Codes:
             self._missing.append(float(fitted.encoded_missing_value) if null else self._unknown)
             self._codes.append({value: code for value, code in codes.items() if value not in null})
 
-    def transform(self, rows: "NDArray[Any]") -> "NDArray[Any]":
+    def transform(self, rows: "Array") -> "Array":
         """Return the codes, as doubles."""
         import numpy as np
 

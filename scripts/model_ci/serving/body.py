@@ -4,9 +4,10 @@ import json
 from typing import Any
 
 from model_ci.serving.refusal import Refusal
+from model_ci.serving.types import Document
 
 
-def read(body: bytes) -> dict[str, Any]:
+def read(body: bytes) -> Document:
     """Return the mapping in a body; raise Refusal 400 where there is none, 422 where one key stands twice in a mapping.
 
     NaN and Infinity, which JSON has no words for, are read as the callers that send them mean them.
@@ -43,7 +44,7 @@ def _has_every_key(body: bytes, value: Any) -> bool:
         return False
 
 
-def _keys(value: dict[str, Any]) -> int:
+def _keys(value: Document) -> int:
     count = len(value)
     for below in value.values():
         if type(below) is dict:
@@ -65,7 +66,7 @@ def _read_carefully(body: bytes) -> Any:
     return value
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> Document:
     mapping = dict(pairs)
     if len(mapping) < len(pairs):
         keys = [key for key, _ in pairs]

@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.serving.types import Array
 
-    Codes = NDArray[Any]
+    Codes = Array
 
 _BOOLEANS: Final = {"true": "1", "false": "0"}
 _BINARY: Final = {"0", "1"}
@@ -67,8 +67,8 @@ def positive(known: Sequence[object], declared: object = None) -> int | None:
     None where it is not declared and not obvious, or the declared one is not among them.
     """
     named = [name(value) for value in known]
-    wanted = name(declared) if declared is not None else ("1" if set(named) == _BINARY else None)
-    return named.index(wanted) if len(named) == 2 and wanted in named else None
+    sought = name(declared) if declared is not None else ("1" if set(named) == _BINARY else None)
+    return named.index(sought) if len(named) == 2 and sought in named else None
 
 
 def _rank(value: Any) -> tuple[bool, Any]:

@@ -48,7 +48,7 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class AnswerComparison:
     """How answers differ from those expected; `problem` names the first reason why they must not stand for them."""
 
     rows: int
@@ -71,20 +71,20 @@ class _MismatchError(Exception):
     """Why two answers have no distance."""
 
 
-def compare(answers: Answers, expected: Answers, tolerance: float, *, classes: bool) -> Comparison:
+def compare(answers: Answers, expected: Answers, tolerance: float, *, classes: bool) -> AnswerComparison:
     """Compare answers about the same rows; `classes` where the labels name classes, which have no distance."""
     rows = len(expected.labels)
     try:
         pairs = _pairs(answers, expected, classes=classes)
         differences = [_difference(where, given, known) for where, given, known in pairs]
     except _MismatchError as mismatch:
-        return Comparison(rows=rows, max_abs_difference=None, tolerance=tolerance, problem=str(mismatch))
+        return AnswerComparison(rows=rows, max_abs_difference=None, tolerance=tolerance, problem=str(mismatch))
     largest = max(differences, default=0.0)
     problem = None
     if largest > tolerance:
         where, given, known = pairs[differences.index(largest)]
         problem = f"{where}: {given!r} instead of {known!r}, which differ by {largest:.3g}, more than {tolerance:g}"
-    return Comparison(rows=rows, max_abs_difference=largest, tolerance=tolerance, problem=problem)
+    return AnswerComparison(rows=rows, max_abs_difference=largest, tolerance=tolerance, problem=problem)
 
 
 def _pairs(answers: Answers, expected: Answers, *, classes: bool) -> list[tuple[str, Label, Label]]:

@@ -1,17 +1,17 @@
 """The two ways to run a model, through ONNX Runtime or through scikit-learn, and the border that answers must pass."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from model_ci.serving.manifest import ONNX, ONNX_FILE, Manifest
 from model_ci.serving.predictions import Predictions
 from model_ci.serving.refusal import Problem, Refusal
 from model_ci.serving.signature import Rows, Signature, refused
+from model_ci.serving.types import Record
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.serving.types import Array
 
 ALONE: Final = 64  # rows that are asked one by one to tell which of them the model refuses
 _KINDS: Final[dict[type, str]] = {
@@ -49,7 +49,7 @@ class Form:
     classes: int
 
     @classmethod
-    def of(cls, manifest: Mapping[str, Any]) -> "Form":
+    def of(cls, manifest: Record) -> "Form":
         """Take the form from the answers to the probe rows."""
         probe = manifest["probe"]
         probabilities = probe.get("probabilities") is not None
@@ -78,7 +78,7 @@ class Form:
             )
         _require_finite(probabilities)
 
-    def _holds(self, labels: "NDArray[Any]") -> bool:
+    def _holds(self, labels: "Array") -> bool:
         return labels.dtype.kind == "O" and all(isinstance(label, self.type) for label in labels.tolist())
 
 
@@ -122,7 +122,7 @@ def ask(engine: Engine, rows: Rows) -> Predictions:
         raise refused(_problems(engine, rows, error)) from None
 
 
-def _require_finite(values: "NDArray[Any]") -> None:
+def _require_finite(values: "Array") -> None:
     if values.dtype.kind != "f" or math.isfinite(values.sum()):
         return
     import numpy as np

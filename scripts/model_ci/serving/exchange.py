@@ -21,7 +21,7 @@ class DisconnectedError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Response:
     """A status with its body."""
 
     status: int

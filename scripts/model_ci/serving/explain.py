@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from model_ci.serving.refusal import Refusal
 from model_ci.serving.service import Service
 from model_ci.serving.signature import Rows
+from model_ci.serving.types import Document
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +48,7 @@ class Explainer:
     def __exit__(self, *_: object) -> None:
         self._free.release()
 
-    def explain(self, rows: Rows) -> dict[str, Any]:
+    def explain(self, rows: Rows) -> Document:
         """Return attributions as JSON: for each row a list with a number for each column, or one for each class."""
         try:
             from model_ci.explanation import explainer
@@ -96,7 +97,7 @@ def _explained(engine: "SklearnEngine", rows: Rows, background: "pd.DataFrame", 
         raise Refusal(422, "explain", f"the model cannot be asked about these rows: {first}") from error
 
 
-def _record(found: Any, of_class: Any, classes: Any) -> dict[str, Any]:
+def _record(found: Any, of_class: Any, classes: Any) -> Document:
     one = found.values.shape[2] == 1
     return {
         "explainer": found.explainer,

@@ -7,6 +7,7 @@ from typing import Any, Final
 from model_ci.serving.predictions import Predictions
 from model_ci.serving.refusal import Problem, Refusal
 from model_ci.serving.signature import LARGEST, Rows, Signature, refused, shown
+from model_ci.serving.types import Document, Record
 
 DATATYPES: Final = {
     "string": "BYTES", "long": "INT64", "integer": "INT32", "double": "FP64", "float": "FP32", "boolean": "BOOL",
@@ -31,7 +32,7 @@ _KINDS: Final = {"i": "INT64", "f": "FP64", "b": "BOOL"}  # of an array's values
 _LABELS: Final[dict[type, str]] = {int: "INT64", float: "FP64", bool: "BOOL"}
 
 
-def rows(body: Mapping[str, Any], signature: Signature, limit: int) -> Rows:
+def rows(body: Record, signature: Signature, limit: int) -> Rows:
     """Read tensors, one a column, or one of all columns side by side.
 
     Raises Refusal 400 for another form, 413 for too many rows, 422 for values that are not by the signature.
@@ -61,7 +62,7 @@ def rows(body: Mapping[str, Any], signature: Signature, limit: int) -> Rows:
     return signature.rows(columns, count)
 
 
-def _require_known(part: Mapping[str, Any], known: Mapping[str, tuple[Any, ...]], where: str) -> None:
+def _require_known(part: Record, known: Mapping[str, tuple[Any, ...]], where: str) -> None:
     """Raise Refusal 422 for a parameter that is not known, as it may change what the request means."""
     parameters = part.get("parameters")
     if not parameters:
@@ -75,7 +76,7 @@ def _require_known(part: Mapping[str, Any], known: Mapping[str, tuple[Any, ...]]
             raise Refusal(422, "input", f"{where}: leave this one out; the service knows {allowed}. Got {got}.")
 
 
-def _shape(tensor: Mapping[str, Any]) -> tuple[int, int]:
+def _shape(tensor: Record) -> tuple[int, int]:
     """Return rows and columns of a tensor."""
     name, shape = tensor["name"], tensor.get("shape")
     if tensor.get("datatype") not in KNOWN:
@@ -85,7 +86,7 @@ def _shape(tensor: Mapping[str, Any]) -> tuple[int, int]:
     return (shape[0], 1) if len(shape) == 1 else (shape[0], shape[1])
 
 
-def _columns(tensor: Mapping[str, Any], shape: tuple[int, int], signature: Signature) -> dict[str, Sequence[Any]]:
+def _columns(tensor: Record, shape: tuple[int, int], signature: Signature) -> dict[str, Sequence[Any]]:
     name, (count, wide), data = tensor["name"], shape, tensor.get("data")
     if type(data) is not list:
         raise Refusal(400, "format", f"{name}: data must be a list; binary tensors are not read")
@@ -101,7 +102,7 @@ def _columns(tensor: Mapping[str, Any], shape: tuple[int, int], signature: Signa
     return {column: values[i::wide] for i, column in enumerate(signature.names)}
 
 
-def _problems(tensor: Mapping[str, Any], values: Sequence[Any], wide: int) -> list[Problem]:
+def _problems(tensor: Record, values: Sequence[Any], wide: int) -> list[Problem]:
     """Name the values that are not of the tensor's datatype; null stands for an absent one."""
     datatype = tensor["datatype"]
     kinds = set(map(type, values))
@@ -137,7 +138,7 @@ def _flat(data: Sequence[Any]) -> Iterator[Any]:
             yield part
 
 
-def wanted(body: Mapping[str, Any], offered: Sequence[str]) -> Sequence[str]:
+def wanted(body: Record, offered: Sequence[str]) -> Sequence[str]:
     """Return which outputs a request names; all where it names none. Raise Refusal 400 for one that there is not."""
     outputs = body.get("outputs")
     if not outputs:
@@ -155,21 +156,21 @@ def offered(task: str, *, probabilities: bool) -> Sequence[str]:
     return (LABELS, PROBABILITIES) if probabilities and task != "regression" else (LABELS,)
 
 
-def inputs(signature: Signature) -> list[dict[str, Any]]:
+def inputs(signature: Signature) -> list[Document]:
     """Describe the tensors that a model takes."""
     return [{"name": c.name, "datatype": DATATYPES[c.type], "shape": [-1]} for c in signature.columns]
 
 
-def outputs(names: Sequence[str], label: Any, classes: int) -> list[dict[str, Any]]:
+def outputs(names: Sequence[str], label: Any, classes: int) -> list[Document]:
     """Describe the tensors that a model answers with; `label` is one of its answers."""
     labels = {"name": LABELS, "datatype": _LABELS.get(type(label), "BYTES"), "shape": [-1]}
     probabilities = {"name": PROBABILITIES, "datatype": "FP64", "shape": [-1, classes]}
     return [probabilities if name == PROBABILITIES else labels for name in names]
 
 
-def answer(found: Predictions, names: Sequence[str]) -> list[dict[str, Any]]:
+def answer(found: Predictions, names: Sequence[str]) -> list[Document]:
     """Write predictions as tensors."""
-    outputs: list[dict[str, Any]] = []
+    outputs: list[Document] = []
     for name in names:
         values = found.labels if name == LABELS else found.probabilities
         if values is not None:

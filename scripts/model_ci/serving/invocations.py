@@ -8,11 +8,12 @@ from typing import Any, Final
 from model_ci.serving.predictions import Predictions
 from model_ci.serving.refusal import Problem, Refusal
 from model_ci.serving.signature import Rows, Signature, refused
+from model_ci.serving.types import Document, Record
 
 FORMATS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
 
-def rows(body: Mapping[str, Any], signature: Signature, limit: int) -> Rows:
+def rows(body: Record, signature: Signature, limit: int) -> Rows:
     """Read the rows of a request; raise Refusal 400 for another form, 413 for too many rows, 422 for wrong values."""
     named = [name for name in FORMATS if name in body]
     if len(named) != 1:
@@ -26,9 +27,9 @@ def rows(body: Mapping[str, Any], signature: Signature, limit: int) -> Rows:
     return signature.rows(columns, count)
 
 
-def answer(found: Predictions) -> dict[str, Any]:
+def answer(found: Predictions) -> Document:
     """Return what MLflow's server says, and the probabilities beside it."""
-    said: dict[str, Any] = {"predictions": found.listed}
+    said: Document = {"predictions": found.listed}
     if found.probabilities is not None:
         said["probabilities"] = found.probabilities
     return said
@@ -77,12 +78,12 @@ def _any(given: Any, where: str, signature: Signature) -> tuple[Mapping[str, Seq
     raise refused([Problem(row=row, reason=f"must be a mapping of column to value. Got {_size(given[row])}.")])
 
 
-def _records(given: Sequence[dict[str, Any]]) -> tuple[Mapping[str, Sequence[Any]], int]:
+def _records(given: Sequence[Document]) -> tuple[Mapping[str, Sequence[Any]], int]:
     names = dict.fromkeys(chain.from_iterable(given))
     return {name: [row.get(name) for row in given] for name in names}, len(given)
 
 
-def _columns(given: Mapping[str, Any], where: str) -> tuple[Mapping[str, Sequence[Any]], int]:
+def _columns(given: Record, where: str) -> tuple[Mapping[str, Sequence[Any]], int]:
     """Read a mapping of column to its values; a column may be one value when all are."""
     lists = {name: values if type(values) is list else [values] for name, values in given.items()}
     counts = {len(values) for values in lists.values()}
@@ -102,6 +103,6 @@ def _size(value: Any) -> str:
     return f"a list of {len(value)}" if type(value) is list else f"a {type(value).__name__}"
 
 
-def _keys(body: Mapping[str, Any]) -> str:
+def _keys(body: Record) -> str:
     shown = [repr(key)[:60] for key in list(body)[:10]]
     return ", ".join(shown) or "an empty mapping"

@@ -25,7 +25,7 @@ _PARTS: Final = 8  # files within the bound on disk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class LoggedRequest:
     """One answered request."""
 
     time: float
@@ -47,7 +47,7 @@ class PredictionLog:
         self.dropped = 0
         self._below = int(sample * 2**32)
         self._limit = int(max_mb * 2**20)
-        self._queue: deque[Entry] = deque()
+        self._queue: deque[LoggedRequest] = deque()
         self._queued = 0
         self._written = 0  # rows that left the queue; each counter has one writer
         self._stop = threading.Event()
@@ -62,7 +62,7 @@ class PredictionLog:
         self._prune(0)
         self._thread.start()
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: LoggedRequest) -> None:
         """Queue a line, or count it as dropped; never waits. The same request id is in every sample or in none."""
         if zlib.crc32(entry.request_id.encode()) >= self._below:
             return
@@ -99,7 +99,7 @@ class PredictionLog:
                 self.dropped += requests  # a full or broken disk costs lines, never answers
             self._written += rows
 
-    def _line(self, entry: Entry) -> bytes:
+    def _line(self, entry: LoggedRequest) -> bytes:
         answers = entry.answers
         return body.write({
             "time": datetime.fromtimestamp(entry.time, UTC).isoformat(timespec="milliseconds"),

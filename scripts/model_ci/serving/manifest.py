@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from model_ci.serving.classes import positive
 from model_ci.serving.refusal import StartError
+from model_ci.serving.types import Record
 
 VERSION: Final = 1
 ONNX, SKLEARN = "onnx", "sklearn"
@@ -26,7 +27,7 @@ class Manifest:
     """What `manifest.json` says; schemas/manifest.schema.json describes each key."""
 
     root: Path
-    values: Mapping[str, Any]
+    values: Record
 
     @classmethod
     def read(cls, file: Path) -> "Manifest":

@@ -1,11 +1,11 @@
 """The OpenAPI document of a served model, with its own columns."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from model_ci.serving.inference import KNOWN
 from model_ci.serving.service import Service
 from model_ci.serving.signature import LARGEST, RANGES, Column
+from model_ci.serving.types import Document, Record
 
 _TYPES: Final[dict[str, list[str]]] = {
     "string": ["string", "null"], "datetime": ["string", "null"], "boolean": ["boolean"], "long": ["integer"],
@@ -21,11 +21,11 @@ _WHY: Final = {
 }  # fmt: skip
 
 
-def document(service: Service, *, explains: bool) -> dict[str, Any]:
+def document(service: Service, *, explains: bool) -> Document:
     """Describe every route."""
     columns, name = service.signature.columns, service.manifest["name"]
     rows = {"$ref": "#/components/schemas/Rows"}
-    paths: dict[str, Any] = {
+    paths: Document = {
         "/invocations": _post("Predict rows, as MLflow's protocol writes them.", rows, _predictions()),
         f"/v2/models/{name}/infer": _post(
             "Predict rows, as the Open Inference Protocol writes them.",
@@ -53,7 +53,7 @@ def document(service: Service, *, explains: bool) -> dict[str, Any]:
     }
 
 
-def _post(summary: str, sent: Any, answered: Any, *, explains: bool = True) -> dict[str, Any]:
+def _post(summary: str, sent: Any, answered: Any, *, explains: bool = True) -> Document:
     refused = {"description": "", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}}
     why = dict(_WHY) if explains else {**_WHY, 501: "Explanations are not in this image."}
     responses = {str(status): {**refused, "description": text} for status, text in why.items()}
@@ -69,7 +69,7 @@ def _post(summary: str, sent: Any, answered: Any, *, explains: bool = True) -> d
     }
 
 
-def _get(summary: str, other: int | None) -> dict[str, Any]:
+def _get(summary: str, other: int | None) -> Document:
     content = {"content": {"application/json": {"schema": {"type": "object"}}}}
     responses = {"200": {"description": "Yes.", **content}}
     if other:
@@ -77,7 +77,7 @@ def _get(summary: str, other: int | None) -> dict[str, Any]:
     return {"get": {"summary": summary, "responses": responses}}
 
 
-def _schemas(columns: list[Column]) -> dict[str, Any]:
+def _schemas(columns: list[Column]) -> Document:
     value = {"type": ["string", "number", "boolean", "null"]}
     split = {
         "type": "object", "required": ["columns", "data"],
@@ -129,8 +129,8 @@ def _schemas(columns: list[Column]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _values(column: Column) -> Mapping[str, Any]:
-    said: dict[str, Any] = {"type": _TYPES[column.type]}
+def _values(column: Column) -> Record:
+    said: Document = {"type": _TYPES[column.type]}
     if column.type in RANGES:
         said["minimum"], said["maximum"] = RANGES[column.type]
     if column.type in LARGEST:
@@ -142,7 +142,7 @@ def _values(column: Column) -> Mapping[str, Any]:
     return said
 
 
-def _predictions() -> Mapping[str, Any]:
+def _predictions() -> Record:
     return {
         "type": "object", "required": ["predictions"],
         "properties": {
@@ -152,5 +152,5 @@ def _predictions() -> Mapping[str, Any]:
     }  # fmt: skip
 
 
-def _attributions() -> Mapping[str, Any]:
+def _attributions() -> Record:
     return {"type": "object", "required": ["columns", "base", "outputs", "attributions", "scale"]}

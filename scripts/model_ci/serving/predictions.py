@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.serving.types import Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions:
     """For each row the label or number, and for a classifier the probability of each class where the model has them."""
 
-    labels: "NDArray[Any]"  # n
-    probabilities: "NDArray[Any] | None"  # n x classes
+    labels: "Array"  # n
+    probabilities: "Array | None"  # n x classes
 
     @property
     def listed(self) -> list[Any]:
@@ -36,6 +36,6 @@ class Predictions:
         return all(a is b or (a is not None and b is not None and np.array_equal(a, b)) for a, b in pairs)
 
 
-def one_column(values: "NDArray[Any]") -> "NDArray[Any]":
+def one_column(values: "Array") -> "Array":
     """Return values of shape (rows, 1) as (rows,); any other shape is left for whoever checks it."""
     return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values

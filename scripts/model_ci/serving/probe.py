@@ -1,11 +1,12 @@
 """The probe of a manifest: real rows, and what the model itself answers to them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from model_ci.serving.comparison import Answers, Comparison, compare
+from model_ci.serving.comparison import AnswerComparison, Answers, compare
+from model_ci.serving.types import Record
 
 _ROWS: Final = 8  # of a request
 
@@ -21,7 +22,7 @@ class Probe:
     classes: bool
 
     @classmethod
-    def read(cls, manifest: Mapping[str, Any]) -> "Probe":
+    def read(cls, manifest: Record) -> "Probe":
         """Take the probe from a manifest; raise ValueError when it has none, or one without rows."""
         try:
             probe = manifest["probe"]
@@ -46,6 +47,6 @@ class Probe:
         """Return the body of a request with some of the rows."""
         return json.dumps({"dataframe_split": {"columns": self.columns, "data": self.rows[part]}}).encode()
 
-    def compare(self, answers: Answers, part: slice = slice(None), tolerance: float = 0.0) -> Comparison:
+    def compare(self, answers: Answers, part: slice = slice(None), tolerance: float = 0.0) -> AnswerComparison:
         """Compare answers to some of the rows with those expected; a larger tolerance than the probe's own counts."""
         return compare(answers, self.expected.part(part), max(tolerance, self.tolerance), classes=self.classes)

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
+
+from model_ci.serving.types import Document
 
 SHOWN: Final = 100  # problems in one answer; the rest is counted
 
@@ -15,7 +17,7 @@ class Problem:
     column: str | None = None
     row: int | None = None
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> Document:
         """Return it as JSON."""
         return {"column": self.column, "row": self.row, "reason": self.reason}
 
@@ -31,9 +33,9 @@ class Refusal(Exception):  # noqa: N818 - it is no error of ours
         self.problems = problems
         self.headers: list[tuple[bytes, bytes]] = []
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> Document:
         """Return the body of the answer."""
-        said: dict[str, Any] = {"error": self.message}
+        said: Document = {"error": self.message}
         if self.problems:
             said["problems"] = [problem.as_record() for problem in self.problems[:SHOWN]]
             said["problem_count"] = len(self.problems)

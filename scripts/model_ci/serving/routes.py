@@ -1,17 +1,18 @@
 """Which path takes what: a question that is answered at once, rows to predict, or rows to explain."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from model_ci.serving import body, explain, inference, invocations
-from model_ci.serving.exchange import Answer, Request
+from model_ci.serving.exchange import Request, Response
 from model_ci.serving.explain import Explainer
 from model_ci.serving.log import PredictionLog
 from model_ci.serving.predictions import Predictions
 from model_ci.serving.refusal import Refusal
 from model_ci.serving.service import Service
 from model_ci.serving.signature import Rows
+from model_ci.serving.types import Document, Record
 
 TEXT: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -29,7 +30,7 @@ class Route:
     """What a path takes; exactly one of the last three is there."""
 
     name: str
-    tell: Callable[[], Answer] | None = None
+    tell: Callable[[], Response] | None = None
     predict: Callable[[bytes], Question] | None = None
     explain: Callable[[bytes], bytes] | None = None
 
@@ -86,7 +87,7 @@ class Routes:
         asked = body.read(sent)
         rows = inference.rows(asked, self._service.signature, self._service.settings.max_rows)
         names, manifest = inference.wanted(asked, self._outputs()), self._service.manifest
-        said: dict[str, Any] = {"model_name": manifest["name"]}
+        said: Document = {"model_name": manifest["name"]}
         if manifest.version:
             said["model_version"] = manifest.version
         if isinstance(asked.get("id"), str):
@@ -98,34 +99,34 @@ class Routes:
         rows = invocations.rows(body.read(sent), self._service.signature, limit)
         return body.write(self._explainer.explain(rows))
 
-    def _live(self) -> Answer:
+    def _live(self) -> Response:
         return _json({"live": True})
 
-    def _ready(self) -> Answer:
+    def _ready(self) -> Response:
         if self._service.ready:
             return _json({"ready": True, "name": self._service.manifest["name"]})
         why = "it is shutting down" if self._service.draining else "the model is being loaded"
-        return Answer(status=503, body=body.write({"ready": False, "error": why}))
+        return Response(status=503, body=body.write({"ready": False, "error": why}))
 
-    def _metrics(self) -> Answer:
+    def _metrics(self) -> Response:
         if self._log is not None:
             self._service.metrics.log_dropped = self._log.dropped
-        return Answer(status=200, body=self._service.metrics.text(), type=TEXT)
+        return Response(status=200, body=self._service.metrics.text(), type=TEXT)
 
-    def _version(self) -> Answer:
+    def _version(self) -> Response:
         return _json(self._service.described())
 
-    def _openapi(self) -> Answer:
+    def _openapi(self) -> Response:
         from model_ci.serving import openapi
 
         return _json(openapi.document(self._service, explains=self._explainer.there))
 
-    def _server(self) -> Answer:
+    def _server(self) -> Response:
         from model_ci import __version__
 
         return _json({"name": "model-ci", "version": __version__, "extensions": []})
 
-    def _model(self) -> Answer:
+    def _model(self) -> Response:
         manifest = self._service.manifest
         return _json({
             "name": manifest["name"], "versions": [manifest.version] if manifest.version else [],
@@ -139,5 +140,5 @@ class Routes:
         return inference.offered(manifest["task"], probabilities=manifest["probe"]["probabilities"] is not None)
 
 
-def _json(value: Mapping[str, Any]) -> Answer:
-    return Answer(status=200, body=body.write(value))
+def _json(value: Record) -> Response:
+    return Response(status=200, body=body.write(value))

@@ -2,9 +2,9 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from model_ci.serving import engine
 from model_ci.serving.comparison import Answers
@@ -15,6 +15,7 @@ from model_ci.serving.probe import Probe
 from model_ci.serving.refusal import Refusal, StartError
 from model_ci.serving.settings import Settings
 from model_ci.serving.signature import Rows, Signature
+from model_ci.serving.types import Record
 
 _BEGIN: Final = time.time()
 _ASKED_ALONE: Final = 8  # rows; more would make the start longer
@@ -85,7 +86,7 @@ class Service:
         found = engine.ask(loaded, rows)
         return found, time.perf_counter() - begin
 
-    def described(self) -> Mapping[str, Any]:
+    def described(self) -> Record:
         """Return what is served, for people and for the tools that compare."""
         manifest = self.manifest
         return {

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from model_ci.serving.refusal import StartError
+from model_ci.serving.types import Document
 
 PREFIX: Final = "MODEL_CI_"
 
@@ -30,7 +31,7 @@ class Settings:
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
         """Read the environment; raise StartError with everything that is wrong with it."""
-        found: dict[str, Any] = {}
+        found: Document = {}
         wrong: list[str] = []
         for name, (parse, allowed) in _PARSERS.items():
             text = environment.get(PREFIX + name.upper(), "")

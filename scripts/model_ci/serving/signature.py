@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.serving.refusal import Problem, Refusal
+from model_ci.serving.types import Record
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from model_ci.serving.types import Array
 
 TYPES: Final = ("string", "long", "integer", "double", "float", "boolean", "datetime")
 NUMBERS: Final = ("long", "integer", "double", "float", "boolean")
@@ -30,13 +31,16 @@ _LONGEST: Final = 60  # of a value in a message
 class Column:
     """A column of the input; one that is not required may be left out, and is null then.
 
-    `dtype` is how pandas names the times that the model was trained on, such as datetime64[us, Europe/Berlin].
+    `dtype` is how pandas names the times that the model was trained on, such as datetime64[us, Europe/Berlin]. Of a
+    categorical column `categories` are those that the model was trained on; another value is null for it.
     """
 
     name: str
     type: str
     required: bool
     dtype: str = ""
+    categories: Sequence[str] | None = None
+    ordered: bool = False
 
     @property
     def nullable(self) -> bool:
@@ -62,7 +66,7 @@ class Rows:
             yield Rows(count=1, values=[[column[row]] for column in self.values])
 
 
-def matrix(columns: Sequence[Sequence[Any]], kind: Any) -> "NDArray[Any]":
+def matrix(columns: Sequence[Sequence[Any]], kind: Any) -> "Array":
     """Return columns of values side by side, rows x columns, in one piece of memory; null is NaN."""
     import numpy as np
 
@@ -79,7 +83,7 @@ class Signature:
         self._checks = [(column.name, _CHECKS[column.type], column) for column in columns]
 
     @classmethod
-    def read(cls, records: Sequence[Mapping[str, Any]]) -> "Signature":
+    def read(cls, records: Sequence[Record]) -> "Signature":
         """Make a signature of the manifest's list."""
         return cls([Column(**record) for record in records])
 

@@ -11,11 +11,12 @@ from model_ci.serving.arrays import unroll
 from model_ci.serving.manifest import FOLDER, Manifest
 from model_ci.serving.predictions import Predictions, one_column
 from model_ci.serving.refusal import StartError
-from model_ci.serving.signature import NUMBERS, Rows, Signature, matrix
+from model_ci.serving.signature import NUMBERS, Column, Rows, Signature, matrix
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
+
+    from model_ci.serving.types import Array
 
 TABLE, ARRAY = "table", "array"
 FORMATS: Final = ("skops", "cloudpickle")
@@ -63,12 +64,12 @@ class SklearnEngine:
         import pandas as pd
 
         columns = {
-            column.name: _times(values, column.dtype) if column.type == "datetime" else _series(values, kind)
+            column.name: _values(values, kind, column)
             for column, kind, values in zip(self._signature.columns, self._kinds, rows.values, strict=True)
         }
         return pd.DataFrame(columns, copy=False)
 
-    def array(self, rows: Rows) -> "NDArray[Any]":
+    def array(self, rows: Rows) -> "Array":
         """Return rows side by side; null is NaN, in columns of text as well, as it is in a table."""
         if not any(self._texts):
             return matrix(rows.values, "float64")
@@ -109,6 +110,14 @@ def _dtype(kind: str) -> str:
     if kind in NUMBERS:
         return {"long": "int64", "integer": "int32", "double": "float64", "float": "float32", "boolean": "bool"}[kind]
     return "times" if kind == "datetime" else "text"
+
+
+def _values(values: Sequence[Any], kind: str, column: Column) -> Any:
+    import pandas as pd
+
+    if column.categories is not None:
+        return pd.Series(values, dtype=pd.CategoricalDtype(list(column.categories), ordered=column.ordered))
+    return _times(values, column.dtype) if column.type == "datetime" else _series(values, kind)
 
 
 def _series(values: Sequence[Any], kind: str) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Protocol, runtime_checkable
 
 from model_ci.errors import ModelCIError
+from model_ci.types import Document
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
@@ -44,7 +45,7 @@ class Deployment:
         """Return the variant of that name."""
         return next((variant for variant in self.variants if variant.name == name), None)
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> Document:
         """Return it as JSON."""
         return {"environment": self.environment, "variants": [asdict(variant) for variant in self.variants]}
 
@@ -86,6 +87,9 @@ class Target(Protocol):
 
     def address(self) -> str | None:
         """Return the base URL that the service answers at; None when it cannot be reached from here."""
+
+    def asking(self, deployment: Deployment) -> Ask | None:
+        """Return what asks the service where it has no address for us; None when nothing can, or nothing serves."""
 
     def lock(self, owner: str) -> AbstractContextManager[None]:
         """Keep others from deploying to this environment; raise ServiceError with who holds it, and since when."""

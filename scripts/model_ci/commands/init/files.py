@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
@@ -145,7 +145,7 @@ def _evaluation(rows: int, roles: Roles) -> list[str]:
     return [*lines, f"  gates:{_comment(why)}", f"    - {{metric: {metric}, min: {least}, max_drop: {drop}}}"]
 
 
-def _scalar(value: Any) -> str:
+def _scalar(value: object) -> str:
     text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"))
     return text.removesuffix("...\n").strip()
 

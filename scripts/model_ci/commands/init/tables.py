@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.data import header, layout, pointer
 from model_ci.data.scan import Scan
@@ -17,6 +17,8 @@ from model_ci.errors import ConfigError
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from model_ci.types import Settings
 
 _FOREIGN: Final = frozenset(
     "venv env node_modules site-packages __pycache__ build dist mlruns mlartifacts htmlcov wandb lightning_logs".split()
@@ -158,7 +160,7 @@ def _absent(tracker: Path, root: Path) -> Iterator[Table]:
             yield Table(pattern=pattern, files=(), size=int(out.get("size", 0)), tracked_by=tracker)
 
 
-def _outs(tracker: Path) -> Iterator[dict[str, Any]]:
+def _outs(tracker: Path) -> "Iterator[Settings]":
     import yaml
 
     try:

@@ -3,11 +3,14 @@
 What is planted is judged by the very code that judges a model; only what the model said is made up.
 """
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from model_ci import judgement
+from model_ci import entrypoint, git, judgement
+from model_ci.commands.selftest import faults
 from model_ci.config import Config
 from model_ci.config.conditions import compares, tolerates
 from model_ci.data import cut, rowhash, source, table
@@ -16,8 +19,12 @@ from model_ci.data.scan import Scan
 from model_ci.gates.metrics import MEASURED, Metric
 from model_ci.gates.outputs import Outputs, Scores
 from model_ci.judgement import Side
+from model_ci.origin.training_rows import TrainingRows
+from model_ci.pipeline import fingerprint
+from model_ci.pipeline.surroundings import CODE, Surroundings
 from model_ci.run import Run
 from model_ci.serving import classes as naming
+from model_ci.stages import STAGES
 from model_ci.stages.check_data import contract
 from model_ci.stages.check_data.conformity import Conformity
 from model_ci.stages.check_data.contract import Column, Contract
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
 
     from model_ci.data.table import Table
     from model_ci.record_types import Gate
+    from model_ci.types import Label
 
 Gates = Sequence["Gate"]
 _NUMBERS: Final = ("integer", "number")
@@ -65,7 +73,7 @@ def run(config: Config, run: Run) -> Findings:
     bench = _Bench(
         config, data, wanted, judgement.ask(config, run, data), _classes(config, trained["model"]["classes"])
     )
-    cases = [*bench.cases(), *_contract_cases(config)]
+    cases = [*bench.cases(), _contaminated(run, data), _changed_gates(config, run), *_contract_cases(config)]
     return Findings(cases=cases, gates=bench.alone())
 
 
@@ -73,7 +81,7 @@ class _Bench:
     """The user's gates with the user's model at hand, before which models are planted."""
 
     def __init__(
-        self, config: Config, data: "Table", wanted: Mapping[str, Metric], honest: Side, classes: Sequence[Any]
+        self, config: Config, data: "Table", wanted: Mapping[str, Metric], honest: Side, classes: "Sequence[Label]"
     ) -> None:
         self.config, self.data, self.wanted, self.honest = config, data, wanted, honest
         self.measured = {name: value for name, value in honest.scores.values.items() if name in MEASURED}
@@ -82,10 +90,12 @@ class _Bench:
         )
         told = honest.outputs
         assert told is not None  # noqa: S101 - a model that cannot be asked was an error before
+        self.told = told
         self.planted = {
-            "shuffled predictions": self._side(_shuffled(told)),
+            "shuffled predictions": self._side(faults.shuffled(told)),
             "constant prediction": self._side(_constant(told, data, classes)),
-            "predictions of NaN": self._side(_of_nan(told)),
+            "predictions of NaN": self._side(faults.of_nan(told)),
+            **({"swapped classes": self._side(faults.swapped(told))} if config.model.task == "binary" else {}),
             "missing metrics": Side(scores=Scores(values={}, reasons={}), outputs=None),
         }
         self.against_itself = self._weigh(honest, honest)
@@ -103,6 +113,10 @@ class _Bench:
         yield self._first()
         yield self._few("an empty holdout", 0)
         yield self._few("too few rows", self.config.evaluate.min_rows - 1)
+        yield self._of_one_class()
+        yield self._without_threshold()
+        yield self._of_the_target()
+        yield self._bounds()
 
     def alone(self) -> "list[tuple[Gate, Mapping[str, str]]]":
         """Return what each condition said of each planted model."""
@@ -168,27 +182,98 @@ class _Bench:
         )  # fmt: skip
         return Case(name="a first model", expected="judged by absolute gates alone", found=found, holds=holds)
 
+    def _of_one_class(self) -> Case:
+        name, expected = "a holdout of one class", "refused"
+        if self.config.model.task == "regression":
+            return Case(name=name, expected=expected, found="numbers have no classes", holds=None)
+        rows = faults.of_one_class(self.told)
+        side = self._side(self.told.drawn(rows))
+        section = judgement.weigh(self.config, self.data.holdout.iloc[rows], self.wanted, side, None)
+        found = f"{section['verdict']}: {section['why']}"
+        return Case(name=name, expected=expected, found=found, holds=section["verdict"] == Verdict.FAILED)
+
+    def _without_threshold(self) -> Case:
+        """Plant labels that ignore the model's threshold; only a gate on labels can see it."""
+        name, expected = "an ignored threshold", "refused"
+        if self.config.model.task != "binary":
+            return Case(name=name, expected=expected, found="only two classes have a threshold", holds=None)
+        section = self._weigh(self._side(faults.without_threshold(self.told)), None)
+        case = self._refused(name, section, self.first, every=False)
+        if case.holds:
+            return case
+        found = "no gate on labels refuses it; add one on precision or balanced_accuracy"
+        return replace(case, found=found, holds=None)
+
+    def _of_the_target(self) -> Case:
+        name, expected = "a model that knows the target", "refused"
+        if self.config.evaluate.too_good is None:
+            return Case(name=name, expected=expected, found="evaluate.too_good is null", holds=None)
+        section = self._weigh(self._side(faults.of_the_target(self.told)), None)
+        measured = section["too_good"]
+        holds = section["verdict"] == Verdict.FAILED and measured is not None and measured["share"] >= measured["limit"]
+        found = "refused as too good to be true" if holds else "not noticed as too good"
+        return Case(name=name, expected=expected, found=found, holds=holds)
+
+    def _bounds(self) -> Case:
+        """Compare with a model that answers a tenth of the rows otherwise: some resamples have more of them than others."""
+        name, expected = "a model that differs in a tenth of the rows", "compared by bounds that are apart"
+        section = self._weigh(self._side(faults.a_little_worse(self.told)), self.honest)
+        compared = [g for g in section["gates"] if compares(g["condition"]) and g["interval"]]
+        if not compared:
+            return Case(name=name, expected=expected, found="no gate compares by bounds", holds=None)
+        without = [_name(g) for g in compared if g["difference"] and g["interval"][0] == g["interval"][1]]
+        found = f"bounds of {', '.join(without)} are equal, as if chance had no part" if without else "compared so"
+        return Case(name=name, expected=expected, found=found, holds=not without)
+
     def _few(self, name: str, rows: int) -> Case:
         import numpy as np
 
         few = self.data.holdout.iloc[:rows]
-        told = self.honest.outputs
-        side = self._side(told.drawn(np.arange(len(few)))) if told else self.honest
+        side = self._side(self.told.drawn(np.arange(len(few))))
         section = judgement.weigh(self.config, few, self.wanted, side, side)
         holds = section["verdict"] == Verdict.FAILED
         return Case(name=name, expected="refused", found=f"{section['verdict']}: {section['why']}", holds=holds)
 
 
-def _shuffled(told: Outputs) -> Outputs:
-    """Return the same predictions, each for another row: as if the labels had been shuffled before training."""
-    import numpy as np
+def _contaminated(run: Run, data: "Table") -> Case:
+    """Hold out rows that the model has learnt from: its own filter must recognize them."""
+    name, expected = "a holdout that the model has learnt from", "recognized"
+    recorded = run.require("train", wanted_by="selftest").get("training_rows")
+    if recorded is None:
+        return Case(name=name, expected=expected, found="the run has no record of its training rows", holds=False)
+    learnt = TrainingRows.read(run.folder / recorded["folder"], f"run {run.id}")
+    planted = data.train.tail(len(data.holdout))
+    seen = int(learnt.contain(planted).sum())
+    whole = recorded["rows"] >= len(data.train)  # a sample or a short window leaves rows out
+    found = f"{seen:,} of {len(planted):,} rows recognized and left out"
+    return Case(name=name, expected=expected, found=found, holds=seen == len(planted) if whole else seen > 0)
 
-    order = np.random.default_rng(0).permutation(len(told.truth))
-    moved = told.drawn(order)
-    return Outputs(truth=told.truth, labels=moved.labels, probabilities=moved.probabilities)
+
+def _changed_gates(config: Config, run: Run) -> Case:
+    """Change a limit, and ask of each own function's file whether a change of it would be noticed."""
+    name, expected = "a changed gate", "judged again"
+    stage, around = STAGES["evaluate"], Surroundings(config)
+    section = config.values["evaluate"]
+    altered = replace(config, values={**config.values, "evaluate": {**section, "gates": [*section["gates"], {}]}})
+    if fingerprint.digests(stage.inputs(altered, run)) == fingerprint.digests(stage.inputs(config, run)):
+        return Case(name=name, expected=expected, found="a change of evaluate.gates is not noticed", holds=False)
+    files = around.inputs(stage, run).get(CODE, {})
+    unseen = [file for file in _own_files(config) if file not in files]
+    found = f"a change of {', '.join(unseen)} is not noticed; add it to evaluate.code" if unseen else "judged again"
+    return Case(name=name, expected=expected, found=found, holds=not unseen)
 
 
-def _constant(told: Outputs, data: "Table", classes: Sequence[Any]) -> Outputs:
+def _own_files(config: Config) -> list[str]:
+    """Return the files below the configuration that the user's own metrics and gates are defined in."""
+    judged, root = config.evaluate, config.root.resolve()
+    names = [*judged.own_gates, *judged.metrics, *(gate.metric for gate in judged.gates)]
+    functions = [entrypoint.load(name, config.root, "evaluate") for name in dict.fromkeys(names) if ":" in name]
+    files = [Path(file).resolve() for file in map(inspect.getsourcefile, functions) if file]
+    top = git.Checkout(config.root).top
+    return [file.relative_to(top).as_posix() for file in dict.fromkeys(files) if file.is_relative_to(root)]
+
+
+def _constant(told: Outputs, data: "Table", classes: "Sequence[Label]") -> Outputs:
     """Return what a model says that has learnt nothing but the training rows' mean, or their shares of the classes."""
     import numpy as np
 
@@ -200,18 +285,10 @@ def _constant(told: Outputs, data: "Table", classes: Sequence[Any]) -> Outputs:
     return Outputs(truth=told.truth, labels=np.full(rows, shares.argmax()), probabilities=probabilities)
 
 
-def _classes(config: Config, known: Sequence[Any]) -> list[Any]:
+def _classes(config: Config, known: "Sequence[Label]") -> "list[Label]":
     """Return a model's classes as metrics take them: of two, the positive one is the last."""
     place = naming.positive(known, config.model.positive) if config.model.task == "binary" else None
     return list(known) if place is None else [known[1 - place], known[place]]
-
-
-def _of_nan(told: Outputs) -> Outputs:
-    import numpy as np
-
-    nan = np.full(len(told.truth), np.nan)
-    probabilities = None if told.probabilities is None else np.full(told.probabilities.shape, np.nan)
-    return Outputs(truth=told.truth, labels=nan, probabilities=probabilities)
 
 
 def _name(gate: "Gate") -> str:

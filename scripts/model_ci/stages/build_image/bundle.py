@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from model_ci.errors import ConfigError
 from model_ci.files import write_atomically
 from model_ci.model.probe import spread
+from model_ci.model.saved import CATEGORIES
 from model_ci.serving import engine
 from model_ci.serving.comparison import Answers
 from model_ci.serving.manifest import EXPLAIN, FOLDER, ONNX, ONNX_FILE, SKLEARN, VERSION, digest
@@ -19,6 +20,7 @@ from model_ci.serving.signature import TYPES, Column, Rows, Signature
 from model_ci.serving.sklearn_engine import ARRAY, TABLE, SklearnEngine
 from model_ci.stages.build_image import parity
 from model_ci.stages.build_image.converters import UnconvertibleError
+from model_ci.types import Document
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,18 +96,19 @@ def create(  # noqa: PLR0913 - the last three have defaults
     trained_on = rows[list(source.columns)].iloc[::every]
     real, kept = _rows(trained_on, signature)
     with threadpool_limits(1):  # a row is too little to share, and sums come out the same
-        reference = _reference(source, signature, real, trained_on.iloc[kept])
+        trained_on = trained_on.iloc[kept]
+        reference = _reference(source, signature, real, trained_on)
         onnx, why = None, "engine: sklearn is asked for"
         if wanted != SKLEARN:
             onnx, why = _onnx(source, signature, reference, into, tolerance)
         given = _given(source, signature, reference)
-        probe = _probe(reference, signature, _SAME if onnx is None else tolerance)
+        probe = _probe(reference, trained_on, signature, _SAME if onnx is None else tolerance)
     if onnx is None and wanted == ONNX:
         raise ConfigError(f"build-image.engine: onnx cannot be had: {why}; write engine: auto or sklearn")
     name = SKLEARN if onnx is None else ONNX
     explained = _background(explain, signature, into) if explain else None
     files = _hashes(into)
-    manifest: dict[str, Any] = {
+    manifest: Document = {
         "schema_version": VERSION, "name": source.name, "version": source.version, "run_id": source.run_id,
         "task": source.task, "classes": [_plain(c) for c in source.classes], "positive": source.positive,
         "features": signature.names, "signature": [_described(column) for column in signature.columns],
@@ -137,11 +140,11 @@ def _name(requirement: str) -> str:
     return re.split(r"[\s\[<>=!~;@]", requirement, maxsplit=1)[0].lower().replace("_", "-")
 
 
-def _stated(folder: Path) -> dict[str, Any]:
+def _stated(folder: Path) -> Document:
     """Return the MLmodel file; raise ConfigError for a flavour that is not served."""
     import yaml
 
-    stated: dict[str, Any] = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+    stated: Document = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
     if "sklearn" not in stated.get("flavors", {}):
         named = ", ".join(stated.get("flavors", {})) or "none"
         raise ConfigError(
@@ -173,6 +176,8 @@ def _columns(stated: Mapping[str, Any], rows: "pd.DataFrame") -> list[Column]:
     if not inputs or not all("name" in column and column["type"] in TYPES for column in inputs):
         inputs = _inferred(rows)
     dtypes = {name: _dtype(rows[name]) for name in rows.columns}
+    categorical = (stated.get("metadata") or {}).get(CATEGORIES) or {}
+    known = {name: {"categories": c["values"], "ordered": c["ordered"]} for name, c in categorical.items()}
     odd = [
         f"{c['name']} ({dtypes.get(c['name'], c['type'])})"
         for c in inputs
@@ -187,6 +192,7 @@ def _columns(stated: Mapping[str, Any], rows: "pd.DataFrame") -> list[Column]:
         Column(
             name=c["name"], type=c["type"], required=bool(c.get("required", True)),
             dtype=dtypes.get(c["name"], "") if c["type"] == "datetime" else "",
+            **known.get(c["name"], {}),
         )
         for c in inputs
     ]  # fmt: skip
@@ -199,15 +205,17 @@ def _dtype(column: "pd.Series[Any]") -> str:
     return pd.api.types.infer_dtype(column, skipna=True) if column.dtype == object else str(column.dtype)
 
 
-def _inferred(rows: "pd.DataFrame") -> list[dict[str, Any]]:
+def _inferred(rows: "pd.DataFrame") -> list[Document]:
     from mlflow.models import infer_signature
 
-    inputs: list[dict[str, Any]] = infer_signature(rows).inputs.to_dict()
+    inputs: list[Document] = infer_signature(rows).inputs.to_dict()
     return [{"name": name, **column} for name, column in zip(rows.columns, inputs, strict=True)]
 
 
-def _described(column: Column) -> dict[str, Any]:
-    described: dict[str, Any] = {"name": column.name, "type": column.type, "required": column.required}
+def _described(column: Column) -> Document:
+    described: Document = {"name": column.name, "type": column.type, "required": column.required}
+    if column.categories is not None:
+        described |= {"categories": list(column.categories), "ordered": column.ordered}
     return {**described, "dtype": column.dtype} if column.dtype else described
 
 
@@ -278,7 +286,7 @@ def _reference(source: Source, signature: Signature, rows: Rows, trained_on: "pd
 
 def _onnx(
     source: Source, signature: Signature, reference: parity.Reference, into: Path, tolerance: float
-) -> tuple[dict[str, Any] | None, str]:
+) -> tuple[Document | None, str]:
     """Convert and compare; write the graph only when it agrees. Return the record and why."""
     from model_ci.serving.onnx_engine import OnnxEngine
     from model_ci.stages.build_image import onnx
@@ -307,7 +315,7 @@ def _given(source: Source, signature: Signature, reference: parity.Reference) ->
     return ARRAY if same else TABLE
 
 
-def _background(explain: Explain, signature: Signature, into: Path) -> dict[str, Any]:
+def _background(explain: Explain, signature: Signature, into: Path) -> Document:
     rows, _ = _rows(explain.background[signature.names], signature)
     stored = {"columns": signature.names, "data": [list(row) for row in zip(*rows.values, strict=True)]}
     file = into / EXPLAIN / "background.json"
@@ -316,7 +324,7 @@ def _background(explain: Explain, signature: Signature, into: Path) -> dict[str,
     return {"background": f"{EXPLAIN}/{file.name}", "seed": explain.seed, "tolerance": explain.tolerance}
 
 
-def _how(stated: Mapping[str, Any]) -> dict[str, Any]:
+def _how(stated: Mapping[str, Any]) -> Document:
     flavor = stated["flavors"]["sklearn"]
     return {
         "file": f"{FOLDER}/{flavor['pickled_model']}", "format": flavor["serialization_format"],
@@ -324,22 +332,19 @@ def _how(stated: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _probe(reference: parity.Reference, signature: Signature, tolerance: float) -> dict[str, Any]:
-    """Return rows with the answers of the model itself, spread over the rows and over the classes that it predicts."""
-    answers = reference.answers
-    groups = answers.labels if reference.classes else [None] * len(answers.labels)
-    chosen = spread(groups, PROBE_ROWS)
+def _probe(reference: parity.Reference, trained_on: "pd.DataFrame", signature: Signature, tolerance: float) -> Document:
+    """Return rows with the answers of the model itself, spread over the rows and over the classes that it predicts.
+
+    It is asked about these rows alone: the answers of some models depend on the rows beside.
+    """
+    labels = reference.answers.labels
+    chosen = spread(labels if reference.classes else [None] * len(labels), PROBE_ROWS)
     columns = [[values[row] for row in chosen] for values in reference.rows.values]
-    chances = answers.probabilities
+    answers = Answers.of(reference.engine.answers(trained_on.iloc[chosen]))
     return {
-        "inputs": {
-            "columns": signature.names,
-            "data": [list(row) for row in zip(*columns, strict=True)],
-        },
-        "outputs": [answers.labels[row] for row in chosen],
-        "probabilities": None if chances is None else [chances[row] for row in chosen],
-        "tolerance": tolerance,
-    }
+        "inputs": {"columns": signature.names, "data": [list(row) for row in zip(*columns, strict=True)]},
+        "outputs": answers.labels, "probabilities": answers.probabilities, "tolerance": tolerance,
+    }  # fmt: skip
 
 
 def _copy_code(target: Path, *, explains: bool) -> None:

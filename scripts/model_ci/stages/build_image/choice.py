@@ -5,7 +5,7 @@ import shutil
 from model_ci.errors import ConfigError
 from model_ci.stages.build_image.buildah import Buildah
 from model_ci.stages.build_image.builder import Builder
-from model_ci.stages.build_image.docker import Docker, engine
+from model_ci.stages.build_image.docker import DockerBuilder, engine
 
 
 def choose(wanted: str) -> Builder:
@@ -16,7 +16,7 @@ def choose(wanted: str) -> Builder:
     if wanted in ("auto", "docker"):
         found, why = engine()
         if found is not None:
-            return Docker(found)
+            return DockerBuilder(found)
         if wanted == "docker":
             raise ConfigError(
                 f"build-image.builder: docker: no engine answers: {why}; start it, or write builder: buildah"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ModelCIError
 from model_ci.serving.onnx_engine import NULL
+from model_ci.types import Document
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -166,7 +167,7 @@ def _classify(model: Any, graph: _Graph, raw: str, operator: Any) -> None:
     graph.add("Gather", [classes, best], label, axis=0)
 
 
-def _trees(model: Any) -> dict[str, Any]:
+def _trees(model: Any) -> Document:
     """Return the attributes of TreeEnsemble."""
     from onnx import TensorProto, helper
 
@@ -183,7 +184,7 @@ def _trees(model: Any) -> dict[str, Any]:
         "nodes_splits": TensorProto.DOUBLE, "leaf_weights": TensorProto.DOUBLE, "nodes_modes": TensorProto.UINT8,
         "membership_values": TensorProto.DOUBLE,
     }  # fmt: skip
-    attributes: dict[str, Any] = dict(found)
+    attributes: Document = dict(found)
     for name, kind in kinds.items():
         attributes[name] = helper.make_tensor(name, kind, [len(found[name])], found[name])
     if not found["membership_values"]:

@@ -37,7 +37,7 @@ def engine() -> tuple[Any, str]:
     return client, ""
 
 
-class Docker:
+class DockerBuilder:
     """Builds on a Docker host; layers that are there already are not built again."""
 
     name = "docker"

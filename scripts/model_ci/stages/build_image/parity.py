@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from model_ci.serving import comparison, engine
-from model_ci.serving.comparison import Answers, Comparison
+from model_ci.serving.comparison import AnswerComparison, Answers
 from model_ci.serving.engine import Engine
 from model_ci.serving.refusal import Refusal
 from model_ci.serving.signature import Column, Rows
+from model_ci.serving.sklearn_engine import SklearnEngine
+from model_ci.types import Document
 
 _REFUSED: Final = "one of the two refuses a row that the other answers"
 _NUMBERS: Final = (0.0, -1.0, 0.1, 3.5, 2.0**24 + 1, 1e300)
@@ -33,7 +35,7 @@ class Parity:
         """Whether the one may stand for the other."""
         return self.problem is None
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> Document:
         """Return it as the manifest holds it."""
         return {
             "rows": self.rows, "max_abs_difference": self.max_abs_difference, "tolerance": self.tolerance,
@@ -50,7 +52,7 @@ class Reference:
 
     rows: Rows
     answers: Answers
-    engine: Engine
+    engine: SklearnEngine
     columns: Sequence[Column]
     classes: bool
 
@@ -70,14 +72,14 @@ class Reference:
             problem=next((each.problem for each in compared if each.problem), None),
         )  # fmt: skip
 
-    def compare_rows(self, candidate: Engine, tolerance: float) -> Comparison:
+    def compare_rows(self, candidate: Engine, tolerance: float) -> AnswerComparison:
         """Compare on the rows alone."""
         return self._compared(_asked(candidate, self.rows), self.answers, tolerance)
 
-    def _compared(self, answers: Answers | None, expected: Answers | None, tolerance: float) -> Comparison:
+    def _compared(self, answers: Answers | None, expected: Answers | None, tolerance: float) -> AnswerComparison:
         if answers is None or expected is None:
             problem = None if answers is expected else _REFUSED
-            return Comparison(rows=1, max_abs_difference=0.0, tolerance=tolerance, problem=problem)
+            return AnswerComparison(rows=1, max_abs_difference=0.0, tolerance=tolerance, problem=problem)
         return comparison.compare(answers, expected, tolerance, classes=self.classes)
 
 

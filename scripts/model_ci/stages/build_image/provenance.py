@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from model_ci.stages.build_image.context import Base
+from model_ci.types import Document
 
 FILE: Final = "provenance.json"
 _OCI: Final = "org.opencontainers.image"
@@ -32,7 +33,7 @@ def labels(record: Record, version: str | None, base: Base, manifest: Record) ->
     return {name: str(value) for name, value in values.items() if value is not None}
 
 
-def statement(record: Record, image: Record, digest: str, files: Mapping[str, str]) -> dict[str, Any]:
+def statement(record: Record, image: Record, digest: str, files: Mapping[str, str]) -> Document:
     """Return an in-toto statement with SLSA's provenance v1: what was built, by whom, from what.
 
     `image` is the stage's section; `files` are the SHA-256 of the model's files.

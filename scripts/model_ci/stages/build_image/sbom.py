@@ -8,15 +8,16 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from model_ci.errors import ServiceError
 from model_ci.stages.build_image.builder import Builder, Image
+from model_ci.types import Document
 
 FILE: Final = "sbom.cdx.json"
 
 
-def write(builder: Builder, image: Image, folder: Path) -> dict[str, Any]:
+def write(builder: Builder, image: Image, folder: Path) -> Document:
     """Write the bill of the image's materials; return what the record says of it."""
     with tempfile.TemporaryDirectory(prefix="model-ci-sbom-") as scratch:
         source = builder.scan(image, Path(scratch))

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from model_ci import model
 from model_ci.config import BuildImage, Config
 from model_ci.errors import ConfigError, ServiceError
-from model_ci.image import repository, signature
+from model_ci.image import repository, signing
 from model_ci.image.repository import Login, Name, Repository
 from model_ci.run import Result, Run
 from model_ci.serving.probe import Probe
 from model_ci.stages.build_image import provenance, sbom, trial
 from model_ci.terms import State, Verdict
+from model_ci.types import Document
 
 if TYPE_CHECKING:
     from model_ci.stages.build_image.builder import Builder, Image
@@ -50,9 +51,9 @@ def check(config: Config) -> None:
     """Find what would stop it after the model was trained: a wrong name, no builder, no right to push, no key."""
     settings = config.build_image
     _limits(settings)
-    signature.check(settings.signature)
+    signing.check(settings.signature)
     if settings.repository is None:
-        if signature.wanted(settings.signature):
+        if signing.wanted(settings.signature):
             raise ConfigError("build-image.signature: an image that is not pushed cannot be signed; set repository")
         return
     named = settings.repository
@@ -133,7 +134,7 @@ def _bundle(config: Config, run: Run, folder: Path) -> "Bundle":
         )
 
 
-def _try(config: Config, run: Run, builder: "Builder", image: "Image", bundle: "Bundle") -> dict[str, Any]:
+def _try(config: Config, run: Run, builder: "Builder", image: "Image", bundle: "Bundle") -> Document:
     """Start the image and ask it; what goes wrong is told, and fails."""
     settings, probe = config.build_image, Probe.read(bundle.manifest)
     compared, smoke, problem = None, None, None
@@ -141,14 +142,14 @@ def _try(config: Config, run: Run, builder: "Builder", image: "Image", bundle: "
         begin = time.monotonic()
         with builder.trial(image, run.id, {"MODEL_CI_VARIANT": "trial"}) as there:
             smoke = {"isolation": there.isolation, "read_only": there.read_only, "rows": len(probe.rows)}
-            service = trial.Service(there.host, there.port)
+            service = trial.TrialService(there.host, there.port)
             service.wait(begin, settings.timeout_s, there.alive)
             compared = trial.compare(service, probe)
             smoke["cold_start_s"] = round(time.monotonic() - begin, 3)
             smoke |= trial.latencies(service, probe, settings.requests)
     except ServiceError as error:
         problem = f"{error}; {builder.last_words() or 'it printed nothing'}"
-    found: dict[str, Any] = {"size_mb": image.size_mb, **(smoke or {})}
+    found: Document = {"size_mb": image.size_mb, **(smoke or {})}
     return {
         "parity": trial.as_record(compared) if compared else None,
         "smoke": smoke,
@@ -173,10 +174,10 @@ def _verdict(settings: BuildImage, tried: Mapping[str, Any]) -> tuple[Verdict, s
     return Verdict.PASSED, "it starts, answers as the model does, and keeps its limits"
 
 
-def _push(config: Config, run: Run, builder: "Builder", image: "Image", verdict: str) -> dict[str, Any]:
+def _push(config: Config, run: Run, builder: "Builder", image: "Image", verdict: str) -> Document:
     """Push under every tag, the alias last, and sign; an image that was refused, or has no repository, stays here."""
     settings = config.build_image
-    local: dict[str, Any] = {
+    local: Document = {
         "repository": settings.repository, "tags": [], "digest": image.id, "reference": image.id, "pushed": False,
         "layers": [], "signature": None,
     }  # fmt: skip
@@ -192,9 +193,7 @@ def _push(config: Config, run: Run, builder: "Builder", image: "Image", verdict:
     digest = digests.pop()
     manifest = there.manifest(digest)
     reference = f"{settings.repository}@{digest}"
-    signed = (
-        signature.sign(reference, settings.signature, there.login) if signature.wanted(settings.signature) else None
-    )
+    signed = signing.sign(reference, settings.signature, there.login) if signing.wanted(settings.signature) else None
     layers = [{"digest": layer["digest"], "bytes": layer["size"]} for layer in manifest["layers"]]
     return {**local, "tags": tags, "digest": digest, "reference": reference, "pushed": True, "layers": layers,
             "signature": signed}  # fmt: skip

@@ -4,19 +4,20 @@ import http.client
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from model_ci.errors import ServiceError
-from model_ci.serving.comparison import Answers, Comparison
+from model_ci.serving.comparison import AnswerComparison, Answers
 from model_ci.serving.probe import Probe
 from model_ci.terms import State
+from model_ci.types import Document
 
 _WARM: Final = 20
 _POLL_S: Final = 0.02
 _LIMITS: Final = {"max_size_mb": "size_mb", "max_cold_start_s": "cold_start_s", "max_latency_ms": "latency_ms_p95"}
 
 
-class Service:
+class TrialService:
     """A service at an address, asked over one connection."""
 
     def __init__(self, host: str, port: int) -> None:
@@ -64,7 +65,7 @@ class Service:
         return http.client.HTTPConnection(self.host, self.port, timeout=30)
 
 
-def compare(service: Service, probe: Probe) -> Comparison:
+def compare(service: TrialService, probe: Probe) -> AnswerComparison:
     """Ask for all probe rows at once and compare; raise ServiceError for what is not an answer."""
     try:
         return probe.compare(Answers.read(service.predict(probe.request(slice(None)))))
@@ -72,7 +73,7 @@ def compare(service: Service, probe: Probe) -> Comparison:
         raise ServiceError(f"the service sent {error}") from None
 
 
-def as_record(compared: Comparison) -> dict[str, Any]:
+def as_record(compared: AnswerComparison) -> Document:
     """Return a comparison as the run's record holds it."""
     return {
         "rows": compared.rows, "max_abs_difference": compared.max_abs_difference, "tolerance": compared.tolerance,
@@ -81,7 +82,7 @@ def as_record(compared: Comparison) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def latencies(service: Service, probe: Probe, requests: int) -> dict[str, Any]:
+def latencies(service: TrialService, probe: Probe, requests: int) -> Document:
     """Ask for one row at a time; return percentiles of the times, in milliseconds."""
     bodies = [probe.request(slice(row, row + 1)) for row in range(len(probe.rows))]
     for i in range(_WARM):
@@ -99,7 +100,7 @@ def latencies(service: Service, probe: Probe, requests: int) -> dict[str, Any]:
     }
 
 
-def judge(limits: Mapping[str, float | None], found: Mapping[str, float | None]) -> list[dict[str, Any]]:
+def judge(limits: Mapping[str, float | None], found: Mapping[str, float | None]) -> list[Document]:
     """Judge size, cold start and latency by their limits; what was not measured does not pass."""
     judged = []
     for name, measured in _LIMITS.items():

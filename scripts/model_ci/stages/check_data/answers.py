@@ -1,6 +1,7 @@
 """The target's values: whether there is anything to learn, and whether it fits the task."""
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 
 from model_ci.data.finding import Finding, such_as
 
@@ -8,6 +9,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import polars as pl
+
+    from model_ci.types import Label
 
 _MANY: Final = 1_000
 
@@ -17,8 +20,8 @@ class Answers:
 
     def __init__(self, target: str, task: str, kind: str) -> None:
         self._target, self._task, self._kind = target, task, kind
-        self._train: set[Any] = set()
-        self._holdout: set[Any] = set()
+        self._train: set[Label] = set()
+        self._holdout: set[Label] = set()
 
     def add(self, batch: "pl.DataFrame", held: "npt.NDArray[np.bool_]") -> None:
         """Take the labelled rows of one batch, and which of them are held out."""
@@ -48,7 +51,27 @@ class Answers:
                     f"is the same in every training row{such_as(list(self._train))}; widen data.window, or change data.holdout"
                 )
             ]
-        return []
+        return [] if self._task == "regression" else [*self._of_holdout()]
 
-    def _finding(self, what: str) -> Finding:
-        return Finding(rule="target", where=self._target, what=what)
+    def _of_holdout(self) -> Iterator[Finding]:
+        """Tell of a holdout on which a model cannot be told from one that knows fewer classes."""
+        if len(self._holdout) < 2:
+            yield self._finding(
+                f"is the same in every held-out row{such_as(list(self._holdout))}, so a model that always answers that looks "
+                "perfect; hold out more rows, or change data.holdout"
+            )
+        elif len(self._train) <= _MANY and (absent := sorted(self._train - self._holdout, key=str)):
+            yield self._finding(
+                f"{len(absent)} of {len(self._train)} classes are not among the held-out rows{such_as(absent)}, so nothing is "
+                "measured of them; hold out more rows, or change data.holdout",
+                level="warning",
+            )
+        if self._train and (new := sorted(self._holdout - self._train, key=str)) and len(self._holdout) > 1:
+            yield self._finding(
+                f"{len(new)} classes of the held-out rows are not among the training rows{such_as(new)}, so the model cannot "
+                "know them; widen data.window, or change data.holdout",
+                level="warning",
+            )
+
+    def _finding(self, what: str, level: str = "failure") -> Finding:
+        return Finding(rule="target", where=self._target, what=what, level=level)

@@ -1,6 +1,8 @@
 """The data contract: a small file, learnt from data and committed, that says what the data must look like."""
 
 import math
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +23,16 @@ if TYPE_CHECKING:
 
 _MARGIN: Final = 0.1  # of the range, on both sides
 _MAX_VALUES: Final = 50
+_MAX_WHOLE: Final = 64
+_FEW_WHOLE: Final = 3
+_CLOSED: Final = (
+    0.25  # of an even share: the least and the greatest of a count are rarer, those of a day or a grade are not
+)
+_NATURAL: Final = {
+    "month": (1, 12), "day": (1, 31), "hour": (0, 23), "minute": (0, 59), "second": (0, 59), "week": (1, 53),
+    "weekday": (0, 7), "quarter": (1, 4), "percent": (0, 100), "percentage": (0, 100), "probability": (0, 1),
+    "latitude": (-90, 90), "longitude": (-180, 180),
+}  # fmt: skip
 _NUMBERS: Final = ("integer", "number")
 _TIMES: Final = ("date", "time")
 _HEAD: Final = """\
@@ -127,6 +139,7 @@ class _Seen:
         self.low: Any = None
         self.high: Any = None
         self.values: set[str] | None = set() if kind == "text" else None
+        self.counts: Counter[int] | None = Counter() if kind == "integer" else None
 
     def add(self, column: "pl.Series") -> None:
         self.nulls += column.null_count()
@@ -134,6 +147,8 @@ class _Seen:
             self.values |= set(column.unique().drop_nulls())
             if len(self.values) > _MAX_VALUES:
                 self.values = None
+        if self.counts is not None:
+            self.counts = self._counted(column.drop_nulls(), self.counts)
         if self.kind in _NUMBERS:
             column = column.filter(column.is_finite())
         if self.kind in (*_NUMBERS, *_TIMES) and (low := column.min()) is not None:
@@ -146,13 +161,32 @@ class _Seen:
         if not bounds:
             return found
         if self.low is not None and self.kind in _NUMBERS:
-            found |= _bounds(self.low, self.high, whole=self.kind == "integer")
+            found |= self._natural() or _bounds(self.low, self.high, whole=self.kind == "integer")
         elif self.low is not None:
             # A month of new data must pass, so times have no upper bound.
             found["min"] = (self.low.date() if isinstance(self.low, datetime) else self.low).isoformat()
         if self.values and len(self.values) <= rows / 2:
             found |= {"values": sorted(self.values), "unseen": 0}
         return found
+
+    def _counted(self, values: "pl.Series", counts: "Counter[int]") -> "Counter[int] | None":
+        """Add the values to the counts; None where they are too many for a closed set."""
+        if values.n_unique() > _MAX_WHOLE:
+            return None
+        counts.update(dict(values.alias("value").value_counts(name="rows").iter_rows()))
+        return counts if len(counts) <= _MAX_WHOLE else None
+
+    def _natural(self) -> dict[str, Any] | None:
+        """Return bounds that no next row will pass: of a number that its name explains, or whose values are a closed set."""
+        words = re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.name).lower())
+        for word, (low, high) in _NATURAL.items():
+            if word in words and low <= self.low and self.high <= high:
+                return {"min": low, "max": high}
+        if not self.counts or len(self.counts) != self.high - self.low + 1 or len(self.counts) < _FEW_WHOLE:
+            return None
+        even = self.counts.total() / len(self.counts)
+        rare = min(self.counts[self.low], self.counts[self.high])
+        return {"min": self.low, "max": self.high} if rare >= even * _CLOSED else None
 
 
 def _room(count: int, rows: int) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from model_ci.config import Config
 from model_ci.data import cut, rowhash, source, table
@@ -16,8 +16,12 @@ from model_ci.stages.check_data import contract, leakage
 from model_ci.stages.check_data.answers import Answers
 from model_ci.stages.check_data.conformity import RULES, Conformity
 from model_ci.stages.check_data.contract import Learner
+from model_ci.stages.check_data.future import Future
 from model_ci.stages.check_data.leakage import Overlap, Sample
 from model_ci.terms import Verdict
+
+if TYPE_CHECKING:
+    from model_ci.record_types import CheckDataCheck
 
 
 def inputs(config: Config, run: Run) -> Mapping[str, object]:
@@ -54,7 +58,7 @@ def run(config: Config, run: Run) -> Result:
         findings += broken
     else:
         findings.append(_no_contract(name))
-    findings += _strayed(reading.version)
+    findings += [*reading.converted(), *_strayed(reading.version)]
     section = {
         "data": {**reading.version.as_record(), **soundness.span.as_record()},
         "contract": {"path": name, "present": present, "learnt": False},
@@ -91,6 +95,11 @@ class _Reading:
         """Yield the rows, a few at a time."""
         yield from self.cut.parts(self.scan.batches())
 
+    def converted(self) -> list[Finding]:
+        """Tell which of the model's columns do not reach it as they stand in the files."""
+        used = tuple(f": {name}" for name in self.features)
+        return [finding for finding in self.scan.converted() if finding.where.endswith(used)]
+
     def confirm(self) -> None:
         """Raise ConfigError when the files changed while they were read."""
         source.confirm(self._source, self.version)
@@ -105,11 +114,13 @@ class _Soundness:
         used = [*reading.features, target]
         self._answers = Answers(target, config.model.task, reading.scan.kinds[target])
         self._overlap, self._sample = Overlap(used), Sample(used)
+        self._future = Future(reading.cut.clock)
         self.span = Span(reading.cut)
 
     def add(self, part: Part, hashes: dict[str, rowhash.RowHashes]) -> None:
         """Take some rows and the hashes of their values."""
         rows, held = part.rows, part.held
+        self._future.add(rows)
         labelled = rows[self._config.data.target].is_not_null()
         if not labelled.all():
             chosen = labelled.to_numpy()
@@ -120,23 +131,25 @@ class _Soundness:
         self._overlap.add(hashes, held)
         self._sample.add(rows, hashes, ~held)
 
-    def judge(self) -> tuple[list[dict[str, Any]], list[Finding]]:
+    def judge(self) -> "tuple[list[CheckDataCheck], list[Finding]]":
         """Return every check that was made, and what it found."""
         wanted, columns = self._config.check_data, self._reading.scan.schema
         few, target = self._few_rows(), self._answers.findings()
         overlapping = self._overlap.findings(wanted.overlap)
-        leaks, strongest = self._leaks() if not target else ([], "")
-        odd = self._reading.scan.odd_cells()
+        unsound = [finding for finding in target if finding.level == "failure"]
+        leaks, strongest = self._leaks() if not unsound else ([], "")
+        odd, future = self._reading.scan.odd_cells(), self._future.findings(wanted.future)
         seen, held = self._overlap.counts()
         checks = [
             _check("columns", [], f"{len(columns)} columns, each with a name of its own"),
             _check("odd-cells", odd, "no column is text because of a few cells"),
             _check("rows", few, f"{self.span.rows}, at least {wanted.min_rows}"),
+            _check("future", future, "no time lies in the future"),
             _check("target", target, f"{self._config.data.target} fits the task {self._config.model.task}"),
             _check("overlap", overlapping, f"{seen} of {held} rows of the holdout stand in the training rows"),
-            _check("leakage", leaks or target, strongest),
+            _check("leakage", leaks or unsound, strongest),
         ]
-        return checks, [*odd, *few, *target, *overlapping, *leaks]
+        return checks, [*odd, *few, *future, *target, *overlapping, *leaks]
 
     def _few_rows(self) -> list[Finding]:
         wanted = self._config.check_data.min_rows
@@ -155,9 +168,9 @@ class _Soundness:
         )
 
 
-def _check(name: str, findings: list[Finding], detail: str) -> dict[str, Any]:
+def _check(name: str, findings: list[Finding], detail: str) -> "CheckDataCheck":
     said = "; ".join(f"{finding.where}: {finding.what}" for finding in findings)
-    return {"name": name, "passed": not findings, "detail": said or detail}
+    return {"name": name, "passed": all(f.level == "warning" for f in findings), "detail": said or detail}
 
 
 def _no_contract(name: str) -> Finding:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 from model_ci.stages.check_drift import verdict
-from model_ci.stages.check_drift.look import Look
+from model_ci.stages.check_drift.observation import Observation
 
 if TYPE_CHECKING:
     from model_ci.record_types import CheckDriftColumn, CheckDriftDrift, CheckDriftJoint, CheckDriftWindows
@@ -22,8 +22,8 @@ class Conclusion(TypedDict):
     windows: "CheckDriftWindows"
 
 
-def told(  # noqa: PLR0913 - what a section is made of
-    looked: Look,
+def conclude(  # noqa: PLR0913 - what a section is made of
+    observation: Observation,
     columns: "list[CheckDriftColumn]",
     kinds: Mapping[str, bool],
     joint: "CheckDriftJoint | None",
@@ -32,19 +32,25 @@ def told(  # noqa: PLR0913 - what a section is made of
     seen: int,
 ) -> Conclusion:
     """Return what a section holds of the verdict; `seen` is how many windows were judged."""
-    config = looked.config.check_drift
+    config = observation.config.check_drift
     columns.sort(key=lambda c: (not c["drifted"], not c["drifted_now"], -(c["importance"] or 0), c["name"]))
     for column in columns[verdict.DRAWN_COLUMNS :]:
         column["distribution"] = None
     failing = [kind for kind in config.fail_on if kinds.get(kind)]
     enough = seen >= config.windows.needed
     state = (
-        "broken" if looked.broken else "drift" if failing else "not judged" if not judged or not enough else "no drift"
+        "broken"
+        if observation.broken
+        else "drift"
+        if failing
+        else "not judged"
+        if not judged or not enough
+        else "no drift"
     )
     share = sum(c["importance"] or 0.0 for c in columns if c["drifted"] and c["role"] == "feature")
     return {
         "state": state,
-        "why": _why(looked, state, failing, columns, share, seen),
+        "why": _why(observation, state, failing, columns, share, seen),
         "drift": {
             "data": kinds.get("data", False),
             "prediction": kinds.get("prediction", False),
@@ -59,15 +65,20 @@ def told(  # noqa: PLR0913 - what a section is made of
 
 
 def _why(  # noqa: PLR0917, PLR0913 - the words need it all
-    looked: Look, state: str, failing: Sequence[str], columns: "Sequence[CheckDriftColumn]", share: float, seen: int
+    observation: Observation,
+    state: str,
+    failing: Sequence[str],
+    columns: "Sequence[CheckDriftColumn]",
+    share: float,
+    seen: int,
 ) -> str:
-    config = looked.config.check_drift
+    config = observation.config.check_drift
     moved = [c["name"] for c in columns if c["drifted"]]
     match state:
         case "broken":
-            return "; ".join(f"{finding.where}: {finding.what}" for finding in looked.broken)
+            return "; ".join(f"{finding.where}: {finding.what}" for finding in observation.broken)
         case "not judged":
-            rows_now = max((counted.rows for _, counted in looked.windows), default=0)
+            rows_now = max((counted.rows for _, counted in observation.windows), default=0)
             if rows_now < config.min_rows:
                 return f"{_number(rows_now, 'row')}, and {config.min_rows} are needed to judge"
             return f"{_number(seen, 'window')} so far, and {config.windows.needed} are needed to judge"

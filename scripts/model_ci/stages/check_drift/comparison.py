@@ -27,7 +27,7 @@ class Facts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class ColumnDifference:
     """How a column's values and its share of nulls differ; a p-value is None where there is nothing to compare."""
 
     method: str
@@ -38,7 +38,7 @@ class Difference:
     facts: "Facts"
 
 
-def compare(reference: Sketch, window: Sketch, numbers: str, categories: str) -> Difference:
+def compare(reference: Sketch, window: Sketch, numbers: str, categories: str) -> ColumnDifference:
     """Compare two sketches of one column by the method for its kind; raises TypeError for two kinds."""
     if isinstance(reference, Numbers) and isinstance(window, Numbers):
         score, p_value, facts = _numbers(reference, window, numbers)
@@ -50,13 +50,13 @@ def compare(reference: Sketch, window: Sketch, numbers: str, categories: str) ->
         raise TypeError("numbers and categories cannot be compared")
     absent = [_absent(s) for s in (reference, window)]
     sizes = [s.rows + a for s, a in zip((reference, window), absent, strict=True)]
-    told = all(sizes) and any(absent)
-    return Difference(
+    testable = all(sizes) and any(absent)
+    return ColumnDifference(
         method=method,
         score=score,
         p_value=p_value,
         nulls=(_share(absent[0], sizes[0]), _share(absent[1], sizes[1])),
-        nulls_p_value=statistics.two_shares(absent[0], sizes[0], absent[1], sizes[1]) if told else None,
+        nulls_p_value=statistics.two_shares(absent[0], sizes[0], absent[1], sizes[1]) if testable else None,
         facts=facts,
     )
 
@@ -133,8 +133,8 @@ def _cells(shares: "Array", bins: int) -> "Array":
     there = shares.nonzero()[0]
     middle = np.cumsum(shares) - shares / 2
     cells = np.minimum((middle * _CELLS).astype(np.int64), _CELLS - 1) + 1
-    order = np.arange(bins)
-    return np.where(order < there[0], 0, np.where(order > there[-1], _CELLS + 1, cells))
+    places = np.arange(bins)
+    return np.where(places < there[0], 0, np.where(places > there[-1], _CELLS + 1, cells))
 
 
 def _summed(counts: "Array", cells: "Array") -> "Array":
@@ -207,13 +207,13 @@ def _drawn_numbers(reference: Numbers, window: Numbers, bins: "Array") -> "Check
 
 def _drawn_categories(names: list[str], reference: "Array", window: "Array") -> "CheckDriftColumnDistribution":
     shares = [reference / reference.sum(), window / window.sum()]
-    order = sorted(range(len(names)), key=lambda i: (-max(shares[0][i], shares[1][i]), names[i]))[:12]
+    ranked = sorted(range(len(names)), key=lambda i: (-max(shares[0][i], shares[1][i]), names[i]))[:12]
     return {
         "from": None,
         "to": None,
-        "labels": [names[i] for i in order],
-        "reference": _rounded(shares[0][order]),
-        "window": _rounded(shares[1][order]),
+        "labels": [names[i] for i in ranked],
+        "reference": _rounded(shares[0][ranked]),
+        "window": _rounded(shares[1][ranked]),
     }
 
 

@@ -23,18 +23,18 @@ def drifted(config: Config, run: Run, reference: "CheckDriftReference", digest: 
 
     The window of `digest` is the one that is looked at now. Raises ServiceError when the branch is away.
     """
-    found: dict[str, dict[str, bool]] = {}
+    windows: dict[str, dict[str, bool]] = {}
     for section in _sections(config, run):
         window, against = section.get("window") or {}, section.get("reference") or {}
         same = all(against.get(k) == reference[k] for k in ("kind", "name", "rows"))
         if same and section.get("state") != "broken" and window.get("digest") != digest:
-            found.pop(str(window.get("digest")), None)
-            found[str(window.get("digest"))] = {c["name"]: c["drifted_now"] for c in section.get("columns", ())}
-    return [*found.values()]
+            windows.pop(str(window.get("digest")), None)
+            windows[str(window.get("digest"))] = {c["name"]: c["drifted_now"] for c in section.get("columns", ())}
+    return [*windows.values()]
 
 
 def _sections(config: Config, run: Run) -> "list[CheckDriftSection]":
-    found = {folder.name: _section(folder / RECORD, config.model.name) for folder in run_folders(config.root)}
+    sections = {folder.name: _section(folder / RECORD, config.model.name) for folder in run_folders(config.root)}
     with tempfile.TemporaryDirectory(prefix="model-ci-history-") as scratch:
         branch = Branch(root=config.root, name=config.record.branch, remote=config.record.remote)
         try:
@@ -43,8 +43,8 @@ def _sections(config: Config, run: Run) -> "list[CheckDriftSection]":
             if run.in_ci:
                 raise
         for file in _recorded(Path(scratch)):
-            found.setdefault(file.parent.name, _section(file, config.model.name))
-    return [section for name, section in sorted(found.items()) if section and name != run.id]
+            sections.setdefault(file.parent.name, _section(file, config.model.name))
+    return [section for name, section in sorted(sections.items()) if section and name != run.id]
 
 
 def _recorded(folder: Path) -> Iterator[Path]:

@@ -81,11 +81,11 @@ def _wasserstein(reference: "Array", window: "Array") -> float:
     import numpy as np
 
     both = np.concatenate([np.sort(reference), np.sort(window)])
-    order = np.argsort(both, kind="stable")  # which merges what is sorted already
-    of_reference = np.cumsum(order < len(reference))[:-1]
+    ranked = np.argsort(both, kind="stable")  # which merges what is sorted already
+    of_reference = np.cumsum(ranked < len(reference))[:-1]
     of_window = np.arange(1, len(both)) - of_reference
     apart = np.abs(of_reference / len(reference) - of_window / len(window))
-    distance = float(apart @ np.diff(both[order]))
+    distance = float(apart @ np.diff(both[ranked]))
     return distance / max(float(np.std(reference)), 0.001)
 
 

@@ -7,7 +7,7 @@ from model_ci.data.finding import Finding
 from model_ci.production import rows
 from model_ci.profile.profile import Column, Profile
 from model_ci.profile.sketch import family
-from model_ci.stages.check_drift import engine
+from model_ci.stages.check_drift import counting
 
 _ALIKE: Final = {("number", "boolean"), ("text", "boolean")}  # reference, rows: what JSON and Parquet write differently
 
@@ -29,7 +29,7 @@ def of_column(column: Column, names: Mapping[str, str], opened: rows.Rows) -> li
     return [Finding(rule="changed-type", where=where, what=what)]
 
 
-def of_time(tally: engine.Tally, profile: Profile, opened: rows.Rows, work: engine.Work) -> Iterator[Finding]:
+def of_time(tally: counting.Tally, profile: Profile, opened: rows.Rows, work: counting.Work) -> Iterator[Finding]:
     """Tell of rows that are not in order, or not of a time after the reference's."""
     where = f"{opened.location}: {work.time}"
     if tally.backwards and not opened.is_log:
@@ -48,10 +48,10 @@ def of_time(tally: engine.Tally, profile: Profile, opened: rows.Rows, work: engi
         yield Finding(rule="overlap", where=where, what=what, level="warning")
 
 
-def unknown_seasons(tally: engine.Tally, profile: Profile, season: str | None) -> list[Finding]:
+def unknown_seasons(tally: counting.Tally, profile: Profile, season: str | None) -> list[Finding]:
     """Tell what seasons the reference does not know: there the whole of it is compared with."""
-    asked = {name for found in tally.seasons.values() for name in found}
+    asked = {name for counts in tally.seasons.values() for name in counts}
     unknown = sorted(asked - profile.seasons.keys()) if season else []
     what = f"the reference has no rows of {season} {', '.join(map(str, unknown))}"
-    told = Finding(rule="season", where="check-drift", what=what, examples=unknown, level="warning")
-    return [told] if unknown else []
+    finding = Finding(rule="season", where="check-drift", what=what, examples=unknown, level="warning")
+    return [finding] if unknown else []

@@ -19,7 +19,7 @@ _CODES: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class Separation:
     """How well the two could be told apart: the area under the curve of rows not learnt from, and its p-value."""
 
     auc: float
@@ -48,7 +48,7 @@ def sample(batches: "Iterable[pa.RecordBatch]", rows: int, seed: int) -> "pa.Tab
     return kept
 
 
-def tell_apart(reference: "pa.Table", window: "pa.Table", columns: Sequence[Column], seed: int) -> Told:
+def tell_apart(reference: "pa.Table", window: "pa.Table", columns: Sequence[Column], seed: int) -> Separation:
     """Cross-fit a boosted classifier; each fold's Mann-Whitney statistic is of rows it did not learn from.
 
     Rows are taken for independent of one another.
@@ -71,7 +71,7 @@ def tell_apart(reference: "pa.Table", window: "pa.Table", columns: Sequence[Colu
         areas.append(area)
         deviations.append((area - 0.5) / deviation)
     z = sum(deviations) / math.sqrt(_FOLDS)
-    return Told(
+    return Separation(
         auc=sum(areas) / _FOLDS,
         p_value=0.5 * math.erfc(z / math.sqrt(2)),
         rows=(reference.num_rows, window.num_rows),
@@ -86,19 +86,19 @@ def _encoded(column: Column, sides: "Sequence[pa.Table]") -> "Array":
         return np.concatenate([_with_nulls(array) for array in arrays])
     values = [None if v is None else column.write(v) for array in arrays for v in array.to_pylist()]
     names, counts = np.unique([v for v in values if v is not None], return_counts=True)
-    order = names[np.argsort(-counts, kind="stable")][:_CODES].tolist()
-    codes = {name: i for i, name in enumerate(order)}
+    frequent = names[np.argsort(-counts, kind="stable")][:_CODES].tolist()
+    codes = {name: i for i, name in enumerate(frequent)}
     return np.array([np.nan if v is None else codes.get(v, _CODES) for v in values])
 
 
 def _with_nulls(array: "pa.Array") -> "Array":
     import numpy as np
 
-    found = np.full(len(array), np.nan)
+    codes = np.full(len(array), np.nan)
     there = array.is_valid().to_numpy(zero_copy_only=False)
-    found[there] = as_floats(array)
-    found[~np.isfinite(found)] = np.nan
-    return found
+    codes[there] = as_floats(array)
+    codes[~np.isfinite(codes)] = np.nan
+    return codes
 
 
 def _area(scores: "Array", truth: "Array") -> tuple[float, float]:

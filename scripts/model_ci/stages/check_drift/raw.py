@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from model_ci.profile.profile import Column
 from model_ci.profile.sketch import as_floats, plain
-from model_ci.stages.check_drift import engine, evidently
-from model_ci.stages.check_drift.engine import Part, Work
+from model_ci.stages.check_drift import counting, evidently
+from model_ci.stages.check_drift.counting import Part, Work
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,13 +34,13 @@ def values(column: Column, parts: Sequence[Part], work: Work) -> "Array":
     import numpy as np
 
     alone = replace(work, columns=(column,), every=None)
-    found = [_plain(array, column) for part in parts for array in _arrays(part, alone)]
-    return np.concatenate(found) if found else np.zeros(0)
+    arrays = [_plain(array, column) for part in parts for array in _arrays(part, alone)]
+    return np.concatenate(arrays) if arrays else np.zeros(0)
 
 
 def _arrays(part: Part, work: Work) -> "list[pa.Array]":
     name = work.names.get(work.columns[0].name, work.columns[0].name)
-    inside = (engine.within(batch, work) for batch in part.batches(work.read))
+    inside = (counting.within(batch, work) for batch in part.batches(work.read))
     return [b.column(b.schema.get_field_index(name)) for b in inside if b.schema.get_field_index(name) >= 0]
 
 
@@ -48,8 +48,8 @@ def _plain(array: "pa.Array", column: Column) -> "Array":
     import numpy as np
 
     if column.grid is not None:
-        found = as_floats(array)
-        return found[np.isfinite(found)]
+        numbers = as_floats(array)
+        return numbers[np.isfinite(numbers)]
     array = array.drop_null()
     coded = array if hasattr(array, "dictionary") else array.dictionary_encode()
     names = np.array([column.write(v) for v in coded.dictionary.to_pylist()], dtype=object)

@@ -37,32 +37,32 @@ class Reference:
 
 def find(config: Config, run: Run) -> Reference:
     """Find the reference that the configuration names; raise ConfigError when there is none."""
-    wanted = config.check_drift
-    if wanted.reference is None:
+    settings = config.check_drift
+    if settings.reference is None:
         return _registered(config, run)
-    if wanted.reference.endswith(".json.gz"):
-        file = config.root / wanted.reference
+    if settings.reference.endswith(".json.gz"):
+        file = config.root / settings.reference
         if not file.is_file():
-            raise ConfigError(f"{_HERE}.reference: {wanted.reference}: no such file in {config.root}; name a profile")
-        return _of_profile(Profile.from_bytes(file.read_bytes(), wanted.reference), "file", wanted.reference)
-    opened = rows.open(wanted.reference, config.root, csv=config.data.csv)
+            raise ConfigError(f"{_HERE}.reference: {settings.reference}: no such file in {config.root}; name a profile")
+        return _of_profile(Profile.from_bytes(file.read_bytes(), settings.reference), "file", settings.reference)
+    opened = rows.open(settings.reference, config.root, csv=config.data.csv)
     return replace(_of_profile(table.profiled(config, opened), "table", opened.location), table=opened)
 
 
 def names(config: Config, profile: Profile, *, is_log: bool) -> dict[str, str]:
     """Return what the columns of a profile are called in rows, where that is something else."""
-    wanted = config.check_drift
-    found = {build.PREDICTION: "_prediction"} if is_log else {}
-    if wanted.prediction:
-        found[build.PREDICTION] = wanted.prediction
+    settings = config.check_drift
+    renamed = {build.PREDICTION: "_prediction"} if is_log else {}
+    if settings.prediction:
+        renamed[build.PREDICTION] = settings.prediction
     probabilities = [c.name for c in profile.columns if c.role == "probability"]
     classes = [str(c) for c in profile.made.get("classes", ())]
     if is_log:
-        found |= {build.probability(name): f"_probability_{name}" for name in classes}
-    if wanted.probability and probabilities:
+        renamed |= {build.probability(name): f"_probability_{name}" for name in classes}
+    if settings.probability and probabilities:
         place = naming.positive(classes, config.model.positive)
-        found[probabilities[-1 if place is None else place]] = wanted.probability
-    return found
+        renamed[probabilities[-1 if place is None else place]] = settings.probability
+    return renamed
 
 
 def _registered(config: Config, run: Run) -> Reference:
@@ -80,20 +80,22 @@ def _registered(config: Config, run: Run) -> Reference:
         profile = Profile.from_bytes((folder / FILE).read_bytes(), f"version {version.number}")
         explained = store.attachment(version, "explain", Path(scratch) / "explain")
         importance = _importance(explained / "importance.json") if explained else None
-    found = _of_profile(profile, "version", f"version {version.number}", importance)
-    return replace(found, described={**found.described, "version": version.number, "run_id": version.run_id or None})
+    reference = _of_profile(profile, "version", f"version {version.number}", importance)
+    return replace(
+        reference, described={**reference.described, "version": version.number, "run_id": version.run_id or None}
+    )
 
 
 def _version(config: Config, store: "Registry") -> "Version":
     number = config.check_drift.version
     if environment := config.check_drift.environment:
         number = _deployed(config, environment)
-    found = store.named(number, f"{_HERE}.version")
-    if found is None:
+    version = store.named(number, f"{_HERE}.version")
+    if version is None:
         raise ConfigError(
             f"{_HERE}: there is no champion in {store.where}; run `model-ci register`, or name a {_HERE}.reference"
         )
-    return found
+    return version
 
 
 def _deployed(config: Config, environment: str) -> str:

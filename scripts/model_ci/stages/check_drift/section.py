@@ -34,15 +34,15 @@ def blocks(section: "CheckDriftSection") -> Iterator[Block]:
     span = f" from {_day(window['first'])} to {_day(window['last'])}" if window["first"] is not None else ""
     yield Paragraph(
         text=f"{number(window['rows'])} rows{span}, compared with {reference['name']} ({number(reference['rows'])} rows)."
-        + (f" {_level(section)}" if section["rules"] == "own" else " Judged as Evidently does by default.")
+        + (f" {_level(section)}" if section["rules"] == "own" else " JudgedColumn as Evidently does by default.")
     )
     for finding in section["findings"]:
         if finding["level"] == "warning":
             yield Paragraph(text=f"Drift: {describe_finding(finding)}")
     if joint := section["joint"]:
-        told = "can" if joint["drifted"] else "cannot"
+        verb = "can" if joint["drifted"] else "cannot"
         yield Paragraph(
-            text=f"A classifier {told} tell the rows from the reference's: area under the curve {number(joint['auc'])}, "
+            text=f"A classifier {verb} tell the rows from the reference's: area under the curve {number(joint['auc'])}, "
             f"p {_chance(joint['p_value'])}, of {number(joint['rows'][1])} rows."
         )
     moved = [c for c in section["columns"] if c["drifted"] or c["drifted_now"]]
@@ -112,22 +112,22 @@ def _drawn(column: "CheckDriftColumn") -> Distribution | None:
 
 
 def _strange(column: "CheckDriftColumn") -> list[str] | None:
-    told = []
+    texts = []
     if categories := column["categories"]:
         if categories["new_count"]:
-            told.append(
+            texts.append(
                 f"new: {_few(categories['new'], categories['new_count'])} ({percent(categories['new_share'])} of the rows)"
             )
         if categories["vanished_count"]:
-            told.append(f"gone: {_few(categories['vanished'], categories['vanished_count'])}")
+            texts.append(f"gone: {_few(categories['vanished'], categories['vanished_count'])}")
     if beyond := column["range"]:
         if beyond["outside"]:
-            told.append(
+            texts.append(
                 f"{percent(beyond['outside'])} of the rows lie beyond {_span(beyond['reference'])}, as {_span(beyond['window'])}"
             )
         if beyond["infinite"]:
-            told.append(f"{number(beyond['infinite'])} rows are infinite")
-    return [column["name"], "; ".join(told)] if told else None
+            texts.append(f"{number(beyond['infinite'])} rows are infinite")
+    return [column["name"], "; ".join(texts)] if texts else None
 
 
 def _few(names: Sequence[str], count: int) -> str:
@@ -139,8 +139,8 @@ def _span(bounds: Sequence[float] | None) -> str:
 
 
 def _level(section: "CheckDriftSection") -> str:
-    looked = section["windows"]
-    often = f", in {looked['needed']} of the last {looked['of']} windows" if looked["of"] > 1 else ""
+    windows = section["windows"]
+    often = f", in {windows['needed']} of the last {windows['of']} windows" if windows["of"] > 1 else ""
     return sentence(
         f"a column drifts when it is farther than its threshold and that is no chance at {section['level']:g}, "
         f"corrected for all columns{often}"

@@ -11,37 +11,37 @@ from model_ci.errors import ConfigError
 from model_ci.production import rows
 from model_ci.profile.profile import Column
 from model_ci.profile.sketch import family
-from model_ci.stages.check_drift import engine
+from model_ci.stages.check_drift import counting
 
 _HERE: Final = "check-drift"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def work(config: Config, opened: rows.Rows, columns: tuple[Column, ...], names: Mapping[str, str]) -> engine.Work:
+def work(config: Config, opened: rows.Rows, columns: tuple[Column, ...], names: Mapping[str, str]) -> counting.Work:
     """Say what is counted of the rows; raise ConfigError for a time that they do not have, or that is none."""
-    wanted = config.check_drift
+    settings = config.check_drift
     time = _time(config, opened)
-    needing = [k for k in ("since", "until", "last", "seasonal") if getattr(wanted, k)]
-    needing += ["windows.every"] if wanted.windows.every else []
+    needing = [k for k in ("since", "until", "last", "seasonal") if getattr(settings, k)]
+    needing += ["windows.every"] if settings.windows.every else []
     if time is None and needing:
         raise ConfigError(
             f"{_HERE}.{needing[0]}: {opened.location} has no time; name its column as {_HERE}.time_column"
         )
-    found = engine.Work(
+    bounded = counting.Work(
         columns=columns,
         names=names,
         time=time,
-        since=_tick(wanted.since, "since", opened, time),
-        until=_tick(wanted.until, "until", opened, time),
-        every=_length(wanted.windows.every, opened, time, "windows.every"),
-        season=wanted.seasonal,
+        since=_tick(settings.since, "since", opened, time),
+        until=_tick(settings.until, "until", opened, time),
+        every=_length(settings.windows.every, opened, time, "windows.every"),
+        season=settings.seasonal,
     )
-    if wanted.last:
-        newest = engine.tally(opened.parts, replace(found, columns=(), every=None, season=None)).last
-        length = _length(wanted.last, opened, time, "last") or 0
+    if settings.last:
+        newest = counting.tally(opened.parts, replace(bounded, columns=(), every=None, season=None)).last
+        length = _length(settings.last, opened, time, "last") or 0
         low = None if newest is None else newest - length + 1
-        found = replace(found, since=max(found.since or low, low) if low is not None else found.since)
-    return found
+        bounded = replace(bounded, since=max(bounded.since or low, low) if low is not None else bounded.since)
+    return bounded
 
 
 def shown(opened: rows.Rows, time: str | None, tick: float | None) -> str | float | None:
@@ -54,12 +54,12 @@ def shown(opened: rows.Rows, time: str | None, tick: float | None) -> str | floa
 
 
 def _time(config: Config, opened: rows.Rows) -> str | None:
-    wanted = config.check_drift.time_column
-    if wanted and wanted not in opened.types and opened.types:
+    column = config.check_drift.time_column
+    if column and column not in opened.types and opened.types:
         there = ", ".join(opened.types)
-        raise ConfigError(f"{_HERE}.time_column: {opened.location} has no column {wanted!r}; there are {there}")
-    if wanted:
-        return wanted
+        raise ConfigError(f"{_HERE}.time_column: {opened.location} has no column {column!r}; there are {there}")
+    if column:
+        return column
     name = "_time" if opened.is_log else config.data.time_column
     return name if name in opened.types else None
 

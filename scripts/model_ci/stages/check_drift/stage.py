@@ -10,8 +10,8 @@ from model_ci.errors import ConfigError
 from model_ci.production import rows
 from model_ci.profile.profile import FILE, Profile
 from model_ci.run import Result, Run
-from model_ci.stages.check_drift import exact, judging, reference
-from model_ci.stages.check_drift.look import Look, look
+from model_ci.stages.check_drift import judging, preset, reference
+from model_ci.stages.check_drift.observation import Observation, observe
 from model_ci.terms import Verdict
 
 if TYPE_CHECKING:
@@ -44,58 +44,60 @@ def run(config: Config, run: Run) -> Result:
         [str(c) for c in against.profile.made.get("classes", ())],
         config.data.csv,
     )
-    looked = look(config, against, opened)
-    found = exact.judge(looked) if config.check_drift.rules == "evidently" else judging.judge(looked, run)
+    observation = observe(config, against, opened)
+    conclusion = (
+        preset.judge(observation) if config.check_drift.rules == "evidently" else judging.judge(observation, run)
+    )
     with run.new_folder(FOLDER) as folder:
-        files = _leave(folder, looked)
-    section: CheckDriftResult = {**looked.as_record(), **found, "folder": FOLDER, "files": files}
+        files = _leave(folder, observation)
+    section: CheckDriftResult = {**observation.as_record(), **conclusion, "folder": FOLDER, "files": files}
     return Result(section=section, verdict=_verdict(section, config.check_drift))
 
 
-def _wrong(wanted: CheckDrift) -> Iterator[str]:
-    if wanted.rows is None:
+def _wrong(settings: CheckDrift) -> Iterator[str]:
+    if settings.rows is None:
         yield f"{_HERE}.rows: is not set; name the rows that the service was sent"
-    table = wanted.reference is not None and not wanted.reference.endswith(".json.gz")
+    table = settings.reference is not None and not settings.reference.endswith(".json.gz")
     for key, asked in {
-        "rules: evidently": wanted.rules == "evidently",
-        "joint": wanted.joint.rows > 0,
-        "evidently_report": wanted.evidently_report,
+        "rules: evidently": settings.rules == "evidently",
+        "joint": settings.joint.rows > 0,
+        "evidently_report": settings.evidently_report,
     }.items():
         if asked and not table:
             yield f"{_HERE}.{key}: needs the reference's rows themselves; name a table as {_HERE}.reference"
-    if wanted.windows.needed > wanted.windows.of:
-        yield f"{_HERE}.windows: needed {wanted.windows.needed} is more than of {wanted.windows.of}; no column can drift"
-    if wanted.rules == "evidently":
-        if "total_variation" in (wanted.numbers, wanted.categories):
+    if settings.windows.needed > settings.windows.of:
+        yield f"{_HERE}.windows: needed {settings.windows.needed} is more than of {settings.windows.of}; no column can drift"
+    if settings.rules == "evidently":
+        if "total_variation" in (settings.numbers, settings.categories):
             yield f"{_HERE}: total_variation is not among Evidently's distances; choose another, or rules: own"
-        if wanted.windows.of > 1 or wanted.seasonal:
+        if settings.windows.of > 1 or settings.seasonal:
             yield f"{_HERE}.rules: evidently looks at one window and knows no seasons; use rules: own"
-    if wanted.environment and wanted.version != "champion":
+    if settings.environment and settings.version != "champion":
         yield f"{_HERE}: environment and version both name a version; leave one of them out"
 
 
-def _leave(folder: Path, looked: Look) -> dict[str, str]:
+def _leave(folder: Path, observation: Observation) -> dict[str, str]:
     """Leave the window's own profile, and Evidently's report where it is asked for."""
-    made = {**looked.reference.profile.made, "of": looked.rows.location}
-    if looked.windows:
+    made = {**observation.reference.profile.made, "of": observation.rows.location}
+    if observation.windows:
         profile = Profile(
-            columns=looked.work.columns,
-            counted=looked.tally.whole(),
-            span=(looked.tally.first, looked.tally.last),
+            columns=observation.work.columns,
+            counted=observation.tally.whole(),
+            span=(observation.tally.first, observation.tally.last),
             made=made,
         )
         (folder / FILE).write_bytes(profile.to_bytes())
-    if looked.config.check_drift.evidently_report and looked.windows:
+    if observation.config.check_drift.evidently_report and observation.windows:
         from model_ci.stages.check_drift import evidently_report, joint
 
-        wanted, table = looked.config.check_drift, looked.reference.table
-        names = [c.name for c in looked.work.columns if c.role in ("feature", "target")]
+        settings, table = observation.config.check_drift, observation.reference.table
+        names = [c.name for c in observation.work.columns if c.role in ("feature", "target")]
         if table is not None:
             sides = (
-                joint.sample(table.arrow(names), wanted.report_rows, 0),
-                joint.sample(looked.arrow(names), wanted.report_rows, 0),
+                joint.sample(table.arrow(names), settings.report_rows, 0),
+                joint.sample(observation.arrow(names), settings.report_rows, 0),
             )
-            evidently_report.write(folder / "evidently.html", *sides, looked.work.columns)
+            evidently_report.write(folder / "evidently.html", *sides, observation.work.columns)
     return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(folder.iterdir())}
 
 

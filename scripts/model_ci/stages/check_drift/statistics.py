@@ -66,11 +66,11 @@ def chi_square(one: "Array", other: "Array") -> tuple[float, int]:
     keep = total > 0
     one, other, total = one[keep], other[keep], total[keep]
     smaller = min(one.sum(), other.sum()) / max(total.sum(), 1e-300)
-    order = np.argsort(total, kind="stable")
-    cells, held = _pooled(total[order] * smaller)
+    ranked = np.argsort(total, kind="stable")
+    cells, held = _pooled(total[ranked] * smaller)
     if cells < 2:
         return 0.0, 0
-    pairs = [np.bincount(held, weights=x[order], minlength=cells) for x in (one, other)]
+    pairs = [np.bincount(held, weights=x[ranked], minlength=cells) for x in (one, other)]
     both, rows = pairs[0] + pairs[1], [float(p.sum()) for p in pairs]
     statistic = 0.0
     for counts, n in zip(pairs, rows, strict=True):
@@ -102,11 +102,11 @@ def chi_square_tail(statistic: float, freedom: int) -> float:
         deviation = ((statistic / freedom) ** (1 / 3) - (1 - 2 / (9 * freedom))) / math.sqrt(2 / (9 * freedom))
         return 0.5 * math.erfc(deviation / math.sqrt(2))
     start = 0.0 if freedom % 2 == 0 else 0.5
-    found = 0.0 if freedom % 2 == 0 else math.erfc(math.sqrt(half))
+    tail = 0.0 if freedom % 2 == 0 else math.erfc(math.sqrt(half))
     for i in range(freedom // 2):
         power = i + start
-        found += math.exp(power * math.log(half) - half - math.lgamma(power + 1))
-    return min(found, 1.0)
+        tail += math.exp(power * math.log(half) - half - math.lgamma(power + 1))
+    return min(tail, 1.0)
 
 
 def kolmogorov_tail(distance: float, one: float, other: float) -> float:
@@ -124,12 +124,12 @@ def kolmogorov_tail(distance: float, one: float, other: float) -> float:
 
 def adjusted(p_values: Sequence[float]) -> list[float]:
     """Return Benjamini and Hochberg's adjusted p-values: those below a level hold a false share below that level."""
-    order = sorted(range(len(p_values)), key=lambda i: -p_values[i])
-    found, least = [1.0] * len(p_values), 1.0
-    for rank, i in enumerate(order):
+    ranked = sorted(range(len(p_values)), key=lambda i: -p_values[i])
+    corrected, least = [1.0] * len(p_values), 1.0
+    for rank, i in enumerate(ranked):
         least = min(least, p_values[i] * len(p_values) / (len(p_values) - rank))
-        found[i] = least
-    return found
+        corrected[i] = least
+    return corrected
 
 
 def _pooled(expected: "Array") -> "tuple[int, Array]":

@@ -8,7 +8,7 @@ from model_ci.production import rows
 from model_ci.profile import build
 from model_ci.profile.profile import Column, Profile, column
 from model_ci.profile.sketch import family
-from model_ci.stages.check_drift import engine
+from model_ci.stages.check_drift import counting
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,14 +21,14 @@ _LAST: Final = build.probability("the last class")
 def profiled(config: Config, table: rows.Rows) -> Profile:
     """Count a table's rows; raise ConfigError when it has none, or not the model's columns."""
     columns = _columns(config, table)
-    work = engine.Work(
+    work = counting.Work(
         columns=columns,
         names={build.PREDICTION: str(config.check_drift.prediction), _LAST: str(config.check_drift.probability)},
         season=config.check_drift.seasonal,
         time=_time(config, table),
         by_season=bool(config.check_drift.seasonal),
     )
-    tally = engine.tally(table.parts, work, config.check_drift.engine, config.check_drift.dask_address)
+    tally = counting.tally(table.parts, work, config.check_drift.engine, config.check_drift.dask_address)
     if not tally.windows:
         raise ConfigError(f"{_HERE}.reference: {table.location}: has no rows; name a table that has some")
     return Profile(
@@ -52,25 +52,25 @@ def _columns(config: Config, table: rows.Rows) -> tuple[Column, ...]:
     if not batches:
         raise ConfigError(f"{_HERE}.reference: {table.location}: has no rows; name a table that has some")
     classes = config.model.task != "regression"
-    found = []
+    columns = []
     for name, (role, called) in roles.items():
         arrays = [b.column(name) for b in batches if name in b.schema.names]
         values = _joined(arrays) if arrays else pa.nulls(0)
         described = column(called, role, values, categories=classes and role in ("target", "prediction"))
         if described is not None:
-            found.append(described)
-    return tuple(found)
+            columns.append(described)
+    return tuple(columns)
 
 
 def _roles(config: Config, table: rows.Rows) -> dict[str, tuple[str, str]]:
     """Return each column of a table with its role and its name in a profile."""
-    wanted, data = config.check_drift, config.data
+    settings, data = config.check_drift, config.data
     special = {data.target: ("target", data.target)}
-    if wanted.prediction:
-        special[wanted.prediction] = ("prediction", build.PREDICTION)
-    if wanted.probability:
-        special[wanted.probability] = ("probability", _LAST)
-    left_out = {data.time_column, wanted.time_column, *data.exclude}
+    if settings.prediction:
+        special[settings.prediction] = ("prediction", build.PREDICTION)
+    if settings.probability:
+        special[settings.probability] = ("probability", _LAST)
+    left_out = {data.time_column, settings.time_column, *data.exclude}
     features = [n for n in (data.features or table.types) if n not in special and n not in left_out]
     missing = [n for n in features if n not in table.types]
     if missing:

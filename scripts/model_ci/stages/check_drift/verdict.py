@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from model_ci.profile.profile import Column
 from model_ci.profile.sketch import Sketch
 from model_ci.stages.check_drift import statistics
-from model_ci.stages.check_drift.comparison import Difference, compare
+from model_ci.stages.check_drift.comparison import ColumnDifference, compare
 
 if TYPE_CHECKING:
     from model_ci.record_types import CheckDriftColumn
@@ -17,7 +17,7 @@ DRAWN_COLUMNS: Final = 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class DriftRules:
     """When a column drifted, and when that is too much.
 
     A column drifts in a window when the difference is at least its threshold (or that of the nulls), and significant at
@@ -38,7 +38,7 @@ class Rules:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Window:
+class JudgedWindow:
     """One window of rows, counted, with the reference it is to be compared with."""
 
     rows: int
@@ -48,11 +48,11 @@ class Window:
 
 
 @dataclass(kw_only=True)
-class Judged:
+class JudgedColumn:
     """A column, judged in one window."""
 
     column: Column
-    difference: Difference
+    difference: ColumnDifference
     threshold: float
     p_adjusted: float | None = None
     nulls_p_adjusted: float | None = None
@@ -64,10 +64,10 @@ class Judged:
         return bool(self.reasons)
 
 
-def judge(columns: Sequence[Column], window: Window, rules: Rules) -> list[Judged]:
+def judge(columns: Sequence[Column], window: JudgedWindow, rules: DriftRules) -> list[JudgedColumn]:
     """Compare every column that is there with its reference, correcting for their number."""
     judged = [
-        Judged(
+        JudgedColumn(
             column=column,
             difference=compare(
                 window.reference[column.name], window.sketches[column.name], rules.numbers, rules.categories
@@ -80,24 +80,24 @@ def judge(columns: Sequence[Column], window: Window, rules: Rules) -> list[Judge
     tests = [(j, "values") for j in judged if j.difference.p_value is not None]
     tests += [(j, "nulls") for j in judged if j.difference.nulls_p_value is not None]
     p_values = [(j.difference.p_value if what == "values" else j.difference.nulls_p_value) or 0.0 for j, what in tests]
-    for (found, what), p_adjusted in zip(tests, statistics.adjusted(p_values), strict=True):
-        _decide(found, what, p_adjusted, rules)
+    for (judged_column, what), p_adjusted in zip(tests, statistics.adjusted(p_values), strict=True):
+        _decide(judged_column, what, p_adjusted, rules)
     return judged
 
 
-def _decide(found: Judged, what: str, p_adjusted: float, rules: Rules) -> None:
-    difference = found.difference
+def _decide(judged: JudgedColumn, what: str, p_adjusted: float, rules: DriftRules) -> None:
+    difference = judged.difference
     if what == "values":
-        found.p_adjusted = p_adjusted
+        judged.p_adjusted = p_adjusted
         score = difference.score
         # What is no number is far: it never passes for near.
-        if p_adjusted <= rules.level and not (score is not None and score < found.threshold):
-            found.reasons.append(f"{difference.method} {score:.3g}, threshold {found.threshold:g}")
+        if p_adjusted <= rules.level and not (score is not None and score < judged.threshold):
+            judged.reasons.append(f"{difference.method} {score:.3g}, threshold {judged.threshold:g}")
         return
-    found.nulls_p_adjusted = p_adjusted
+    judged.nulls_p_adjusted = p_adjusted
     before, now = (share or 0.0 for share in difference.nulls)
     if p_adjusted <= rules.level and not abs(now - before) < rules.nulls:
-        found.reasons.append(f"nulls from {before:.1%} to {now:.1%}")
+        judged.reasons.append(f"nulls from {before:.1%} to {now:.1%}")
 
 
 def weights(columns: Sequence[Column], importance: Mapping[str, float] | None) -> dict[str, float]:
@@ -110,12 +110,12 @@ def weights(columns: Sequence[Column], importance: Mapping[str, float] | None) -
     return {name: weight / total for name, weight in known.items()}
 
 
-def in_enough_windows(seen: Sequence[bool | None], rules: Rules) -> bool:
+def in_enough_windows(seen: Sequence[bool | None], rules: DriftRules) -> bool:
     """Tell whether a column drifted in enough of the last windows; oldest first, None where it was not judged."""
     return sum(bool(s) for s in seen[-rules.of :]) >= rules.needed
 
 
-def kinds(drifted: Sequence[Column], weight: Mapping[str, float], rules: Rules) -> dict[str, bool]:
+def kinds(drifted: Sequence[Column], weight: Mapping[str, float], rules: DriftRules) -> dict[str, bool]:
     """Tell which kinds of drift there are: of the data, the predictions, the labels."""
     share = sum(weight.get(c.name, 0.0) for c in drifted if c.role == "feature")
     return {
@@ -126,7 +126,7 @@ def kinds(drifted: Sequence[Column], weight: Mapping[str, float], rules: Rules) 
 
 
 def as_record(
-    judged: Judged, weight: float | None, seen: Sequence[bool | None], *, drifted: bool
+    judged: JudgedColumn, weight: float | None, seen: Sequence[bool | None], *, drifted: bool
 ) -> "CheckDriftColumn":
     """Return a column as it stands in a run's record."""
     difference, column = judged.difference, judged.column

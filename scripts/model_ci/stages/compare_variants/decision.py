@@ -67,7 +67,7 @@ class Judgement(TypedDict):
     rows: Sequence[int]
 
 
-class Decided(TypedDict):
+class Conclusion(TypedDict):
     """What a section holds of the decision."""
 
     decision: str
@@ -79,7 +79,7 @@ class Decided(TypedDict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class JudgedMetric:
     """One metric as found: how much it exceeds what is allowed, in the bad direction, with its two bounds."""
 
     state: Evidence
@@ -91,7 +91,7 @@ class Judged:
     rows: tuple[int, int]
 
 
-def decide(exposures: Exposures, plan: Plan, *, ended: bool) -> Decided:
+def decide(exposures: Exposures, plan: Plan, *, ended: bool) -> Conclusion:
     """Judge all metrics at this look; `ended` tells that there will be no further one.
 
     Of the false decisions half go to false promotions. The other half goes to false roll-backs, in equal parts to the
@@ -100,10 +100,10 @@ def decide(exposures: Exposures, plan: Plan, *, ended: bool) -> Decided:
     ratio = check(exposures.assigned.to_numpy(), plan.share)
     tests = 1 + len(plan.rails)
     harm, benefit = plan.level / 2 / tests, plan.level / 2
-    found = [*exposures.findings, *_mismatch(ratio, plan), *_unequally_known(exposures, plan)]
+    findings = [*exposures.findings, *_mismatch(ratio, plan), *_unequally_known(exposures, plan)]
     gain = _gain(exposures, plan, harm, benefit)
     rails = [_rail(exposures, plan, rail, i + 1, harm, benefit) for i, rail in enumerate(plan.rails)]
-    decision, why = _weigh(found, gain, rails, plan, ended=ended)
+    decision, why = _weigh(findings, gain, rails, plan, ended=ended)
     return {
         "decision": decision,
         "why": why,
@@ -111,19 +111,19 @@ def decide(exposures: Exposures, plan: Plan, *, ended: bool) -> Decided:
         "guard_rails": [_described(judged) for judged in rails],
         "sample_ratio": {
             "expected": ratio.expected,
-            "found": ratio.found,
+            "found": ratio.observed,
             "p_value": ratio.p_value,
             "level": plan.mismatch_level,
             "holds": ratio.p_value > plan.mismatch_level,
         },
-        "findings": [finding.as_record() for finding in found],
+        "findings": [finding.as_record() for finding in findings],
     }
 
 
 def _weigh(
-    found: Sequence[Finding], gain: Judged, rails: Sequence[Judged], plan: Plan, *, ended: bool
+    findings: Sequence[Finding], gain: JudgedMetric, rails: Sequence[JudgedMetric], plan: Plan, *, ended: bool
 ) -> tuple[str, str]:
-    broken = [finding for finding in found if finding.level == "failure"]
+    broken = [finding for finding in findings if finding.level == "failure"]
     if broken:
         return INVALID, "; ".join(f"{finding.where}: {finding.what}" for finding in broken)
     violated = [(r, j) for r, j in zip(plan.rails, rails, strict=True) if j.state == Evidence.VIOLATED]
@@ -139,7 +139,7 @@ def _weigh(
     return (END, f"{why}; the test has come to its end") if ended else (KEEP, why)
 
 
-def _gain(exposures: Exposures, plan: Plan, harm: float, benefit: float) -> Judged:
+def _gain(exposures: Exposures, plan: Plan, harm: float, benefit: float) -> JudgedMetric:
     """Judge the metric: the treatment's gain over the control, in the good direction, against the least that is wanted."""
     at = _estimate(exposures, "metric 0")
     sign = 1 if plan.greater_is_better else -1
@@ -155,12 +155,12 @@ def _gain(exposures: Exposures, plan: Plan, harm: float, benefit: float) -> Judg
     return _judged(at, Evidence.UNDECIDED, f"whether the gain is above {plan.min_gain:g} is not known yet", (low, high))
 
 
-def _rail(exposures: Exposures, plan: Plan, rail: Rail, at: int, harm: float, benefit: float) -> Judged:  # noqa: PLR0913, PLR0917
+def _rail(exposures: Exposures, plan: Plan, rail: Rail, at: int, harm: float, benefit: float) -> JudgedMetric:  # noqa: PLR0913, PLR0917
     """Judge a guard rail: what exceeds it, in the bad direction, is above 0 or below."""
-    found = _estimate(exposures, f"metric {at}")
-    if early := _too_early(found, plan):
-        return _undecided(found, early)
-    compared, allowed = _compared(exposures, f"metric {at}", rail, found)
+    estimated = _estimate(exposures, f"metric {at}")
+    if early := _too_early(estimated, plan):
+        return _undecided(estimated, early)
+    compared, allowed = _compared(exposures, f"metric {at}", rail, estimated)
     sign = -1 if rail.greater_is_better else 1
     of_limit = rail.limit is not None
     worse = sign * (compared.treatment.value if of_limit else compared.difference)
@@ -171,20 +171,22 @@ def _rail(exposures: Exposures, plan: Plan, rail: Rail, at: int, harm: float, be
     condition = _condition(rail)
     bounds = None if rail.quantile else ((low, high) if sign > 0 or not of_limit else (-high, -low))
     if not variance:
-        return _judged(found, Evidence.UNDECIDED, f"{condition}: its values do not vary, so nothing can be said", None)
+        return _judged(
+            estimated, Evidence.UNDECIDED, f"{condition}: its values do not vary, so nothing can be said", None
+        )
     if low > sign * allowed:
-        return _judged(found, Evidence.VIOLATED, f"{condition} is surely broken", bounds)
+        return _judged(estimated, Evidence.VIOLATED, f"{condition} is surely broken", bounds)
     if high <= sign * allowed:
-        return _judged(found, Evidence.PASSED, f"{condition} surely holds", bounds)
-    return _judged(found, Evidence.UNDECIDED, f"whether {condition} is not known yet", bounds)
+        return _judged(estimated, Evidence.PASSED, f"{condition} surely holds", bounds)
+    return _judged(estimated, Evidence.UNDECIDED, f"whether {condition} is not known yet", bounds)
 
 
-def _compared(exposures: Exposures, column: str, rail: Rail, found: Estimate) -> tuple[Estimate, float]:
+def _compared(exposures: Exposures, column: str, rail: Rail, estimated: Estimate) -> tuple[Estimate, float]:
     """Return what is estimated and what it may be: of a quantile, the share of rows beyond it."""
     import numpy as np
 
     if rail.quantile is None:
-        return found, rail.limit if rail.limit is not None else _sign(rail) * float(rail.margin or 0)
+        return estimated, rail.limit if rail.limit is not None else _sign(rail) * float(rail.margin or 0)
     units, treated, values = _known(exposures, column)
     if rail.limit is not None:
         return estimate(units, treated, (values > rail.limit).astype(float)), 1 - rail.quantile
@@ -226,12 +228,12 @@ def _too_early(at: Estimate, plan: Plan) -> str | None:
     return None if at.variance > 0 else "its values do not vary, so nothing can be said"
 
 
-def _undecided(at: Estimate, reason: str) -> Judged:
+def _undecided(at: Estimate, reason: str) -> JudgedMetric:
     return _judged(at, Evidence.UNDECIDED, reason, None)
 
 
-def _judged(at: Estimate, state: Evidence, reason: str, interval: tuple[float, float] | None) -> Judged:
-    return Judged(
+def _judged(at: Estimate, state: Evidence, reason: str, interval: tuple[float, float] | None) -> JudgedMetric:
+    return JudgedMetric(
         state=state,
         reason=reason,
         control=_finite(at.control.value),
@@ -242,7 +244,7 @@ def _judged(at: Estimate, state: Evidence, reason: str, interval: tuple[float, f
     )
 
 
-def _described(judged: Judged) -> Judgement:
+def _described(judged: JudgedMetric) -> Judgement:
     return {
         "state": judged.state,
         "reason": judged.reason,
@@ -261,7 +263,7 @@ def _finite(value: float) -> float | None:
 def _mismatch(ratio: Ratio, plan: Plan) -> Iterator[Finding]:
     if ratio.p_value <= plan.mismatch_level:
         what = (
-            f"the treatment has {ratio.found:.2%} of the units, {ratio.expected:.2%} were meant (p = {ratio.p_value:.2g} at every "
+            f"the treatment has {ratio.observed:.2%} of the units, {ratio.expected:.2%} were meant (p = {ratio.p_value:.2g} at every "
             "look); find out what lost the others, or set compare-variants.share to the weight that was deployed"
         )
         yield Finding(rule="sample-ratio", where="sample ratio", what=what)

@@ -62,22 +62,22 @@ def read(sought: Sought, root: Path) -> Exposures:
     Raises ConfigError for logs, columns or variants that are not there.
     """
     tabled = sought.predictions.endswith(_TABLES)
-    rows, found = _table(sought, root) if tabled else _log(sought, root)
+    rows, findings = _table(sought, root) if tabled else _log(sought, root)
     both = _of_both(sought, rows)
     versions = _versions(both)
-    found += _of_several(versions)
-    both, unit, told = _units(both, sought)
+    findings += _of_several(versions)
+    both, unit, of_units = _units(both, sought)
     both = both.with_columns(
         measures.value(m, both, sought.truth).alias(f"metric {i}") for i, m in enumerate(sought.measures)
     )
-    found += [*told, *_broken(both, sought)]
+    findings += [*of_units, *_broken(both, sought)]
     return Exposures(
         frame=both,
-        assigned=_assigned(both, found),
+        assigned=_assigned(both, findings),
         unit=unit,
         first=both["_time"].min(),  # type: ignore[arg-type]
         last=both["_time"].max(),  # type: ignore[arg-type]
-        findings=tuple(found),
+        findings=tuple(findings),
         versions={variant: served[0] if len(served) == 1 else None for variant, served in versions.items()},
     )
 
@@ -86,14 +86,14 @@ def _log(sought: Sought, root: Path) -> "tuple[pl.DataFrame, list[Finding]]":
     log = predictions.scan(sought.predictions, root)
     rows = log.collect([], since=sought.since, until=sought.until)
     own = [m.name for m in sought.measures if m.own]
-    wanted = [*dict.fromkeys([*own, *([sought.truth] if any(m.needs_truth for m in sought.measures) else [])])]
-    if not wanted:
+    columns = [*dict.fromkeys([*own, *([sought.truth] if any(m.needs_truth for m in sought.measures) else [])])]
+    if not columns:
         return rows, list(log.findings)
     if sought.outcomes is None:
         raise ConfigError(
-            f"compare-variants.outcomes: is not set; name the table with {' and '.join(wanted)} by request_id"
+            f"compare-variants.outcomes: is not set; name the table with {' and '.join(columns)} by request_id"
         )
-    came = outcomes.read(sought.outcomes, root, wanted, sought.csv)
+    came = outcomes.read(sought.outcomes, root, columns, sought.csv)
     joined = outcomes.join(log, rows, came)
     return joined.frame, [*log.findings, *came.findings, *joined.findings]
 
@@ -125,12 +125,12 @@ def _table(sought: Sought, root: Path) -> "tuple[pl.DataFrame, list[Finding]]":
 def _moments(times: "pl.Series", location: str) -> "pl.Series":
     import polars as pl
 
-    wanted = pl.Datetime("ms", "UTC")
+    utc = pl.Datetime("ms", "UTC")
     try:
         if times.dtype == pl.String:
             return times.str.to_datetime(time_unit="ms", time_zone="UTC").alias("_time")
         zoned = times.dtype == pl.Datetime and times.dtype.time_zone is not None  # type: ignore[attr-defined]
-        return times.cast(wanted) if zoned else times.cast(pl.Datetime("ms")).dt.replace_time_zone("UTC")
+        return times.cast(utc) if zoned else times.cast(pl.Datetime("ms")).dt.replace_time_zone("UTC")
     except pl.exceptions.PolarsError:
         raise ConfigError(f"{location}: column 'time' holds no times in ISO 8601; write them so") from None
 
@@ -139,15 +139,15 @@ def _of_both(sought: Sought, rows: "pl.DataFrame") -> "pl.DataFrame":
     import polars as pl
 
     there = rows["_variant"].unique().drop_nulls().sort().to_list()
-    wanted = {"control": sought.control, "treatment": sought.treatment}
-    said = ", ".join(there) or "none, not even a row"
-    missing = [(key, name) for key, name in wanted.items() if name not in there]
+    variants = {"control": sought.control, "treatment": sought.treatment}
+    present = ", ".join(there) or "none, not even a row"
+    missing = [(key, name) for key, name in variants.items() if name not in there]
     if missing:
         raise ConfigError(
-            *(f"compare-variants.{key}: no row of a variant {name!r} in {sought.predictions}; there are {said}" for key, name in missing)
+            *(f"compare-variants.{key}: no row of a variant {name!r} in {sought.predictions}; there are {present}" for key, name in missing)
         )  # fmt: skip
     treated = pl.col("_variant") == sought.treatment
-    return rows.filter(pl.col("_variant").is_in(list(wanted.values()))).with_columns(treated=treated)
+    return rows.filter(pl.col("_variant").is_in(list(variants.values()))).with_columns(treated=treated)
 
 
 def _versions(rows: "pl.DataFrame") -> dict[str, list[str]]:
@@ -171,11 +171,11 @@ def _units(rows: "pl.DataFrame", sought: Sought) -> "tuple[pl.DataFrame, str, li
 
     anonymous = int(rows["_user"].is_null().sum())
     by_user = sought.unit == "user" or (sought.unit == "auto" and anonymous < rows.height)
-    found = []
+    findings = []
     if by_user and anonymous:
         level = "failure" if sought.unit == "user" else "warning"
         what = f"{share(anonymous, rows.height)} have no user and count as units of their own; send X-User-Id with each"
-        found.append(Finding(rule="units", where="users", what=what, count=anonymous, level=level))
+        findings.append(Finding(rule="units", where="users", what=what, count=anonymous, level=level))
     user = pl.format("user {}", pl.col("_user")) if by_user else pl.lit(None, pl.String)
     key = pl.coalesce(user, pl.format("request {}", pl.col("_request_id")))
     numbered = rows.with_columns((key.rank("dense") - 1).cast(pl.Int64).alias("unit"))
@@ -184,13 +184,13 @@ def _units(rows: "pl.DataFrame", sought: Sought) -> "tuple[pl.DataFrame, str, li
     if crossed.height:
         examples = crossed["_user"].drop_nulls().head(MAX_EXAMPLES).to_list()
         what = f"{share(crossed.height, variants.height).replace('rows', 'units')} saw both variants{such_as(examples)}"
-        found.append(Finding(rule="crossed", where="units", what=what, count=crossed.height, examples=examples, level="warning"))  # fmt: skip
-    return numbered, "user" if by_user else "request", found
+        findings.append(Finding(rule="crossed", where="units", what=what, count=crossed.height, examples=examples, level="warning"))  # fmt: skip
+    return numbered, "user" if by_user else "request", findings
 
 
-def _assigned(rows: "pl.DataFrame", found: Sequence[Finding]) -> "pl.Series":
+def _assigned(rows: "pl.DataFrame", findings: Sequence[Finding]) -> "pl.Series":
     """Return what was chosen at random, in order: for each user, or, where users see both variants, each request."""
-    crossed = next((f.count or 0 for f in found if f.rule == "crossed"), 0)
+    crossed = next((f.count or 0 for f in findings if f.rule == "crossed"), 0)
     key = "_request_id" if crossed > _STICKY * rows["unit"].n_unique() else "unit"
     return rows.unique(key, keep="first", maintain_order=True)["treated"]
 

@@ -17,18 +17,18 @@ _CONCENTRATION: Final = 100.0
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """The treatment's share of the units, meant and found, and the p-value that holds at every look."""
+    """The treatment's share of the units, meant and observed, and the p-value that holds at every look."""
 
     expected: float
-    found: float
+    observed: float
     p_value: float
 
 
 def check(treated: "Array", expected: float) -> Ratio:
     """Check the units in the order of their arrival; `treated` tells those of the treatment, `expected` their share."""
-    found = float(treated.mean()) if len(treated) else expected
+    observed = float(treated.mean()) if len(treated) else expected
     return Ratio(
-        expected=expected, found=found, p_value=float(p_values(treated, expected)[-1]) if len(treated) else 1.0
+        expected=expected, observed=observed, p_value=float(p_values(treated, expected)[-1]) if len(treated) else 1.0
     )
 
 

@@ -39,71 +39,72 @@ def run(config: Config, run: Run) -> Result:
     """Read both variants' rows and decide; the verdict is failed for a roll-back, an open end, or a test not to be trusted."""
     from model_ci.stages.compare_variants import decision, exposures
 
-    wanted = config.compare_variants
-    found = _allowed(exposures.read(_sought(config), config.root), wanted)
-    judged = decision.decide(found, _plan(config), ended=_ended(found, wanted))
-    act = _act(config, run, judged["decision"], found.versions) if wanted.act else None
+    settings = config.compare_variants
+    exposed = _allowed(exposures.read(_sought(config), config.root), settings)
+    judged = decision.decide(exposed, _plan(config), ended=_ended(exposed, settings))
+    act = _act(config, run, judged["decision"], exposed.versions) if settings.act else None
     section: CompareVariantsResult = {
         "decision": judged["decision"],
         "why": judged["why"],
         "sample_ratio": judged["sample_ratio"],
         "findings": judged["findings"],
         "act": act,
-        "control": wanted.control,
-        "treatment": wanted.treatment,
-        "unit": found.unit,
-        "span": {"first": _written(found.first), "last": _written(found.last)},
+        "control": settings.control,
+        "treatment": settings.treatment,
+        "unit": exposed.unit,
+        "span": {"first": _written(exposed.first), "last": _written(exposed.last)},
         "metric": {
-            "name": str(wanted.metric),
+            "name": str(settings.metric),
             "greater_is_better": _plan(config).greater_is_better,
-            "min_gain": wanted.min_gain,
+            "min_gain": settings.min_gain,
             **judged["metric"],
         },
         "guard_rails": [
-            {**_named(rail), **found} for rail, found in zip(wanted.guard_rails, judged["guard_rails"], strict=True)
+            {**_named(rail), **outcome}
+            for rail, outcome in zip(settings.guard_rails, judged["guard_rails"], strict=True)
         ],
-        "confidence": wanted.confidence,
+        "confidence": settings.confidence,
     }
     verdict = _VERDICTS.get(section["decision"], Verdict.FAILED)
     return Result(section=section, verdict=Verdict.FAILED if act and act["verdict"] == Verdict.FAILED else verdict)
 
 
 def _sought(config: Config) -> Sought:
-    wanted, problems = config.compare_variants, []
+    settings, problems = config.compare_variants, []
     for key, words in {"predictions": "name the folder of the prediction log", "metric": "name what decides"}.items():
-        if getattr(wanted, key) is None:
+        if getattr(settings, key) is None:
             problems.append(f"{_HERE}.{key}: is not set; {words}")
     if problems:
         raise ConfigError(*problems)
     return Sought(
-        predictions=str(wanted.predictions),
-        outcomes=wanted.outcomes,
+        predictions=str(settings.predictions),
+        outcomes=settings.outcomes,
         truth=config.data.target,
-        control=wanted.control,
-        treatment=wanted.treatment,
-        since=_moment(wanted.since, "since"),
-        until=_moment(wanted.until, "until"),
-        unit=wanted.unit,
-        measures=_measures(wanted),
+        control=settings.control,
+        treatment=settings.treatment,
+        since=_moment(settings.since, "since"),
+        until=_moment(settings.until, "until"),
+        unit=settings.unit,
+        measures=_measures(settings),
         csv=config.data.csv,
     )
 
 
-def _measures(wanted: CompareVariants) -> "list[Measure]":
-    first = measures.resolve(str(wanted.metric), wanted.better, f"{_HERE}.metric")
-    rails = enumerate(wanted.guard_rails)
+def _measures(settings: CompareVariants) -> "list[Measure]":
+    first = measures.resolve(str(settings.metric), settings.better, f"{_HERE}.metric")
+    rails = enumerate(settings.guard_rails)
     return [first, *(measures.resolve(r.metric, r.better, f"{_HERE}.guard_rails[{i}]") for i, r in rails)]
 
 
-def _rails(wanted: CompareVariants) -> "list[Rail]":
+def _rails(settings: CompareVariants) -> "list[Rail]":
     from model_ci.stages.compare_variants.decision import Rail
 
-    found = []
-    for i, (rail, measure) in enumerate(zip(wanted.guard_rails, _measures(wanted)[1:], strict=True)):
+    guards = []
+    for i, (rail, measure) in enumerate(zip(settings.guard_rails, _measures(settings)[1:], strict=True)):
         quantile = None if rail.statistic == "mean" else float(rail.statistic[1:]) / 100
         if quantile and measure.greater_is_better:
             raise ConfigError(f"{_HERE}.guard_rails[{i}].statistic: quantiles are for what is better when it is less")
-        found.append(
+        guards.append(
             Rail(
                 name=_named(rail)["name"],
                 greater_is_better=measure.greater_is_better,
@@ -112,22 +113,22 @@ def _rails(wanted: CompareVariants) -> "list[Rail]":
                 margin=rail.margin,
             )
         )
-    return found
+    return guards
 
 
 def _plan(config: Config) -> "Plan":
     from model_ci.stages.compare_variants.decision import Plan
 
-    wanted = config.compare_variants
+    settings = config.compare_variants
     return Plan(
-        greater_is_better=_measures(wanted)[0].greater_is_better,
-        min_gain=wanted.min_gain,
-        rails=_rails(wanted),
-        level=1 - wanted.confidence,
-        mismatch_level=1 - wanted.mismatch_confidence,
-        share=wanted.share,
-        min_units=wanted.min_units,
-        sharpest=wanted.sharpest_at,
+        greater_is_better=_measures(settings)[0].greater_is_better,
+        min_gain=settings.min_gain,
+        rails=_rails(settings),
+        level=1 - settings.confidence,
+        mismatch_level=1 - settings.mismatch_confidence,
+        share=settings.share,
+        min_units=settings.min_units,
+        sharpest=settings.sharpest_at,
     )
 
 
@@ -156,19 +157,19 @@ def _moment(text: str | None, key: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _allowed(found: Exposures, wanted: CompareVariants) -> Exposures:
+def _allowed(exposed: Exposures, settings: CompareVariants) -> Exposures:
     """Let what is allowed be a warning."""
-    findings = (replace(f, level="warning") if f.rule in wanted.allow else f for f in found.findings)
-    return replace(found, findings=tuple(findings))
+    findings = (replace(f, level="warning") if f.rule in settings.allow else f for f in exposed.findings)
+    return replace(exposed, findings=tuple(findings))
 
 
-def _ended(found: Exposures, wanted: CompareVariants) -> bool:
-    if wanted.stop_after is None or found.first is None:
+def _ended(exposed: Exposures, settings: CompareVariants) -> bool:
+    if settings.stop_after is None or exposed.first is None:
         return False
-    if isinstance(wanted.stop_after, int):
-        return found.assigned.len() >= wanted.stop_after
-    now = _moment(wanted.until, "until") or datetime.now(UTC)
-    return (now - found.first).total_seconds() >= times.seconds(wanted.stop_after)
+    if isinstance(settings.stop_after, int):
+        return exposed.assigned.len() >= settings.stop_after
+    now = _moment(settings.until, "until") or datetime.now(UTC)
+    return (now - exposed.first).total_seconds() >= times.seconds(settings.stop_after)
 
 
 def _written(moment: datetime | None) -> str | None:
@@ -178,8 +179,8 @@ def _written(moment: datetime | None) -> str | None:
 def _check_act(config: Config) -> None:
     from model_ci.targets import CHALLENGER, CHAMPION, settings
 
-    wanted = config.compare_variants
-    if (wanted.control, wanted.treatment) != (CHAMPION, CHALLENGER):
+    variants = (config.compare_variants.control, config.compare_variants.treatment)
+    if variants != (CHAMPION, CHALLENGER):
         raise ConfigError(
             f"{_HERE}.act: only {CHAMPION} and {CHALLENGER} can be promoted or rolled back; leave act out"
         )
@@ -200,17 +201,17 @@ def _act(config: Config, run: Run, decision: str, versions: Mapping[str, str | N
         return None
     deployment = open_target(config, environment).current()
     serving = deployment.variant(treatment) if deployment else None
-    told: CompareVariantsAct = {"environment": environment, "carried_out": False, "verdict": Verdict.DONE, "why": ""}
+    act: CompareVariantsAct = {"environment": environment, "carried_out": False, "verdict": Verdict.DONE, "why": ""}
     if serving is None:
-        return told | {"why": f"{environment} serves no {treatment} now, so there is nothing to {decision}"}
+        return act | {"why": f"{environment} serves no {treatment} now, so there is nothing to {decision}"}
     tried = versions.get(treatment)
     if tried is None or serving.version is None or tried != serving.version:
         why = f"version {tried} was tried, and version {serving.version} serves as the {treatment} now"
-        return told | {"verdict": Verdict.FAILED, "why": f"{why}; set {_HERE}.since to when it was deployed"}
+        return act | {"verdict": Verdict.FAILED, "why": f"{why}; set {_HERE}.since to when it was deployed"}
     if decision == "promote":
         wish = replace(config.promote, to=environment, source=environment, version=tried)
         result = promotion.make(replace(config, promote=wish), run)
     else:
         result = reversal.make(replace(config, rollback=replace(config.rollback, environment=environment)), run)
     failed = result.verdict == Verdict.FAILED
-    return told | {"carried_out": not failed, "verdict": result.verdict, "why": str(result.section.get("why") or "")}
+    return act | {"carried_out": not failed, "verdict": result.verdict, "why": str(result.section.get("why") or "")}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from model_ci.config import Config
-from model_ci.errors import ConfigError
+from model_ci.errors import ConfigError, ModelCIError, first_line
 from model_ci.release import change, observation, smoke
 from model_ci.release.change import Change, Wish
 from model_ci.run import Result, Run
@@ -19,7 +19,7 @@ _WHOLE: Final = 100
 
 
 def inputs(config: Config, run: Run) -> Mapping[str, object]:
-    """The image, its version and the section."""
+    """The image and the section; what serves is observed."""
     image, registered = run.section("build-image"), run.section("register")
     return {
         "image": image["digest"] if image else None,
@@ -28,15 +28,23 @@ def inputs(config: Config, run: Run) -> Mapping[str, object]:
     }
 
 
-def observe(config: Config, run: Run) -> str | None:
-    """Return in what the environment is not as the deployment left it."""
-    section = run.section("deploy")
-    return observation.differs(config, section["environment"], section["deployment"]) if section else None
-
-
 def check(config: Config) -> None:
     """Find an environment that is not there."""
     settings(config, config.deploy.environment)
+
+
+def observe(config: Config, run: Run) -> str | None:
+    """Return in what the environment is no longer as the deployment left it; None where it serves, and answers as known."""
+    section = run.section("deploy")
+    if section is None:
+        return None
+    try:
+        variant = built(config, run)
+        probes = {variant.digest: probe(run)}
+        left = Deployment.from_record(section["deployment"])
+        return observation.differs(config, left, variant, probes)
+    except ModelCIError as error:
+        return f"what serves in {section['environment']} cannot be seen: {first_line(error)}"
 
 
 def run(config: Config, run: Run) -> Result:

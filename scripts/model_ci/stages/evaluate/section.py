@@ -17,7 +17,15 @@ from model_ci.report.blocks import (
 from model_ci.terms import State
 
 if TYPE_CHECKING:
-    from model_ci.record_types import EvaluateChanged, EvaluateComparison, EvaluateMetric, EvaluateSection, Gate, Slice
+    from model_ci.record_types import (
+        EvaluateChanged,
+        EvaluateComparison,
+        EvaluateMetric,
+        EvaluateSection,
+        EvaluateUnchanged,
+        Gate,
+        Slice,
+    )
     from model_ci.types import JSON
 
 
@@ -43,7 +51,7 @@ def blocks(section: "EvaluateSection") -> Iterator[Block]:
         essential=True,
     )
     yield from (_slices(gate) for gate in section["gates"] if gate["slices"] and gate["state"] != State.NO_CHAMPION)
-    yield from _changed(section["changed"])
+    yield from _made(section["changed"], section["unchanged"])
     gated = {gate["metric"] for gate in section["gates"]}
     others = {name: m for name, m in section["metrics"].items() if name not in gated}
     if others:
@@ -72,12 +80,23 @@ def _judged_on(section: "EvaluateSection") -> str:
     return text
 
 
-def _changed(changes: "Sequence[EvaluateChanged] | None") -> Iterator[Block]:
+def _made(changes: "Sequence[EvaluateChanged] | None", unchanged: "EvaluateUnchanged | None") -> Iterator[Block]:
+    """Show what of the champion's making differs, and name what is the same and what is not known."""
     if changes:
         rows = [[change["what"], _made_of(change["champion"]), _made_of(change["challenger"])] for change in changes]
         yield Table(title="Made differently", columns=["", "champion", "challenger"], rows=rows)
-    elif changes is not None:
-        yield Paragraph(text="It was made of the same code, data and parameters as the champion.")
+    if unchanged is None:
+        return
+    text = f"Made as the champion was: the same {_listed(unchanged['same'])}." if unchanged["same"] else ""
+    if unchanged["unknown"]:
+        text += f" Not known of both: {_listed(unchanged['unknown'])}."
+    if text:
+        yield Paragraph(text=text.strip())
+
+
+def _listed(names: "Sequence[str]") -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _made_of(value: "JSON") -> str:

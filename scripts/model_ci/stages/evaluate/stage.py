@@ -1,8 +1,8 @@
 """Evaluate: challenger and champion on the same held-out rows, and the gates' verdict."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_ci import judgement, model, registry
 from model_ci.config import Config
@@ -12,6 +12,8 @@ from model_ci.run import Result, Run
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from model_ci.record_types import Artifact
 
 
 def inputs(config: Config, run: Run) -> Mapping[str, object]:
@@ -51,7 +53,7 @@ def run(config: Config, run: Run) -> Result:
     return Result(section={**section, "quality": left, "store_state": state}, verdict=verdict)
 
 
-def _leave_quality(config: Config, run: Run, asked: Side, rows: "pd.DataFrame") -> dict[str, Any]:
+def _leave_quality(config: Config, run: Run, asked: Side, rows: "pd.DataFrame") -> "Artifact":
     """Leave what the model is worth on rows that it did not learn from, by all that evaluate and monitor judge by."""
     later = judgement.monitored(config)
     wanted = {**judgement.metrics(config), **judgement.metrics(later, "monitor.quality")}
@@ -62,11 +64,11 @@ def _leave_quality(config: Config, run: Run, asked: Side, rows: "pd.DataFrame") 
         return {"folder": quality.FOLDER, "files": model.hash_files(folder)}
 
 
-def _for_monitor(config: Config) -> list[Any]:
+def _for_monitor(config: Config) -> Sequence[object]:
     """Name what monitor judges by and evaluate therefore measures; its limits may change without that."""
     judged = config.monitor.quality
     sliced = [[g.metric, g.columns, g.bins, g.min_rows] for g in judged.gates if g.by]
-    return sorted({*judged.metrics, *(g.metric for g in judged.gates)}) + sliced
+    return [*sorted({*judged.metrics, *(g.metric for g in judged.gates)}), *sliced]
 
 
 def _today(config: Config) -> Mapping[str, str]:

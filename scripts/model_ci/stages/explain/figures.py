@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.explanation.attributions import Attributions
-from model_ci.stages.explain.importance import Column
+from model_ci.stages.explain.importance import ColumnImportance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,29 +29,29 @@ _STYLE: Final[dict[Any, Any]] = {
 
 def draw(
     folder: Path,
-    found: Attributions,
+    attributions: Attributions,
     rows: "pd.DataFrame",
-    columns: Sequence[Column],
-    champion: Sequence[Column] | None,
+    columns: Sequence[ColumnImportance],
+    champion: Sequence[ColumnImportance] | None,
 ) -> None:
     """Write importance, summary and dependence as PNG and SVG; `rows` are those that were explained."""
-    shown, words = _shown(found)
+    shown, words = _shown(attributions)
     top = [column.name for column in columns[:_SHOWN]]
     with _style():
         _save(_importance(columns, champion), folder / "importance")
-        _save(_summary(found, rows, top, shown, words), folder / "summary")
-        _save(_dependence(found, rows, top[:_PANELS], shown, words), folder / "dependence")
+        _save(_summary(attributions, rows, top, shown, words), folder / "summary")
+        _save(_dependence(attributions, rows, top[:_PANELS], shown, words), folder / "dependence")
 
 
-def _shown(found: Attributions) -> tuple[int, str]:
+def _shown(attributions: Attributions) -> tuple[int, str]:
     """Choose the output that is drawn; of several classes the one that the columns say most about."""
     import numpy as np
 
-    outputs = found.values.shape[2]
+    outputs = attributions.values.shape[2]
     if outputs == 1:
-        return 0, f"adds to the {found.scale}"
-    output = int(np.abs(found.values).mean(axis=(0, 1)).argmax())
-    return output, f"adds to the {found.scale} of class {output + 1} of {outputs}"
+        return 0, f"adds to the {attributions.scale}"
+    output = int(np.abs(attributions.values).mean(axis=(0, 1)).argmax())
+    return output, f"adds to the {attributions.scale} of class {output + 1} of {outputs}"
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def _save(figure: "Figure", file: Path) -> None:
     figure.savefig(file.with_suffix(".svg"), dpi=120, metadata={"Date": None})
 
 
-def _importance(columns: Sequence[Column], champion: Sequence[Column] | None) -> "Figure":
+def _importance(columns: Sequence[ColumnImportance], champion: Sequence[ColumnImportance] | None) -> "Figure":
     top = columns[:_SHOWN]
     figure, (axes,) = _figure(0.9 + 0.3 * len(top))
     before = {column.name: column.share or 0.0 for column in champion or ()}
@@ -100,7 +100,7 @@ def _importance(columns: Sequence[Column], champion: Sequence[Column] | None) ->
     return figure
 
 
-def _summary(found: Attributions, rows: "pd.DataFrame", top: Sequence[str], shown: int, words: str) -> "Figure":
+def _summary(attributions: Attributions, rows: "pd.DataFrame", top: Sequence[str], shown: int, words: str) -> "Figure":
     """Draw each row as a dot, swarming where there are many, coloured by the column's value."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap
@@ -110,7 +110,7 @@ def _summary(found: Attributions, rows: "pd.DataFrame", top: Sequence[str], show
     figure, (axes,) = _figure(1.2 + 0.36 * len(top))
     axes.axvline(0, color="#d0d7de", linewidth=1, zorder=0)
     for place, name in enumerate(top):
-        values = found.values[:, list(found.columns).index(name), shown]
+        values = attributions.values[:, list(attributions.columns).index(name), shown]
         height = place + _swarm(values)
         axes.scatter(values, height, s=9, c=_ranks(rows[name]), cmap=colors, vmin=0, vmax=1, alpha=0.8, linewidths=0, rasterized=True, plotnonfinite=True)  # fmt: skip
     axes.set_yticks(range(len(top)), [_name(name) for name in top])
@@ -124,12 +124,14 @@ def _summary(found: Attributions, rows: "pd.DataFrame", top: Sequence[str], show
     return figure
 
 
-def _dependence(found: Attributions, rows: "pd.DataFrame", top: Sequence[str], shown: int, words: str) -> "Figure":
+def _dependence(
+    attributions: Attributions, rows: "pd.DataFrame", top: Sequence[str], shown: int, words: str
+) -> "Figure":
     """Draw for the columns that count most what each value adds."""
     panels = max(len(top), 1)
     figure, axes = _figure(2.6 * -(-panels // 2), panels, wide=True)
     for panel, name in zip(axes, top, strict=False):
-        values = found.values[:, list(found.columns).index(name), shown]
+        values = attributions.values[:, list(attributions.columns).index(name), shown]
         panel.axhline(0, color="#d0d7de", linewidth=1, zorder=0)
         places, labels = _places(rows[name], values)
         panel.scatter(places, values, s=9, color=_OURS, alpha=0.5, linewidths=0, rasterized=True)
@@ -170,8 +172,8 @@ def _swarm(values: "Array") -> "Array":
     most = np.unique(bins, return_counts=True)[1].max(initial=1)
     for bin_ in np.unique(bins):
         inside = (bins == bin_).nonzero()[0]
-        order = np.arange(len(inside))
-        heights[inside] = np.where(order % 2, 1, -1) * ((order + 1) // 2)
+        ranks = np.arange(len(inside))
+        heights[inside] = np.where(ranks % 2, 1, -1) * ((ranks + 1) // 2)
     return np.asarray(heights * (0.76 / max(most, 14)))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, cast
 
-from model_ci.stages.explain.importance import Change, Column
+from model_ci.stages.explain.importance import ColumnImportance, Shift
 from model_ci.terms import State, Verdict
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class JudgedShare:
     """A gate and what became of it; `state` is passed, failed or no champion."""
 
     condition: str  # max_share or max_shift
@@ -27,7 +27,9 @@ class Outcome:
         return cast("ExplainGate", asdict(self))
 
 
-def judge_shares(limits: Mapping[str, float], columns: Sequence[Column], problem: str | None) -> list[Outcome]:
+def judge_shares(
+    limits: Mapping[str, float], columns: Sequence[ColumnImportance], problem: str | None
+) -> list[JudgedShare]:
     """Judge each named column's share; with a `problem` of the attributions nothing passes.
 
     A column that the model does not see has no share, and passes.
@@ -37,8 +39,8 @@ def judge_shares(limits: Mapping[str, float], columns: Sequence[Column], problem
 
 
 def judge_shift(
-    limit: float | None, changes: Sequence[Change] | None, problem: str | None, champions: str | None
-) -> list[Outcome]:
+    limit: float | None, changes: Sequence[Shift] | None, problem: str | None, champions: str | None
+) -> list[JudgedShare]:
     """Judge the largest shift of a share; `changes` is None without a champion, `champions` why it was not explained."""
     if limit is None:
         return []
@@ -53,7 +55,7 @@ def judge_shift(
     return [_outcome("max_shift", worst.name, limit, value, state, reason if state == State.FAILED else None)]
 
 
-def verdict(outcomes: Sequence[Outcome], problem: str | None, *, broken: bool) -> tuple[Verdict, str]:
+def verdict(outcomes: Sequence[JudgedShare], problem: str | None, *, broken: bool) -> tuple[Verdict, str]:
     """Return done, passed or failed, and why; `broken` attributions are a no even where nothing asks for a yes."""
     failed = [outcome for outcome in outcomes if outcome.state == State.FAILED]
     if broken or (problem and outcomes):
@@ -66,7 +68,7 @@ def verdict(outcomes: Sequence[Outcome], problem: str | None, *, broken: bool) -
     return Verdict.DONE, problem or "there are no gates on attributions"
 
 
-def _share(name: str, limit: float, share: float | None, problem: str | None) -> Outcome:
+def _share(name: str, limit: float, share: float | None, problem: str | None) -> JudgedShare:
     if problem or share is None:
         return _outcome("max_share", name, limit, share, State.FAILED, problem or f"the share of {name} is no number")
     if share > limit:
@@ -77,5 +79,5 @@ def _share(name: str, limit: float, share: float | None, problem: str | None) ->
 
 def _outcome(  # noqa: PLR0913, PLR0917 - the fields in their order
     condition: str, column: str | None, limit: float, value: float | None, state: State, reason: str | None
-) -> Outcome:
-    return Outcome(condition=condition, column=column, limit=limit, value=value, state=state, reason=reason)
+) -> JudgedShare:
+    return JudgedShare(condition=condition, column=column, limit=limit, value=value, state=state, reason=reason)

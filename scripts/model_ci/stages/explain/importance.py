@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
+class ColumnImportance:
     """A column's mean absolute attribution, and its share of all columns'; None where it is no number."""
 
     name: str
@@ -22,7 +22,7 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class Shift:
     """A column's share and rank beside the champion's; a column that one of the two does not see has no share there."""
 
     name: str
@@ -33,48 +33,48 @@ class Change:
     champion_rank: int | None
 
 
-def importance(found: Attributions) -> list[Column]:
+def importance(attributions: Attributions) -> list[ColumnImportance]:
     """Return the columns, the one that counts most first; the mean is over rows and, for several classes, over classes."""
     import numpy as np
 
-    means = np.abs(found.values).mean(axis=(0, 2)).tolist()
+    means = np.abs(attributions.values).mean(axis=(0, 2)).tolist()
     total = sum(means)
     if not np.isfinite(total):
         return [
-            Column(name=name, share=None, mean_abs=mean if np.isfinite(mean) else None)
-            for name, mean in zip(found.columns, means, strict=True)
+            ColumnImportance(name=name, share=None, mean_abs=mean if np.isfinite(mean) else None)
+            for name, mean in zip(attributions.columns, means, strict=True)
         ]
     columns = [
-        Column(name=name, share=mean / total if total else 0.0, mean_abs=mean)
-        for name, mean in zip(found.columns, means, strict=True)
+        ColumnImportance(name=name, share=mean / total if total else 0.0, mean_abs=mean)
+        for name, mean in zip(attributions.columns, means, strict=True)
     ]
     return sorted(columns, key=lambda column: (-(column.share or 0.0), column.name))
 
 
-def changes(ours: Sequence[Column], theirs: Sequence[Column]) -> list[Change]:
+def changes(ours: Sequence[ColumnImportance], theirs: Sequence[ColumnImportance]) -> list[Shift]:
     """Compare with the champion's columns, the largest shift first; empty when either has no shares."""
     if any(column.share is None for column in (*ours, *theirs)):
         return []
     mine, other = _ranked(ours), _ranked(theirs)
-    found = []
+    shifts = []
     for name in dict.fromkeys([*mine, *other]):
         rank, share = mine.get(name, (None, 0.0))
         their_rank, their_share = other.get(name, (None, 0.0))
-        found.append(
-            Change(
+        shifts.append(
+            Shift(
                 name=name, share=share, champion_share=their_share, shift=share - their_share,
                 rank=rank, champion_rank=their_rank,
             )
         )  # fmt: skip
-    return sorted(found, key=lambda change: -abs(change.shift))
+    return sorted(shifts, key=lambda change: -abs(change.shift))
 
 
-def columns_record(columns: Sequence[Column]) -> "list[ColumnShare]":
+def columns_record(columns: Sequence[ColumnImportance]) -> "list[ColumnShare]":
     """Return columns as they stand in a run's record."""
     return [{"name": c.name, "share": _digits(c.share), "mean_abs": _digits(c.mean_abs)} for c in columns]
 
 
-def changes_record(shifts: Sequence[Change]) -> "list[ExplainChange]":
+def changes_record(shifts: Sequence[Shift]) -> "list[ExplainChange]":
     """Return changes as they stand in a run's record."""
     return [
         {
@@ -94,5 +94,5 @@ def _digits(value: T) -> T:
     return value if value is None else type(value)(f"{value:.9g}")
 
 
-def _ranked(columns: Sequence[Column]) -> dict[str, tuple[int | None, float]]:
+def _ranked(columns: Sequence[ColumnImportance]) -> dict[str, tuple[int | None, float]]:
     return {column.name: (i + 1, column.share or 0.0) for i, column in enumerate(columns)}

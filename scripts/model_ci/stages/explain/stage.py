@@ -13,7 +13,7 @@ from model_ci.config import Config
 from model_ci.errors import ConfigError, first_line
 from model_ci.run import Result, Run
 from model_ci.stages.explain import gate
-from model_ci.stages.explain.importance import Column, changes, changes_record, columns_record, importance
+from model_ci.stages.explain.importance import ColumnImportance, changes, changes_record, columns_record, importance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ class _Explained:
     """What came of explaining the champion; `columns` is None where it cannot be compared with."""
 
     problem: str | None
-    columns: list[Column] | None = None
+    columns: list[ColumnImportance] | None = None
     attributions: "Attributions | None" = None
 
 
@@ -68,15 +68,15 @@ def run(config: Config, run: Run) -> Result:
     _known(config, list(data.holdout.columns))
     rows, background = _rows(config, data)
     with opened(config, run) as predictor:
-        found = attribute(config, predictor, rows, background)
-    explained = rows.iloc[: found.rows]
-    columns = importance(found)
+        attributions = attribute(config, predictor, rows, background)
+    explained = rows.iloc[: attributions.rows]
+    columns = importance(attributions)
     with registry.open_registry(config, config.root, in_ci=run.in_ci) as store:
         before = _before(store, run)
         theirs = _explain_champion(config, before, store, explained, background) if before else None
     champion = theirs.columns if theirs else None
     shifts = changes(columns, champion) if champion else None
-    broken, problem = _problem(found, columns, config.explain.tolerance)
+    broken, problem = _problem(attributions, columns, config.explain.tolerance)
     outcomes = [
         *gate.judge_shares(config.explain.max_share, columns, problem),
         *gate.judge_shift(config.explain.max_shift, shifts, problem, theirs.problem if theirs else None),
@@ -84,7 +84,7 @@ def run(config: Config, run: Run) -> Result:
     verdict, why = gate.verdict(outcomes, problem, broken=broken)
     section = {
         "why": why,
-        **_described(found, config, predictor),
+        **_described(attributions, config, predictor),
         "columns": columns_record(columns),
         "champion": _champion(before, theirs),
         "changes": changes_record(shifts) if shifts is not None else None,
@@ -93,7 +93,7 @@ def run(config: Config, run: Run) -> Result:
         "store_state": state,
     }
     with run.new_folder(FOLDER) as folder:
-        _write(folder, section, found, explained, None if broken else (columns, champion))
+        _write(folder, section, attributions, explained, None if broken else (columns, champion))
         files = model.hash_files(folder)
     return Result(section={**section, "folder": FOLDER, "files": files}, verdict=verdict)
 
@@ -152,13 +152,15 @@ def _known(config: Config, columns: list[str]) -> None:
         raise ConfigError(*(f"{config.file}: explain.max_share.{name}: no such column; {there}" for name in wrong))
 
 
-def _problem(found: "Attributions", columns: list[Column], tolerance: float) -> tuple[bool, str | None]:
+def _problem(
+    attributions: "Attributions", columns: list[ColumnImportance], tolerance: float
+) -> tuple[bool, str | None]:
     """Tell whether the attributions are no numbers, and why they cannot be relied on."""
-    if any(column.share is None for column in columns) or found.error != found.error:
+    if any(column.share is None for column in columns) or attributions.error != attributions.error:
         return True, "the attributions are not all numbers; what is not there does not pass"
-    if not found.holds(tolerance):
-        missed = f"the attributions miss the model's output by up to {found.error:.3g}"
-        return False, f"{missed}, more than {tolerance:g} of its largest value {found.largest:.3g}"
+    if not attributions.holds(tolerance):
+        missed = f"the attributions miss the model's output by up to {attributions.error:.3g}"
+        return False, f"{missed}, more than {tolerance:g} of its largest value {attributions.largest:.3g}"
     return False, None
 
 
@@ -176,47 +178,47 @@ def _explain_champion(
         folder = store.download(champion, Path(scratch) / "model")
         try:
             with model.opened(folder, config.model.positive, f"version {champion.number}") as predictor:
-                found = attribute(config, predictor, rows, background)
+                attributions = attribute(config, predictor, rows, background)
         except Exception as error:  # noqa: BLE001 - whatever stops it, it cannot be compared with
             reason = first_line(error)
             return _Explained(problem=f"the champion cannot be explained: {reason}")
-    columns = importance(found)
-    _, problem = _problem(found, columns, config.explain.tolerance)
-    told = f"the champion cannot be explained: {problem}" if problem else None
-    return _Explained(problem=told, columns=None if problem else columns, attributions=found)
+    columns = importance(attributions)
+    _, problem = _problem(attributions, columns, config.explain.tolerance)
+    unexplained = f"the champion cannot be explained: {problem}" if problem else None
+    return _Explained(problem=unexplained, columns=None if problem else columns, attributions=attributions)
 
 
 def _champion(champion: "Version | None", explained: "_Explained | None") -> "ExplainChampion | None":
     if champion is None or explained is None:
         return None
-    found = explained.attributions
+    attributions = explained.attributions
     return {
         "version": champion.number,
         "run_id": champion.run_id,
         "problem": explained.problem,
-        "explainer": found.explainer if found else None,
-        "scale": found.scale if found else None,
-        "rows": found.rows if found else None,
+        "explainer": attributions.explainer if attributions else None,
+        "scale": attributions.scale if attributions else None,
+        "rows": attributions.rows if attributions else None,
         "columns": columns_record(explained.columns) if explained.columns else None,
     }
 
 
-def _described(found: "Attributions", config: Config, predictor: model.Predictor) -> dict[str, object]:
+def _described(attributions: "Attributions", config: Config, predictor: model.Predictor) -> dict[str, object]:
     place = explained_class(config, predictor)
     return {
-        "explainer": found.explainer,
-        "note": found.note,
-        "scale": found.scale,
+        "explainer": attributions.explainer,
+        "note": attributions.note,
+        "scale": attributions.scale,
         "target_class": None if place is None else str(predictor.classes[place]),
-        "rows": found.rows,
-        "background": found.background,
-        "permutations": found.permutations,
-        "base": [_finite(value) for value in found.base.tolist()],
+        "rows": attributions.rows,
+        "background": attributions.background,
+        "permutations": attributions.permutations,
+        "base": [_finite(value) for value in attributions.base.tolist()],
         "additivity": {
-            "error": _finite(found.error),
-            "largest_output": _finite(found.largest),
+            "error": _finite(attributions.error),
+            "largest_output": _finite(attributions.largest),
             "tolerance": config.explain.tolerance,
-            "holds": found.holds(config.explain.tolerance),
+            "holds": attributions.holds(config.explain.tolerance),
         },
     }
 
@@ -230,28 +232,28 @@ def _finite(value: float) -> float | None:
 def _write(
     folder: Path,
     section: Mapping[str, object],
-    found: "Attributions",
+    attributions: "Attributions",
     rows: "pd.DataFrame",
-    drawn: tuple[list[Column], list[Column] | None] | None,
+    drawn: tuple[list[ColumnImportance], list[ColumnImportance] | None] | None,
 ) -> None:
     """Write the numbers, and the figures where there is something to draw."""
     from model_ci.stages.explain import figures
 
     (folder / "importance.json").write_text(json.dumps(section, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    dependence = {name: _points(found, rows, name) for name in found.columns}
+    dependence = {name: _points(attributions, rows, name) for name in attributions.columns}
     (folder / "dependence.json").write_text(json.dumps(dependence, allow_nan=False) + "\n", encoding="utf-8")
     if drawn:
         columns, champion = drawn
-        figures.draw(folder, found, rows, columns, champion)
+        figures.draw(folder, attributions, rows, columns, champion)
 
 
-def _points(found: "Attributions", rows: "pd.DataFrame", name: str) -> "JSONObject":
+def _points(attributions: "Attributions", rows: "pd.DataFrame", name: str) -> "JSONObject":
     """Return a column's values with what each added, one list for each output."""
     values = rows[name].astype(object).where(rows[name].notna(), None).tolist()
-    at = list(found.columns).index(name)
+    at = list(attributions.columns).index(name)
     return {
         "values": [_plain(value) for value in values],
-        "attributions": [[_finite(v) for v in output] for output in found.values[:, at].T.tolist()],
+        "attributions": [[_finite(v) for v in output] for output in attributions.values[:, at].T.tolist()],
     }
 
 

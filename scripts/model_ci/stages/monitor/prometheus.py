@@ -3,16 +3,15 @@
 import math
 import os
 import urllib.parse
-from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci import web
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.stages.monitor.window import QUANTILES, ROUTES, Spans, Window, rates
 
 if TYPE_CHECKING:
-    pass
+    from model_ci.types import APIObject
 
 
 SOURCE: Final = "prometheus"
@@ -52,7 +51,7 @@ class _Server:
             raise ServiceError(f"{self._url}: its answer is none of Prometheus' HTTP API; is it its address?") from None
         return value if math.isfinite(value) else None
 
-    def _get(self, address: str, query: str) -> Mapping[str, Any]:
+    def _get(self, address: str, query: str) -> "APIObject":
         token = os.environ.get(TOKEN)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:

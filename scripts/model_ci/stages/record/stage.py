@@ -48,8 +48,8 @@ def run(config: Config, run: Run) -> Result:
         return Result(section=section | {"commit": None, "pushed": False, "problem": str(error), "findings": []})
     if not done.pushed:
         section["remote"] = None  # the repository has none: its own branch holds the record
-    found = [finding.as_record() for finding in _overdue(config, run, branch)]
-    return Result(section=section | {"commit": done.sha, "pushed": done.pushed, "problem": None, "findings": found})
+    findings = [finding.as_record() for finding in _overdue(config, run, branch)]
+    return Result(section=section | {"commit": done.sha, "pushed": done.pushed, "problem": None, "findings": findings})
 
 
 def _overdue(config: Config, run: Run, branch: Branch) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_ci import judgement, model, registry
 from model_ci.config import Config
@@ -14,6 +14,7 @@ from model_ci.terms import Verdict
 if TYPE_CHECKING:
     from model_ci.record_types import Artifact, ExplainSection
     from model_ci.registry import Attachment, Registry, Submission, Version
+    from model_ci.types import Settings
 
 
 def inputs(config: Config, run: Run) -> Mapping[str, object]:
@@ -50,7 +51,7 @@ def run(config: Config, run: Run) -> Result:
         raise ConfigError(
             f"register: the section evaluate changed since run {run.id} was judged by it; run `model-ci evaluate` again"
         )
-    rejudged: list[dict[str, Any]] = []
+    rejudged: list[Settings] = []
     with registry.open_registry(config, config.root, in_ci=run.in_ci) as store:
 
         def decide(champion: "Version | None") -> bool:
@@ -72,7 +73,7 @@ def run(config: Config, run: Run) -> Result:
 
 
 def _still_passes(
-    config: Config, run: Run, store: "Registry", champion: "Version | None", rejudged: list[dict[str, Any]]
+    config: Config, run: Run, store: "Registry", champion: "Version | None", rejudged: "list[Settings]"
 ) -> bool:
     """Judge again when somebody else became champion since the evaluation."""
     from model_ci.data import table

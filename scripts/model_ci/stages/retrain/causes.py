@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data:
+class NewData:
     """What the data holds that the champion has not been made with: rows, and seconds from its newest row to the newest."""
 
     sha256: str
@@ -23,7 +23,7 @@ class Data:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class Conditions:
     """Which causes count."""
 
     on: frozenset[Trigger]  # drift, quality, demand
@@ -33,47 +33,47 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
+class Situation:
     """What is known now; `champion` identifies it, `trained` is when the newest model was trained."""
 
     champion: str | None
-    data: Data
+    data: NewData
     trained: datetime | None
     drift: "CheckDriftSection | None"
     monitor: "MonitorSection | None"
     demand: str | None
 
 
-def find(state: State, wanted: Wanted, now: datetime) -> list[Cause]:
+def find(state: Situation, conditions: Conditions, now: datetime) -> list[Cause]:
     """Find the causes, each with what it rests on."""
     about = f"{state.champion or '-'}|{state.data.sha256}"
-    return [Cause(kind=kind, what=what, key=f"{kind}|{about}") for kind, what in _causes(state, wanted, now)]
+    return [Cause(kind=kind, what=what, key=f"{kind}|{about}") for kind, what in _causes(state, conditions, now)]
 
 
-def _causes(state: State, wanted: Wanted, now: datetime) -> Iterator[tuple[Trigger, str]]:
+def _causes(state: Situation, conditions: Conditions, now: datetime) -> Iterator[tuple[Trigger, str]]:
     if state.champion is None:
         yield Trigger.FIRST, "there is no champion"
-    if wanted.every_s and (state.trained is None or now - state.trained >= timedelta(seconds=wanted.every_s)):
+    if conditions.every_s and (state.trained is None or now - state.trained >= timedelta(seconds=conditions.every_s)):
         age = "never" if state.trained is None else f"last {(now - state.trained).days} days ago"
         yield Trigger.SCHEDULE, f"a model was trained {age}"
-    if Trigger.DRIFT in wanted.on and state.drift and state.drift["state"] == "drift":
+    if Trigger.DRIFT in conditions.on and state.drift and state.drift["state"] == "drift":
         yield Trigger.DRIFT, str(state.drift["why"])
-    if Trigger.QUALITY in wanted.on and state.monitor and (told := _of_quality(state.monitor)):
-        yield Trigger.QUALITY, told
-    yield from _arrived(state.data, wanted)
-    if Trigger.DEMAND in wanted.on and state.demand:
+    if Trigger.QUALITY in conditions.on and state.monitor and (reason := _of_quality(state.monitor)):
+        yield Trigger.QUALITY, reason
+    yield from _arrived(state.data, conditions)
+    if Trigger.DEMAND in conditions.on and state.demand:
         yield Trigger.DEMAND, state.demand
 
 
 def _of_quality(monitor: "MonitorSection") -> str:
-    found = [f for f in monitor["findings"] if f["rule"] == "quality" and f["level"] == "failure"]
-    return "; ".join(f"{finding['where']}: {finding['what']}" for finding in found)
+    failures = [f for f in monitor["findings"] if f["rule"] == "quality" and f["level"] == "failure"]
+    return "; ".join(f"{finding['where']}: {finding['what']}" for finding in failures)
 
 
-def _arrived(data: Data, wanted: Wanted) -> Iterator[tuple[Trigger, str]]:
+def _arrived(data: NewData, conditions: Conditions) -> Iterator[tuple[Trigger, str]]:
     enough = [
-        wanted.new_rows is not None and data.new_rows is not None and data.new_rows >= wanted.new_rows,
-        wanted.new_s is not None and data.new_s is not None and data.new_s >= wanted.new_s,
+        conditions.new_rows is not None and data.new_rows is not None and data.new_rows >= conditions.new_rows,
+        conditions.new_s is not None and data.new_s is not None and data.new_s >= conditions.new_s,
     ]
     if any(enough):
         span = "" if data.new_s is None else f" of {data.new_s / 86400:.1f} days"

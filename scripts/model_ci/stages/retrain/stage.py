@@ -33,33 +33,33 @@ def inputs(config: Config, run: Run) -> Mapping[str, object]:
 
 def check(config: Config) -> None:
     """Find what is not set or contradicts itself."""
-    wanted, found = config.retrain, []
-    if (wanted.new_rows or wanted.new_span) and config.data.time_column is None:
-        found.append("retrain.new_rows, new_span: need data.time_column to tell what is new")
-    if not (wanted.on or wanted.every or wanted.new_rows or wanted.new_span):
-        found.append("retrain: nothing can cause a training; set on, every, new_rows or new_span")
-    if found:
-        raise ConfigError(*found)
-    history.now(wanted)
+    settings, problems = config.retrain, []
+    if (settings.new_rows or settings.new_span) and config.data.time_column is None:
+        problems.append("retrain.new_rows, new_span: need data.time_column to tell what is new")
+    if not (settings.on or settings.every or settings.new_rows or settings.new_span):
+        problems.append("retrain: nothing can cause a training; set on, every, new_rows or new_span")
+    if problems:
+        raise ConfigError(*problems)
+    history.now(settings)
 
 
 def run(config: Config, run: Run) -> Result:
     """Decide, with reasons; it never fails for what it finds, only for what it cannot know."""
     check(config)
-    wanted, now = config.retrain, history.now(config.retrain)
+    settings, now = config.retrain, history.now(config.retrain)
     past = _past(config, run)
     with registry.open_registry(config, config.root, in_ci=run.in_ci) as store:
         champion = store.champion()
     state = _state(config, run, past, champion)
-    found = causes.find(state, _wanted(wanted), now)
-    resets = bool(run.record["trigger"]["event"] in _BY_A_PERSON and state.demand and Trigger.DEMAND in wanted.on)
-    decided = decision.decide(found, past, now, _rules(wanted), go_on=resets)
+    present = causes.find(state, _conditions(settings), now)
+    resets = bool(run.record["trigger"]["event"] in _BY_A_PERSON and state.demand and Trigger.DEMAND in settings.on)
+    decided = decision.decide(present, past, now, _rules(settings), go_on=resets)
     section = {
         "at": timestamp(now),
         "retrain": decided.retrain,
         "reason": _reason(run, decided) if decided.retrain else "",
-        "approval": "required" if decided.retrain and wanted.approval else "none",
-        "why": _why(decided, wanted),
+        "approval": "required" if decided.retrain and settings.approval else "none",
+        "why": _why(decided, settings),
         "causes": [vars(cause) for cause in decided.causes],
         "held": [{"by": h.by, "what": h.what, "until": timestamp(h.until) if h.until else None} for h in decided.held],
         "resets": resets,
@@ -68,7 +68,7 @@ def run(config: Config, run: Run) -> Result:
         "champion": {"version": champion.number, "run_id": champion.run_id} if champion else None,
         "data": vars(state.data),
         "decisions": len(past.decisions),
-        "findings": [finding.as_record() for finding in overdue.find(wanted, past, now)],
+        "findings": [finding.as_record() for finding in overdue.find(settings, past, now)],
     }
     return Result(section=section)
 
@@ -78,8 +78,8 @@ def _past(config: Config, run: Run) -> "History":
     return history.read(config.root, branch, besides=run.id, remote_needed=run.in_ci)
 
 
-def _state(config: Config, run: Run, past: "History", champion: "Version | None") -> causes.State:
-    return causes.State(
+def _state(config: Config, run: Run, past: "History", champion: "Version | None") -> causes.Situation:
+    return causes.Situation(
         champion=f"{champion.number} {champion.run_id}".strip() if champion else None,
         data=_data(config, champion),
         trained=max((training.at for training in past.trainings), default=None),
@@ -97,7 +97,7 @@ def _demand(run: Run) -> str | None:
     return None
 
 
-def _data(config: Config, champion: "Version | None") -> causes.Data:
+def _data(config: Config, champion: "Version | None") -> causes.NewData:
     """Count what the data holds that is newer than the champion's newest row."""
     import polars as pl
 
@@ -106,7 +106,7 @@ def _data(config: Config, champion: "Version | None") -> causes.Data:
     learnt = training_rows.read(champion.tags) if champion else None
     scan = Scan(resolved, config.data.time_column)
     if config.data.time_column is None:
-        return causes.Data(sha256=sha256, newest=None, new_rows=None, new_s=None)
+        return causes.NewData(sha256=sha256, newest=None, new_rows=None, new_s=None)
     if config.data.time_column not in scan.schema:
         there = ", ".join(scan.schema)
         raise ConfigError(
@@ -117,12 +117,12 @@ def _data(config: Config, champion: "Version | None") -> causes.Data:
     if config.data.until:
         ticks = ticks.filter(pl.col("ticks") < clock.at(config.data.until, "data.until"))
     last = clock.at(str(learnt["last"]), "the champion's newest row") if learnt and learnt.get("last") else None
-    told = scan.collect(
+    counts = scan.collect(
         ticks.select(pl.col("ticks").max().alias("newest"), (pl.col("ticks") > (last or 0)).sum().alias("new"))
     )
-    newest, new = told["newest"].item(), told["new"].item()
+    newest, new = counts["newest"].item(), counts["new"].item()
     known = last is not None and newest is not None
-    return causes.Data(
+    return causes.NewData(
         sha256=sha256,
         newest=None if newest is None else clock.shown(newest),
         new_rows=int(new) if known else None,
@@ -130,39 +130,39 @@ def _data(config: Config, champion: "Version | None") -> causes.Data:
     )
 
 
-def _wanted(wanted: Retrain) -> causes.Wanted:
-    return causes.Wanted(
-        on=frozenset(wanted.on),
-        every_s=times.seconds(wanted.every) if wanted.every else None,
-        new_rows=wanted.new_rows,
-        new_s=times.seconds(wanted.new_span) if wanted.new_span else None,
+def _conditions(settings: Retrain) -> causes.Conditions:
+    return causes.Conditions(
+        on=frozenset(settings.on),
+        every_s=times.seconds(settings.every) if settings.every else None,
+        new_rows=settings.new_rows,
+        new_s=times.seconds(settings.new_span) if settings.new_span else None,
     )
 
 
-def _rules(wanted: Retrain) -> decision.Rules:
+def _rules(settings: Retrain) -> decision.Rules:
     return decision.Rules(
-        cooldown_s=times.seconds(wanted.cooldown),
-        budget=wanted.budget,
-        per_s=times.seconds(wanted.per),
-        patience=wanted.patience,
+        cooldown_s=times.seconds(settings.cooldown),
+        budget=settings.budget,
+        per_s=times.seconds(settings.per),
+        patience=settings.patience,
     )
 
 
 def _reason(run: Run, decided: "Decided") -> str:
     """Write one line for the record of the training that follows; it names this run, by which it is known again."""
-    told = "; ".join(f"{cause.kind}: {cause.what}" for cause in decided.causes)
-    line = " ".join(f"retrain {run.id}: {told}".split())
+    reasons = "; ".join(f"{cause.kind}: {cause.what}" for cause in decided.causes)
+    line = " ".join(f"retrain {run.id}: {reasons}".split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
 
 
-def _why(decided: "Decided", wanted: Retrain) -> str:
-    told = "; ".join(_told(cause) for cause in decided.causes)
+def _why(decided: "Decided", settings: Retrain) -> str:
+    reasons = "; ".join(_worded(cause) for cause in decided.causes)
     if decided.retrain:
-        return f"{told}{', once a person approves' if wanted.approval else ''}"
+        return f"{reasons}{', once a person approves' if settings.approval else ''}"
     if not decided.causes:
         return "nothing speaks for it"
-    return f"{told}, but {'; '.join(f'{held.by}: {held.what}' for held in decided.held)}"
+    return f"{reasons}, but {'; '.join(f'{held.by}: {held.what}' for held in decided.held)}"
 
 
-def _told(cause: "Cause") -> str:
+def _worded(cause: "Cause") -> str:
     return f"{cause.kind} ({cause.what})"

@@ -7,13 +7,17 @@ asked with the values themselves, and a category keeps its code.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
 
 _OWN: Final = ("_preprocess_X", "_bin_data", "_raw_predict", "_predict_iterations", "_predictors", "_check_categories")
 
 
 @contextmanager
-def going_on(estimator: Any) -> Iterator[None]:
+def going_on(estimator: "BaseEstimator") -> Iterator[None]:
     """Let `fit` add right trees to those of a fitted estimator; other estimators are left alone."""
     if not all(hasattr(estimator, name) for name in _OWN):
         yield

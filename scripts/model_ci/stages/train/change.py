@@ -36,12 +36,12 @@ def find(signals: "Mapping[str, Numbers]", blocks: "Blocks", confidence: float) 
     if len(starts) < FEWEST_BLOCKS:
         return []
     level = (1 - confidence) / max(len(signals), 1)
-    found = [
+    changes = [
         Change(signal=name, row=int(starts[block]))
         for name, values in signals.items()
         for block in _adwin(_scaled(_means(values, starts)), level)
     ]
-    return sorted(found, key=lambda change: change.row)
+    return sorted(changes, key=lambda change: change.row)
 
 
 def _starts(blocks: "Blocks") -> "npt.NDArray[np.int64]":
@@ -74,15 +74,15 @@ def _adwin(values: "Numbers", level: float) -> list[int]:
     ADWIN tells that there was a change, and drops only whole buckets of old values. Where the change was is told by the
     split of the regime so far that leaves the least squares; ADWIN begins anew from there.
     """
-    detector, begin, i, found = _detector()(delta=level, clock=1), 0, 0, []
+    detector, begin, i, starts = _detector()(delta=level, clock=1), 0, 0, []
     while i < len(values):
         detector.update(float(values[i]))
         i += 1
         if detector.drift_detected:
             begin += _split(values[begin:i])
-            found.append(begin)
+            starts.append(begin)
             detector, i = _detector()(delta=level, clock=1), begin
-    return found
+    return starts
 
 
 def _split(values: "Numbers") -> int:

@@ -9,6 +9,9 @@ from model_ci.serving.classes import name
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.base import BaseEstimator
+
+    from model_ci.types import Series
 
 
 class CannotContinueError(ModelCIError):
@@ -19,16 +22,16 @@ class CannotContinueError(ModelCIError):
 class Pair:
     """The estimators at the ends of two pipelines, and the champion's fitted steps before its own."""
 
-    fresh: Any
-    champion: Any
-    _before: Any
-    _whole: Any
+    fresh: "BaseEstimator"
+    champion: "BaseEstimator"
+    _before: "BaseEstimator"
+    _whole: "BaseEstimator"
 
-    def prepared(self, rows: "pd.DataFrame") -> Any:
+    def prepared(self, rows: "pd.DataFrame") -> "BaseEstimator":
         """Turn rows into what the champion's last step learnt from."""
         return self._before.transform(rows) if self._before is not None else rows
 
-    def joined(self, last: Any) -> Any:
+    def joined(self, last: "BaseEstimator") -> "BaseEstimator":
         """Put an estimator where the champion's was."""
         if self._before is None:
             return last
@@ -37,35 +40,35 @@ class Pair:
         return whole
 
 
-def pair(champion: Any, fresh: Any, rows: "pd.DataFrame", answers: "pd.Series[Any]") -> Pair:
+def pair(champion: "BaseEstimator", fresh: "BaseEstimator", rows: "pd.DataFrame", answers: "Series") -> Pair:
     """Set the champion's estimator beside a fresh one, its own copy.
 
     Raises CannotContinueError when the kinds, the steps before them, the columns or the classes differ.
     """
     champion = copy.deepcopy(champion)
-    found = Pair(
+    both = Pair(
         fresh=last(fresh),
         champion=last(champion),
         _before=champion[:-1] if _is_pipeline(champion) and len(champion.steps) > 1 else None,
         _whole=champion,
     )
-    for reason in _reasons(champion, fresh, found, rows, answers):
+    for reason in _reasons(champion, fresh, both, rows, answers):
         raise CannotContinueError(reason)
-    return found
+    return both
 
 
-def last(estimator: Any) -> Any:
+def last(estimator: "BaseEstimator") -> "BaseEstimator":
     """Return the estimator at the end of a pipeline, or the estimator itself."""
     return estimator.steps[-1][1] if _is_pipeline(estimator) else estimator
 
 
-def _is_pipeline(estimator: Any) -> bool:
+def _is_pipeline(estimator: "BaseEstimator") -> bool:
     return hasattr(estimator, "steps")
 
 
-def _reasons(champion: Any, fresh: Any, found: Pair, rows: "pd.DataFrame", answers: "pd.Series[Any]") -> "list[str]":
+def _reasons(champion: Any, fresh: Any, both: Pair, rows: "pd.DataFrame", answers: "pd.Series[Any]") -> "list[str]":
     reasons = []
-    mine, theirs = type(found.fresh), type(found.champion)
+    mine, theirs = type(both.fresh), type(both.champion)
     if mine is not theirs or _is_pipeline(champion) != _is_pipeline(fresh):
         reasons.append(f"the champion is a {theirs.__name__}, and the entry point makes a {mine.__name__}")
     elif _is_pipeline(champion) and _unfitted(champion[:-1]) != _unfitted(fresh[:-1]):
@@ -73,7 +76,7 @@ def _reasons(champion: Any, fresh: Any, found: Pair, rows: "pd.DataFrame", answe
     learnt = getattr(champion, "feature_names_in_", None)
     if learnt is not None and list(learnt) != list(rows.columns):
         reasons.append("the champion has learnt from other columns")
-    classes = getattr(found.champion, "classes_", None)
+    classes = getattr(both.champion, "classes_", None)
     if classes is not None and {*map(name, answers.unique())} != {*map(name, classes)}:
         reasons.append("the target has other values than the champion knows")
     return reasons

@@ -9,8 +9,11 @@ from model_ci.stages.train.continuing import last
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.base import BaseEstimator
 
-    Score = Callable[[Any, pd.DataFrame], Mapping[str, float | None]]
+    from model_ci.types import Label
+
+    Score = Callable[[BaseEstimator, pd.DataFrame], Mapping[str, float | None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +23,12 @@ class Lesson:
     rows: "pd.DataFrame"
     features: "list[str]"
     target: str
-    classes: "list[Any]"
+    classes: "list[Label]"
     chunk_rows: int
     score: "Score"
 
 
-def check(estimator: Any) -> None:
+def check(estimator: "BaseEstimator") -> None:
     """Raise ConfigError for an estimator that cannot learn in parts."""
     if not hasattr(last(estimator), "partial_fit"):
         raise ConfigError(
@@ -34,36 +37,36 @@ def check(estimator: Any) -> None:
         )
 
 
-def learn(estimator: Any, lesson: Lesson, *, fitted: bool) -> tuple[Any, list[dict[str, Any]]]:
+def learn(estimator: "BaseEstimator", lesson: Lesson, *, fitted: bool) -> "tuple[BaseEstimator, list[dict[str, Any]]]":
     """Learn from every chunk; return the estimator and how well each chunk was predicted before (Dawid's prequential).
 
     The steps before the estimator are fitted on all rows of the first lesson, and then stay: on a first chunk, of a few
     days, they would scale a year by the weather of January.
     """
-    told = []
+    chunks = []
     if not fitted and _has_steps(estimator):
         estimator[:-1].fit(lesson.rows[lesson.features], lesson.rows[lesson.target])
     for first in range(0, len(lesson.rows), lesson.chunk_rows):
         chunk = lesson.rows.iloc[first : first + lesson.chunk_rows]
         scores = dict(lesson.score(estimator, chunk)) if fitted else None
-        told.append({"rows": len(chunk), "metrics": scores})
+        chunks.append({"rows": len(chunk), "metrics": scores})
         _learn(estimator, chunk, lesson)
         fitted = True
-    return estimator, told
+    return estimator, chunks
 
 
-def summary(told: "list[dict[str, Any]]") -> dict[str, float | None]:
+def summary(chunks: "list[dict[str, Any]]") -> dict[str, float | None]:
     """Average each metric over the chunks that it could be computed on, by their rows."""
-    scored = [(t["rows"], t["metrics"]) for t in told if t["metrics"]]
-    found: dict[str, float | None] = {}
+    scored = [(t["rows"], t["metrics"]) for t in chunks if t["metrics"]]
+    averages: dict[str, float | None] = {}
     for name in dict.fromkeys(n for _, metrics in scored for n in metrics):
         known = [(rows, metrics[name]) for rows, metrics in scored if metrics.get(name) is not None]
         rows = sum(r for r, _ in known)
-        found[name] = sum(r * value for r, value in known) / rows if rows else None
-    return found
+        averages[name] = sum(r * value for r, value in known) / rows if rows else None
+    return averages
 
 
-def _learn(estimator: Any, chunk: "pd.DataFrame", lesson: Lesson) -> None:
+def _learn(estimator: "BaseEstimator", chunk: "pd.DataFrame", lesson: Lesson) -> None:
     rows = chunk[lesson.features]
     if _has_steps(estimator):
         rows = estimator[:-1].transform(rows)
@@ -71,5 +74,5 @@ def _learn(estimator: Any, chunk: "pd.DataFrame", lesson: Lesson) -> None:
     last(estimator).partial_fit(rows, chunk[lesson.target], **known)
 
 
-def _has_steps(estimator: Any) -> bool:
+def _has_steps(estimator: "BaseEstimator") -> bool:
     return hasattr(estimator, "steps") and len(estimator.steps) > 1

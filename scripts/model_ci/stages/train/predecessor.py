@@ -1,7 +1,7 @@
 """The champion as a start: its estimator, which rows it has learnt from, and how it fares on the others."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
+    from sklearn.base import BaseEstimator
 
     from model_ci.data.table import Table
+    from model_ci.types import Series, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,7 @@ class Predecessor:
     version: str
     run_id: str
     folder: Path
-    learnt: Mapping[str, Any] | None
+    learnt: "Settings | None"
     rows: TrainingRows | None
     unfit: str | None
 
@@ -54,14 +56,14 @@ class Predecessor:
             _, classes = asked.call("described")
         return model.outputs(answers, rows[target], classes, config.model.task, positive)
 
-    def estimator(self, config: Config) -> Any:
+    def estimator(self, config: Config) -> "BaseEstimator":
         """Load its estimator; raise CannotContinueError where the user's code is another than it was saved with."""
         try:
             return model.reopened(self.folder, config.model.positive, self.name, config.root).model
         except ConfigError as error:
             raise CannotContinueError(*error.problems) from None
 
-    def unseen(self, moments: "pd.Series[Any] | None") -> int | None:
+    def unseen(self, moments: "Series | None") -> int | None:
         """Return the first of the rows, which are in the order of time, that it has not learnt from; None if unknown."""
         import pandas as pd
 

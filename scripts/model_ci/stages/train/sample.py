@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.config import Sample
 from model_ci.data import rowhash, times
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
+
+    from model_ci.types import Series
 
     Numbers = npt.NDArray[np.float64]
     Index = npt.NDArray[np.int64]
@@ -39,8 +41,8 @@ class Drawn:
     distances: tuple[Distance, ...]
 
 
-def draw(frame: "pd.DataFrame", wanted: Sample, target: str, time_column: str | None, seed: int) -> Drawn:
-    """Draw `wanted.rows` of a frame's rows without replacement.
+def draw(frame: "pd.DataFrame", settings: Sample, target: str, time_column: str | None, seed: int) -> Drawn:
+    """Draw `settings.rows` of a frame's rows without replacement.
 
     Systematic sampling with the chances that are wanted, in an order by strata, so that each stratum has its share to
     one row (Madow, 1949); a reservoir keeps the rows of the smallest hashes of their values. Raises ConfigError when a
@@ -48,23 +50,23 @@ def draw(frame: "pd.DataFrame", wanted: Sample, target: str, time_column: str | 
     """
     import numpy as np
 
-    size = min(int(wanted.rows or len(frame)), len(frame))
+    size = min(int(settings.rows or len(frame)), len(frame))
     chances = np.full(len(frame), size / len(frame))
-    if wanted.by == "reservoir":
+    if settings.by == "reservoir":
         index = _smallest(frame, size, seed)
     else:
-        if wanted.by == "decayed":
-            chances = _chances(_weights(frame[str(time_column)], str(wanted.half_life)), size)
+        if settings.by == "decayed":
+            chances = _chances(_weights(frame[str(time_column)], str(settings.half_life)), size)
         index = _systematic(chances, _order(frame, target, seed), seed)
-    distances = tuple(_distances(frame, index, chances, wanted.max_distance))
-    _require_alike(distances, size, wanted)
+    distances = tuple(_distances(frame, index, chances, settings.max_distance))
+    _require_alike(distances, size, settings)
     return Drawn(index=index, chances=chances, distances=distances)
 
 
-def _require_alike(distances: tuple[Distance, ...], size: int, wanted: Sample) -> None:
+def _require_alike(distances: tuple[Distance, ...], size: int, settings: Sample) -> None:
     far = [d for d in distances if not d.distance <= d.allowed]
     if far:
-        asked = "data.window.sample.max_distance allows" if wanted.max_distance else "chance explains"
+        asked = "data.window.sample.max_distance allows" if settings.max_distance else "chance explains"
         raise ConfigError(
             *(
                 f"data.window.sample: {d.column}: {size} rows do not represent all: their distribution is "
@@ -82,7 +84,7 @@ def _smallest(frame: "pd.DataFrame", size: int, seed: int) -> "Index":
     return np.sort(np.argsort(rowhash.of_rows(hashes, hashes, seed ^ _SALT), kind="stable")[:size])
 
 
-def _weights(moments: "pd.Series[Any]", half_life: str) -> "Numbers":
+def _weights(moments: "Series", half_life: str) -> "Numbers":
     import numpy as np
     import pandas as pd
 
@@ -122,15 +124,15 @@ def _order(frame: "pd.DataFrame", target: str, seed: int) -> "Index":
     return np.argsort(strata, kind="stable")
 
 
-def _systematic(chances: "Numbers", order: "Index", seed: int) -> "Index":
+def _systematic(chances: "Numbers", places: "Index", seed: int) -> "Index":
     import numpy as np
 
     size = round(chances.sum())
-    ends = np.cumsum(chances[order])
+    ends = np.cumsum(chances[places])
     ends *= size / ends[-1]
     marks = np.random.default_rng(seed).random() + np.arange(size)
-    places = np.minimum(np.searchsorted(ends, marks, side="right"), len(order) - 1)
-    return np.sort(order[places])
+    drawn = np.minimum(np.searchsorted(ends, marks, side="right"), len(places) - 1)
+    return np.sort(places[drawn])
 
 
 def _distances(frame: "pd.DataFrame", index: "Index", chances: "Numbers", most: float | None) -> Iterator[Distance]:
@@ -152,7 +154,7 @@ def _distances(frame: "pd.DataFrame", index: "Index", chances: "Numbers", most: 
         yield Distance(column=str(name), distance=distance, allowed=noise if most is None else most)
 
 
-def _codes(values: "pd.Series[Any]") -> "Index":
+def _codes(values: "Series") -> "Index":
     """Number the values in their order, those of no order by their frequency; absent ones come first."""
     import numpy as np
     import pandas as pd

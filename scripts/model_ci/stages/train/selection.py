@@ -55,43 +55,43 @@ def of_target(data: Data, train: "pd.DataFrame", why: str | None) -> Signal:
     import pandas as pd
 
     values = train[data.target]
-    found: dict[str, Any]
+    watched: dict[str, Any]
     if pd.api.types.is_numeric_dtype(values) and values.nunique() != 2:
-        found = {data.target: values.to_numpy(dtype=float)}
+        watched = {data.target: values.to_numpy(dtype=float)}
     else:
         classes = sorted(values.unique().tolist(), key=str)
         named = classes[1:] if len(classes) == 2 else classes
-        found = {f"{data.target} = {c}": (values == c).to_numpy().astype(np.float64) for c in named}
-    return Signal(kind="target", values=found, why=why)
+        watched = {f"{data.target} = {c}": (values == c).to_numpy().astype(np.float64) for c in named}
+    return Signal(kind="target", values=watched, why=why)
 
 
 def of_features(train: "pd.DataFrame", features: "list[str]") -> Signal:
     """Watch every column of numbers by its ranks, and of every other one how frequent its values are."""
     import pandas as pd
 
-    found: dict[str, Any] = {}
+    watched: dict[str, Any] = {}
     for name in features:
         values = train[name]
-        ranked = values if pd.api.types.is_numeric_dtype(values) else values.map(values.value_counts())
-        found[name] = ranked.rank(pct=True).to_numpy(dtype=float)
-    return Signal(kind="features", values=found)
+        ranked = values if pd.api.types.is_numeric_dtype(values) else values.astype(object).map(values.value_counts())
+        watched[name] = ranked.rank(pct=True).to_numpy(dtype=float)
+    return Signal(kind="features", values=watched)
 
 
 def _newest(data: Data, train: "pd.DataFrame", signal: Signal) -> tuple["pd.DataFrame", dict[str, Any]]:
-    watched = train.iloc[signal.first :]
-    blocks = _blocks(data, watched)
-    changes = change.find(signal.values, blocks, data.window.confidence) if len(watched) else []
-    wanted = signal.first + max(c.row for c in changes) if changes else 0
-    first = max(min(wanted, len(train) - data.window.min_rows), 0)
+    rows = train.iloc[signal.first :]
+    blocks = _blocks(data, rows)
+    changes = change.find(signal.values, blocks, data.window.confidence) if len(rows) else []
+    change_row = signal.first + max(c.row for c in changes) if changes else 0
+    first = max(min(change_row, len(train) - data.window.min_rows), 0)
     moments = train[str(data.time_column)]
     record = {
         "signal": signal.kind,
         "why": signal.why,
-        "watched_rows": len(watched),
+        "watched_rows": len(rows),
         "changes": [{"signal": c.signal, "at": _shown(moments.iloc[signal.first + c.row])} for c in changes],
         "since": _shown(moments.iloc[first]),
         "rows": len(train) - first,
-        "held_by_min_rows": first < wanted,
+        "held_by_min_rows": first < change_row,
     }
     return train.iloc[first:].reset_index(drop=True), record
 
@@ -116,12 +116,12 @@ def _blocks(data: Data, rows: "pd.DataFrame") -> "npt.NDArray[np.int64]":
 
 
 def _sampled(data: Data, rows: "pd.DataFrame", seed: int) -> tuple["pd.DataFrame", dict[str, Any]]:
-    wanted = data.window.sample
-    drawn = sample.draw(rows, wanted, data.target, data.time_column, seed)
+    settings = data.window.sample
+    drawn = sample.draw(rows, settings, data.target, data.time_column, seed)
     far = max(drawn.distances, key=lambda d: d.distance)
     record = {
-        "by": wanted.by,
-        "half_life": wanted.half_life,
+        "by": settings.by,
+        "half_life": settings.half_life,
         "of_rows": len(rows),
         "rows": len(drawn.index),
         "furthest": {"column": far.column, "distance": far.distance, "allowed": far.allowed},

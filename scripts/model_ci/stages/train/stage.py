@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from model_ci.data.table import Table
+    from model_ci.types import JSONObject, Label, Series
 
 
 def inputs(config: Config, run: Run) -> Mapping[str, object]:
@@ -72,16 +73,19 @@ def _fitted(config: Config, run: Run, data: "Table", start: StartingPoint) -> Re
         else:
             _by_command(config, data, folder, start)
             stack.enter_context(model.own_code.space(saved.code_folder(folder)))
-            predictor = model.load(folder, config.model.positive, classes, data.features)
+            with entrypoint.told_as_theirs("train: loading the model failed"):
+                predictor = model.load(folder, config.model.positive, classes, data.features)
             hyperparameters = {}
         rows = data.holdout.iloc[:: -(-len(data.holdout) // build.ANSWERED_ROWS)]
-        answers = predictor.answers(rows)
-        probed = rows[list(predictor.columns)].iloc[_probed(rows[data.target], answers, predictor.classes)]
+        with entrypoint.told_as_theirs("train: asking the model failed"):
+            answers = predictor.answers(rows)
+            probed = rows[list(predictor.columns)].iloc[_probed(rows[data.target], answers, predictor.classes)]
+            probe_answers = predictor.answers(probed)
         known = [c.item() if hasattr(c, "item") else c for c in predictor.classes]
         described = {
             "folder": model.FOLDER,
             **model.describe(folder),
-            "probe_sha256": model.probe.write(folder, probed, predictor.answers(probed), known),
+            "probe_sha256": model.probe.write(folder, probed, probe_answers, known),
             "files": model.hash_files(folder),
             "size_mb": round(model.size_mb(folder), 6),
             "features": list(predictor.columns),
@@ -114,7 +118,7 @@ def _fitted(config: Config, run: Run, data: "Table", start: StartingPoint) -> Re
 
 def _by_entrypoint(
     config: Config, data: "Table", folder: Path, start: StartingPoint
-) -> tuple[model.Predictor, dict[str, Any]]:
+) -> "tuple[model.Predictor, JSONObject]":
     name, seed = str(config.train.entrypoint), config.train.seed
     function = entrypoint.load(name, config.root, "train.entrypoint")
     _seed(seed)
@@ -160,7 +164,7 @@ def _by_command(config: Config, data: "Table", folder: Path, start: StartingPoin
         )
 
 
-def _probed(truth: "pd.Series[Any]", answers: model.Answers, classes: Sequence[Any]) -> list[int]:
+def _probed(truth: "Series", answers: model.Answers, classes: "Sequence[Label]") -> list[int]:
     """Choose rows for the probe, spread over the classes that are true and those that are predicted."""
     if not classes:
         return model.probe.spread([None] * len(truth), model.probe.ROWS)
@@ -168,15 +172,15 @@ def _probed(truth: "pd.Series[Any]", answers: model.Answers, classes: Sequence[A
     return model.probe.spread([*zip(*named, strict=True)], model.probe.ROWS)
 
 
-def _profile(config: Config, data: "Table", said: model.Answers, known: Sequence[Any], run: Run) -> profile.Profile:
+def _profile(config: Config, data: "Table", answered: model.Answers, known: Sequence[Any], run: Run) -> profile.Profile:
     """Count the training rows, and the model's answers on rows that it did not learn from."""
     classes = [] if config.model.task == "regression" else list(known)
     names = [str(naming.name(c)) for c in classes]
     answers: dict[str, Any] = {
-        build.PREDICTION: [naming.name(label) for label in said.labels] if classes else said.labels
+        build.PREDICTION: [naming.name(label) for label in answered.labels] if classes else answered.labels
     }
-    if said.probabilities is not None:
-        answers |= {build.probability(name): said.probabilities[:, i] for i, name in enumerate(names)}
+    if answered.probabilities is not None:
+        answers |= {build.probability(name): answered.probabilities[:, i] for i, name in enumerate(names)}
     asked = build.Asked(
         features=data.features,
         target=data.target,

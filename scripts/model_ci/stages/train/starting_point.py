@@ -13,11 +13,14 @@ from model_ci.run import Run
 from model_ci.stages.train import continuing, online, warm
 from model_ci.stages.train.predecessor import Predecessor
 from model_ci.stages.train.selection import Selection
+from model_ci.types import UserFunction
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.base import BaseEstimator
 
     from model_ci.data.table import Table
+    from model_ci.record_types import TrainMethod
 
 _FIRST = "there is no champion to go on from"
 
@@ -39,7 +42,7 @@ class StartingPoint:
                 raise ConfigError(f"train.mode: {self._asked}: {champion.unfit} (--set train.mode=scratch)")
             self._champion, self._why = None, champion.unfit
 
-    def init_model(self, function: Callable[..., Any]) -> Any:
+    def init_model(self, function: UserFunction) -> "BaseEstimator":
         """Return the champion's estimator for an entry point that takes `init_model`, else None."""
         if not self._goes_on("warm_start") or "init_model" not in inspect.signature(function).parameters:
             return None
@@ -60,7 +63,7 @@ class StartingPoint:
         self._used = "init_model"
         return str(self._champion.folder)
 
-    def fit(self, estimator: Any, data: "Table", name: str) -> Any:
+    def fit(self, estimator: "BaseEstimator", data: "Table", name: str) -> "BaseEstimator":
         """Fit what the entry point returned, by the mode that is asked for; raise UserCodeError when it fails."""
         self._require_estimator(estimator, name)
         if _is_fitted(estimator):
@@ -74,7 +77,7 @@ class StartingPoint:
         """The rows that the model knows from the champion that it went on from; None from scratch."""
         return self._champion.rows if self._champion and self._used != "scratch" else None
 
-    def as_record(self) -> dict[str, Any]:
+    def as_record(self) -> "TrainMethod":
         """Return it as it stands in a run's record."""
         champion = self._champion if self._used != "scratch" else None
         return {
@@ -83,10 +86,14 @@ class StartingPoint:
             "why": self._why,
             "fall_back": self._config.train.fall_back,
             "champion": {"version": champion.version, "run_id": champion.run_id} if champion else None,
-            **{key: self._steps.get(key) for key in ("had", "added", "new_rows", "chunks", "prequential")},
+            "had": self._steps.get("had"),
+            "added": self._steps.get("added"),
+            "new_rows": self._steps.get("new_rows"),
+            "chunks": self._steps.get("chunks"),
+            "prequential": self._steps.get("prequential"),
         }
 
-    def _fit(self, estimator: Any, data: "Table") -> Any:
+    def _fit(self, estimator: "BaseEstimator", data: "Table") -> "BaseEstimator":
         mode = self._config.train.mode
         if mode == "online":
             online.check(estimator)
@@ -97,18 +104,18 @@ class StartingPoint:
                 return grown
         return estimator.fit(data.train[data.features], data.train[data.target].copy())
 
-    def _warm(self, estimator: Any, data: "Table", champion: Predecessor) -> Any | None:
+    def _warm(self, estimator: "BaseEstimator", data: "Table", champion: Predecessor) -> "BaseEstimator | None":
         rows, answers = data.train[data.features], data.train[data.target]
         try:
             both = continuing.pair(champion.estimator(self._config), estimator, rows, answers)
         except continuing.CannotContinueError as reason:
             self._why = str(reason)
             return None
-        fitted, told = warm.go_on(both, rows, answers, self._config.train.warm_start.add)
-        self._used, self._steps = "warm_start", told
+        fitted, steps = warm.go_on(both, rows, answers, self._config.train.warm_start.add)
+        self._used, self._steps = "warm_start", steps
         return fitted
 
-    def _online(self, estimator: Any, data: "Table") -> Any:
+    def _online(self, estimator: "BaseEstimator", data: "Table") -> "BaseEstimator":
         rows, start, fitted = data.train, estimator, False
         if self._champion and (first := self._unseen(data)) is not None:
             try:
@@ -141,12 +148,12 @@ class StartingPoint:
             self._why, first = "no row is new to the champion", None
         return first
 
-    def _score(self, data: "Table") -> "Callable[[Any, pd.DataFrame], Mapping[str, float | None]]":
+    def _score(self, data: "Table") -> "Callable[[BaseEstimator, pd.DataFrame], Mapping[str, float | None]]":
         config = self._config
         named = {n: m for n, m in judgement.metrics(config).items() if n not in MEASURED}
         classes = model.classes(config, data.train)
 
-        def score(estimator: Any, rows: "pd.DataFrame") -> Mapping[str, float | None]:
+        def score(estimator: "BaseEstimator", rows: "pd.DataFrame") -> Mapping[str, float | None]:
             predictor = model.Predictor(
                 model=estimator, columns=list(data.features), classes=classes, positive=config.model.positive
             )
@@ -157,7 +164,7 @@ class StartingPoint:
     def _goes_on(self, mode: str) -> bool:
         return self._champion is not None and self._config.train.mode == mode
 
-    def _require_estimator(self, estimator: Any, name: str) -> None:
+    def _require_estimator(self, estimator: "BaseEstimator", name: str) -> None:
         if not all(hasattr(estimator, method) for method in ("fit", "predict", "get_params")):
             raise UserCodeError(
                 f"train: {name} returned {type(estimator).__name__}, which is no scikit-learn estimator; "
@@ -165,7 +172,7 @@ class StartingPoint:
             )
 
 
-def _is_fitted(estimator: Any) -> bool:
+def _is_fitted(estimator: "BaseEstimator") -> bool:
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
 
@@ -176,7 +183,7 @@ def _is_fitted(estimator: Any) -> bool:
     return True
 
 
-def _seed(estimator: Any, seed: int) -> None:
+def _seed(estimator: "BaseEstimator", seed: int) -> None:
     """Set every random_state that the user left open."""
     unset = {k: seed for k, v in estimator.get_params(deep=True).items() if k.endswith("random_state") and v is None}
     estimator.set_params(**unset)

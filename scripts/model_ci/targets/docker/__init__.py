@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from model_ci.config import Config, Environment
 from model_ci.errors import ServiceError
-from model_ci.targets.deployment import CHALLENGER, CHAMPION, Deployment, RolloutError, Trial, Variant
+from model_ci.targets.deployment import CHALLENGER, CHAMPION, Ask, Deployment, RolloutError, Trial, Variant
 from model_ci.targets.docker import mutex as lock
 from model_ci.targets.docker import replicas
 from model_ci.targets.docker.balancer import Balancer
 from model_ci.targets.docker.engine import Engine
 from model_ci.targets.docker.replicas import Replica
-from model_ci.targets.docker.rollout import Difference, Rollout, difference, named
+from model_ci.targets.docker.rollout import Rollout, Transition, named, transition
 
 
 def open(  # noqa: A001 - each target has it
@@ -50,7 +50,7 @@ class DockerTarget:
     def plan(self, wanted: Deployment) -> Sequence[str]:
         """Say what apply would do."""
         steps = self.balancer.differences()
-        change = self._difference(wanted)
+        change = self._transition(wanted)
         for variant in wanted.variants:
             for verb, many in (
                 ("start", change.missing.count(variant)),
@@ -76,7 +76,7 @@ class DockerTarget:
             return
         try:
             self.balancer.ensure()
-            Rollout(self.engine, self.balancer, self.settings, self.trial).go(wanted, self._difference(wanted), say)
+            Rollout(self.engine, self.balancer, self.settings, self.trial).go(wanted, self._transition(wanted), say)
         except (RolloutError, ServiceError):
             if nothing:
                 self.remove()
@@ -90,6 +90,10 @@ class DockerTarget:
         bound = self.settings.docker.bind
         everywhere = bound in ("0.0.0.0", "::", "127.0.0.1")  # noqa: S104 - it is compared
         return f"http://{self.engine.host if everywhere else bound}:{port}" if port else None
+
+    def asking(self, deployment: Deployment) -> Ask | None:
+        """Return nothing: the balancer has an address."""
+        return None
 
     def lock(self, owner: str) -> AbstractContextManager[None]:
         """Hold the environment as long as this process lives."""
@@ -106,9 +110,9 @@ class DockerTarget:
         """Return the manifest inside a variant's image, None when there is none."""
         return self.engine.file_of_image(variant.image, "/srv/manifest.json")
 
-    def _difference(self, wanted: Deployment) -> Difference:
+    def _transition(self, wanted: Deployment) -> Transition:
         serving, _ = self._serving(down=False)
-        return difference(replicas.find(self.engine), serving, wanted, self.settings)
+        return transition(replicas.find(self.engine), serving, wanted, self.settings)
 
     def _answers(self) -> bool:
         found = self.balancer.container()

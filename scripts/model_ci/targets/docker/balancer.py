@@ -15,6 +15,7 @@ from model_ci.targets.docker.haproxy import Server
 
 BALANCER: Final = "balancer"
 _PROBE: Final = "probe"
+_OLD: Final = "balancer-old"  # the name of one that is being replaced
 _PLACE: Final = "model-ci.place"
 _COMMAND: Final = ["-W", "-db", "-f", haproxy.FILE]
 _START_S: Final = 30.0
@@ -34,8 +35,11 @@ class Balancer:
         self.settings = settings
 
     def container(self) -> Container | None:
-        """Return its container, running or not."""
-        return next((each for each in self.engine.containers() if each.role == BALANCER), None)
+        """Return its container, running or not; the newest where one is being replaced."""
+        return next(reversed(self._containers()), None)
+
+    def _containers(self) -> list[Container]:
+        return [each for each in self.engine.containers() if each.role == BALANCER]
 
     def differences(self) -> list[str]:
         """Say what is not as the configuration has it."""
@@ -51,26 +55,51 @@ class Balancer:
         return []
 
     def ensure(self) -> None:
-        """Make it run, with the settings of the configuration."""
-        found = self.container()
-        kept: Sequence[Server] = ()
-        weight = 0
-        if found and not self._usable(found):
-            if found.running:
-                kept, weight = self.servers(), self.weight()
-            self.engine.remove(found)
-            found = None
-        if found is None:
-            self._create(kept, weight)
-        elif self._frame_of(found) != _digest(haproxy.frame(self.settings)):
-            if found.running:
-                kept, weight = self.servers(), self.weight()
-            self._write(found, kept, weight)
-            if found.running:
-                self.engine.signal(found, "SIGUSR2")
-        if found and not found.running:
-            self.engine.start(found)
-        self._wait()
+        """Make it run, with the settings of the configuration; what an interrupted replacement left goes."""
+        containers = self._containers()
+        usable = [container for container in containers if self._usable(container)][-1:]
+        running = [container for container in containers if container.running][:1]
+        if usable:
+            self._refresh(usable[0])
+            self._wait()
+        for container in containers:
+            if container not in (usable or running):
+                self.engine.remove(container)
+        if not usable and running:
+            self._replace(running[0])
+        elif not usable:
+            self._create((), 0)
+            self._wait()
+
+    def _refresh(self, container: Container) -> None:
+        """Give it the settings of the configuration, and start it where it does not run."""
+        if self._frame_of(container) != _digest(haproxy.frame(self.settings)):
+            kept, weight = (self.servers(), self.weight()) if container.running else ((), 0)
+            self._write(container, kept, weight)
+            if container.running:
+                self.engine.signal(container, "SIGUSR2")
+        if not container.running:
+            self.engine.start(container)
+
+    def _replace(self, old: Container) -> None:
+        """Put another in its place; the old one goes when the new one answers, and serves again when that does not."""
+        kept, weight = self.servers(), self.weight()
+        self.engine.rename(old, _OLD)
+        same_port = self.settings.port in (None, _port(old))
+        try:
+            if same_port:  # two cannot listen there
+                self.engine.stop(old)
+            self._create(kept, weight, _port(old))
+            self._wait()
+        except BaseException:
+            for container in self._containers():
+                if container.id != old.id:
+                    self.engine.remove(container)
+            self.engine.rename(old, BALANCER)
+            if same_port:
+                self.engine.start(old)
+            raise
+        self.engine.remove(old)
 
     def _usable(self, found: Container) -> bool:
         """Tell whether it is of the image and the port that are wanted, and was not left half made."""
@@ -121,9 +150,8 @@ class Balancer:
 
     def port(self) -> int | None:
         """Return the port of the Docker host that it is published on."""
-        found = self.container()
-        published = (found.ports.get(f"{PORT}/tcp") if found else None) or []
-        return int(published[0]["HostPort"]) if published else None
+        container = self.container()
+        return _port(container) if container else None
 
     def _tell(self, commands: Sequence[str]) -> None:
         if not commands:
@@ -154,9 +182,9 @@ class Balancer:
         written = self.engine.file(container, haproxy.FILE) or b""
         return _digest(written.decode().partition("\nbackend champion\n")[0])
 
-    def _create(self, servers: Sequence[Server], weight: int) -> None:
+    def _create(self, servers: Sequence[Server], weight: int, port: int | None = None) -> None:
         self.engine.require(self.settings.balancer)
-        port = self.settings.port or self._free_port()
+        port = self.settings.port or port or self._free_port()
         made = self.engine.create(
             BALANCER,
             BALANCER,
@@ -202,6 +230,11 @@ class Balancer:
                     said = self.engine.last_words(found) if found else "it is gone"
                     raise ServiceError(f"docker: the balancer does not come up: {said}; mend that") from None
             time.sleep(0.2)
+
+
+def _port(container: Container) -> int | None:
+    published = container.ports.get(f"{PORT}/tcp") or []
+    return int(published[0]["HostPort"]) if published else None
 
 
 def _digest(text: str) -> str:

@@ -144,6 +144,18 @@ class Engine:
         with translated(f"starting {container.name}"):
             self.client.api.start(container.id)
 
+    def stop(self, container: Container) -> None:
+        """Stop a container at once; it can be started again."""
+        with translated(f"stopping {container.name}"):
+            self.client.api.stop(container.id, timeout=0)
+
+    def rename(self, container: Container, alias: str) -> None:
+        """Give a container the name of another part of the environment."""
+        name = f"{self.prefix}-{alias}"
+        if container.name != name:
+            with translated(f"renaming {container.name}"):
+                self.client.api.rename(container.id, name)
+
     def put(self, container: Container, files: Mapping[str, str]) -> None:
         """Write files into a container, into its folder /model-ci."""
         packed = io.BytesIO()

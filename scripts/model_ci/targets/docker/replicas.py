@@ -10,6 +10,7 @@ from typing import Any, Final
 from model_ci.config import Docker
 from model_ci.targets.deployment import Variant
 from model_ci.targets.docker.engine import Container, Engine
+from model_ci.types import Document
 
 REPLICA: Final = "replica"
 LOG_FOLDER: Final = "/var/log/model-ci"
@@ -57,7 +58,7 @@ def _read(container: Container) -> Replica:
     )
 
 
-def _run(wanted: Variant, settings: Docker) -> dict[str, Any]:
+def _run(wanted: Variant, settings: Docker) -> Document:
     """Return what the service is told, and where it may write."""
     log = settings.prediction_log
     told = {"MODEL_CI_VARIANT": wanted.name, "MODEL_CI_PREDICTION_LOG": LOG_FOLDER if log else ""}

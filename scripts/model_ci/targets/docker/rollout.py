@@ -23,7 +23,7 @@ _GRACE_S: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class Transition:
     """What is to be kept, started and stopped."""
 
     kept: Sequence[Replica]  # serves and goes on
@@ -32,7 +32,7 @@ class Difference:
     surplus: Sequence[Replica]
 
 
-def difference(found: Sequence[Replica], serving: set[str], wanted: Deployment, settings: Environment) -> Difference:
+def transition(found: Sequence[Replica], serving: set[str], wanted: Deployment, settings: Environment) -> Transition:
     """Compare what is wanted with the replicas there are; `serving` names those that get requests and answer."""
     kept, waiting, missing = [], [], []
     for variant in wanted.variants:
@@ -44,7 +44,7 @@ def difference(found: Sequence[Replica], serving: set[str], wanted: Deployment, 
         missing += [variant] * (variant.replicas - len(active) - len(idle))
     used = {*replicas.aliases(kept), *replicas.aliases(waiting)}
     surplus = [replica for replica in found if replica.alias not in used]
-    return Difference(kept=kept, waiting=waiting, missing=missing, surplus=surplus)
+    return Transition(kept=kept, waiting=waiting, missing=missing, surplus=surplus)
 
 
 class Rollout:
@@ -53,7 +53,7 @@ class Rollout:
     def __init__(self, engine: Engine, balancer: Balancer, settings: Environment, trial: Trial | None) -> None:
         self.engine, self.balancer, self.settings, self.trial = engine, balancer, settings, trial
 
-    def go(self, wanted: Deployment, change: Difference, say: Callable[[str], None]) -> None:
+    def go(self, wanted: Deployment, change: Transition, say: Callable[[str], None]) -> None:
         """Do it; raise RolloutError, with nothing changed for those who ask, when what is new will not do."""
         new = list(change.waiting)
         try:
@@ -73,7 +73,7 @@ class Rollout:
         say(f"serves: {shares}")
         self._retire(change.surplus, say)
 
-    def _bring_up(self, new: Sequence[Replica], change: Difference, say: Callable[[str], None]) -> None:
+    def _bring_up(self, new: Sequence[Replica], change: Transition, say: Callable[[str], None]) -> None:
         if not new:
             return
         self._until_ready(new)

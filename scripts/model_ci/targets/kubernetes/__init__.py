@@ -8,13 +8,14 @@ from typing import Final
 from model_ci import web
 from model_ci.config import Config, Environment
 from model_ci.errors import ConfigError, ServiceError
-from model_ci.targets.deployment import Deployment, Trial, Variant
+from model_ci.targets.deployment import Ask, Deployment, Trial, Variant
 from model_ci.targets.kubernetes import lease, network
 from model_ci.targets.kubernetes.api import Cluster, Manifest, values
 from model_ci.targets.kubernetes.manifests import Manifests, files
 from model_ci.targets.kubernetes.names import Names
 from model_ci.targets.kubernetes.offer import Offer
 from model_ci.targets.kubernetes.ownership import differences
+from model_ci.targets.kubernetes.pod import PORT
 from model_ci.targets.kubernetes.rollout import Rollout
 from model_ci.targets.kubernetes.split import counts, shares
 from model_ci.targets.kubernetes.state import State, key
@@ -74,6 +75,15 @@ class KubernetesTarget:
         for entry in values(found or {}, "status", "loadBalancer", "ingress") or ():
             return f"http://{entry.get('hostname') or entry['ip']}"
         return None
+
+    def asking(self, deployment: Deployment) -> Ask | None:
+        """Return what asks a ready pod of the largest variant, through the API server."""
+        largest = max(deployment.variants, key=lambda variant: variant.weight)
+        ready = State.read(self.cluster, self.names).ready(largest.digest)
+        if not ready:
+            return None
+        pod = ready[0]["metadata"]["name"]
+        return lambda path, body: self.cluster.proxied(pod, PORT, path, body)
 
     def lock(self, owner: str) -> AbstractContextManager[None]:
         """Hold the environment's Lease."""

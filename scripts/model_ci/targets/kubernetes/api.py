@@ -12,8 +12,9 @@ from model_ci.errors import ConfigError, ServiceError
 from model_ci.targets.deployment import Answer
 from model_ci.targets.kubernetes.names import MANAGER
 from model_ci.targets.kubernetes.offer import Offer
+from model_ci.types import Document
 
-Manifest = dict[str, Any]
+Manifest = Document
 PLURALS: Final = {
     "Deployment": "deployments", "Service": "services", "HorizontalPodAutoscaler": "horizontalpodautoscalers",
     "PodDisruptionBudget": "poddisruptionbudgets", "NetworkPolicy": "networkpolicies", "Ingress": "ingresses",

@@ -1,19 +1,20 @@
 """KServe: one InferenceService, whose newest revision is the challenger or, without one, the champion."""
 
 import json
-from typing import Any, Final
+from typing import Final
 
 from model_ci.config import Environment
 from model_ci.targets.deployment import CHALLENGER, Deployment
 from model_ci.targets.kubernetes import pod
 from model_ci.targets.kubernetes.names import SHARE, Names
 from model_ci.targets.kubernetes.offer import Offer
+from model_ci.types import Document
 
 _CONTAINER: Final = "kserve-container"  # the name that KServe looks for
 _TAKEN: Final = ("automountServiceAccountToken", "imagePullSecrets", "serviceAccountName", "volumes")
 
 
-def inference_service(names: Names, wanted: Deployment, settings: Environment, offer: Offer) -> dict[str, Any]:
+def inference_service(names: Names, wanted: Deployment, settings: Environment, offer: Offer) -> Document:
     """Return the InferenceService; the revision before the newest keeps the rest of the requests."""
     newest = wanted.variant(CHALLENGER) or wanted.variants[0]
     scaling = settings.kubernetes.autoscaling
@@ -27,7 +28,7 @@ def inference_service(names: Names, wanted: Deployment, settings: Environment, o
     container["ports"] = [{"containerPort": pod.PORT, "protocol": "TCP"}]
     for probe in ("readinessProbe", "livenessProbe"):
         container[probe]["httpGet"]["port"] = pod.PORT
-    predictor: dict[str, Any] = {
+    predictor: Document = {
         "minReplicas": newest.replicas,
         "maxReplicas": max(newest.replicas, scaling.max_replicas or 0),
         "labels": template["metadata"]["labels"],

@@ -1,7 +1,6 @@
 """All objects of a deployment, in the order in which they are made, and as files for tools that apply them themselves."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from model_ci.config import Environment
 from model_ci.targets.deployment import Deployment, Variant
@@ -9,8 +8,9 @@ from model_ci.targets.kubernetes import kserve, network, workload
 from model_ci.targets.kubernetes.names import Names
 from model_ci.targets.kubernetes.offer import Offer
 from model_ci.targets.kubernetes.split import counts
+from model_ci.types import Document
 
-Manifest = dict[str, Any]
+Manifest = Document
 
 
 class Manifests:

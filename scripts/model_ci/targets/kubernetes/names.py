@@ -2,10 +2,11 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from model_ci.targets import names
 from model_ci.targets.deployment import Variant
+from model_ci.types import Document
 
 MANAGER: Final = "model-ci"  # of the fields that are applied
 INSTANCE: Final = "app.kubernetes.io/instance"
@@ -47,9 +48,9 @@ class Names:
         named = {"app.kubernetes.io/name": "model", INSTANCE: self.base, "app.kubernetes.io/managed-by": MANAGER}
         return named | ({COMPONENT: variant} if variant else {})
 
-    def metadata(self, name: str, variant: str | None = None, **annotations: str) -> dict[str, Any]:
+    def metadata(self, name: str, variant: str | None = None, **annotations: str) -> Document:
         """Return an object's metadata."""
-        made: dict[str, Any] = {"name": name, "namespace": self.namespace, "labels": self.labels(variant)}
+        made: Document = {"name": name, "namespace": self.namespace, "labels": self.labels(variant)}
         return made | ({"annotations": annotations} if annotations else {})
 
 

@@ -1,12 +1,13 @@
 """How requests come to the pods: Services, who may send, and what shares the requests between the variants."""
 
-from typing import Any, Final
+from typing import Final
 
 from model_ci.config import Environment
 from model_ci.targets.deployment import CHALLENGER, CHAMPION, Deployment
 from model_ci.targets.kubernetes.names import Names
 from model_ci.targets.kubernetes.offer import Offer
 from model_ci.targets.kubernetes.pod import PORT
+from model_ci.types import Document
 
 GATEWAY: Final = "gateway"
 NGINX: Final = "nginx"
@@ -24,7 +25,7 @@ def routing(settings: Environment) -> str:
     return GATEWAY if wanted.gateway else NGINX if wanted.host else REPLICAS
 
 
-def entrance(names: Names, wanted: Deployment, settings: Environment) -> dict[str, Any]:
+def entrance(names: Names, wanted: Deployment, settings: Environment) -> Document:
     """Return the Service that callers use; by replicas it is what shares the requests, else it leads to the champion."""
     takers = [variant.name for variant in wanted.variants if variant.weight]
     whole = routing(settings) == REPLICAS and len(takers) > 1
@@ -42,14 +43,14 @@ def _first(wanted: Deployment) -> str:
     return CHAMPION if CHAMPION in takers else takers[0]
 
 
-def variant_service(names: Names, variant: str) -> dict[str, Any]:
+def variant_service(names: Names, variant: str) -> Document:
     """Return the Service of one variant."""
     return _service(names, names.variant(variant), variant) | {
         "metadata": names.metadata(names.variant(variant), variant)
     }
 
 
-def _service(names: Names, name: str, variant: str | None) -> dict[str, Any]:
+def _service(names: Names, name: str, variant: str | None) -> Document:
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -62,13 +63,13 @@ def _service(names: Names, name: str, variant: str | None) -> dict[str, Any]:
     }
 
 
-def policy(names: Names, settings: Environment) -> dict[str, Any]:
+def policy(names: Names, settings: Environment) -> Document:
     """Return the NetworkPolicy: requests may come in at the one port, and nothing may go out."""
     sources = [
         {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
         for name in settings.kubernetes.allow_from
     ]
-    rule: dict[str, Any] = {"ports": [{"port": PORT, "protocol": "TCP"}]} | ({"from": sources} if sources else {})
+    rule: Document = {"ports": [{"port": PORT, "protocol": "TCP"}]} | ({"from": sources} if sources else {})
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -82,7 +83,7 @@ def policy(names: Names, settings: Environment) -> dict[str, Any]:
     }
 
 
-def routes(names: Names, wanted: Deployment, settings: Environment, offer: Offer) -> list[dict[str, Any]]:
+def routes(names: Names, wanted: Deployment, settings: Environment, offer: Offer) -> list[Document]:
     """Return what shares the requests by weight; by replicas, that is the Service."""
     match routing(settings):
         case "gateway":
@@ -92,7 +93,7 @@ def routes(names: Names, wanted: Deployment, settings: Environment, offer: Offer
     return []
 
 
-def _http_route(names: Names, wanted: Deployment, settings: Environment, offer: Offer) -> dict[str, Any]:
+def _http_route(names: Names, wanted: Deployment, settings: Environment, offer: Offer) -> Document:
     namespace, _, gateway = (settings.kubernetes.gateway or "").rpartition("/")
     parent = {"name": gateway} | ({"namespace": namespace} if namespace else {})
     host = settings.kubernetes.host
@@ -110,7 +111,7 @@ def _http_route(names: Names, wanted: Deployment, settings: Environment, offer: 
     }
 
 
-def _ingresses(names: Names, wanted: Deployment, settings: Environment, offer: Offer) -> list[dict[str, Any]]:
+def _ingresses(names: Names, wanted: Deployment, settings: Environment, offer: Offer) -> list[Document]:
     """Return the Ingress of the champion, and the one that takes the challenger's share off it."""
     first = _first(wanted)
     made = [_ingress(names, names.base, first, settings, offer, {})]
@@ -123,10 +124,10 @@ def _ingresses(names: Names, wanted: Deployment, settings: Environment, offer: O
 
 def _ingress(  # noqa: PLR0913, PLR0917 - one argument a part of it
     names: Names, name: str, variant: str, settings: Environment, offer: Offer, marks: dict[str, str]
-) -> dict[str, Any]:
+) -> Document:
     version = offer.version("networking.k8s.io") or "networking.k8s.io/v1"
     to = names.variant(variant)
-    backend: dict[str, Any] = {"service": {"name": to, "port": {"number": _PORT}}}
+    backend: Document = {"service": {"name": to, "port": {"number": _PORT}}}
     if version.endswith("v1beta1"):
         backend = {"serviceName": to, "servicePort": _PORT}
     return {

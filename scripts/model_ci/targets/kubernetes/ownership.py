@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from model_ci.targets.kubernetes.names import MANAGER
+from model_ci.types import Document
 
-Manifest = dict[str, Any]
+Manifest = Document
 
 
 def applied(live: Manifest) -> Manifest:

@@ -1,10 +1,11 @@
 """The pod: the service, its probes, what it may use, and everything that it may not do."""
 
-from typing import Any, Final
+from typing import Final
 
 from model_ci.config import Environment
 from model_ci.targets.deployment import Variant
 from model_ci.targets.kubernetes.names import COMPONENT, INSTANCE, REPLICA, ROLE, VARIANT, Names, described
+from model_ci.types import Document
 
 PORT: Final = 8080
 CONTAINER: Final = "model"
@@ -14,7 +15,7 @@ _STARTUP_PERIOD_S: Final = 2
 _LONGEST_ANSWER_S: Final = 60
 
 
-def template(names: Names, variant: Variant, settings: Environment, role: str = REPLICA) -> dict[str, Any]:
+def template(names: Names, variant: Variant, settings: Environment, role: str = REPLICA) -> Document:
     """Return the template of a variant's pods."""
     return {
         "metadata": {
@@ -30,9 +31,9 @@ def template(names: Names, variant: Variant, settings: Environment, role: str = 
     }
 
 
-def _spec(names: Names, variant: Variant, settings: Environment) -> dict[str, Any]:
+def _spec(names: Names, variant: Variant, settings: Environment) -> Document:
     wanted = settings.kubernetes
-    named: dict[str, Any] = {}
+    named: Document = {}
     if wanted.service_account:
         named["serviceAccountName"] = wanted.service_account
     if wanted.pull_secret:
@@ -63,11 +64,11 @@ def _spec(names: Names, variant: Variant, settings: Environment) -> dict[str, An
     }
 
 
-def container(variant: Variant, settings: Environment, name: str = CONTAINER) -> dict[str, Any]:
+def container(variant: Variant, settings: Environment, name: str = CONTAINER) -> Document:
     """Return the container of the service."""
     wanted = settings.kubernetes
     limits = {"memory": wanted.memory} | ({"cpu": wanted.cpu_limit} if wanted.cpu_limit else {})
-    made: dict[str, Any] = {
+    made: Document = {
         "name": name,
         "image": variant.image,
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
@@ -102,13 +103,13 @@ def _variables(variant: Variant, settings: Environment) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in {**told, **wanted.variables}.items()]
 
 
-def _volumes(settings: Environment) -> list[dict[str, Any]]:
+def _volumes(settings: Environment) -> list[Document]:
     claim = settings.kubernetes.prediction_log
-    log: dict[str, Any] = {"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {}}
+    log: Document = {"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {}}
     return [{"name": "tmp", "emptyDir": {}}, {"name": "log", **log}]
 
 
-def _probe(path: str, period_s: int, failures: int) -> dict[str, Any]:
+def _probe(path: str, period_s: int, failures: int) -> Document:
     return {
         "httpGet": {"path": path, "port": "http"},
         "periodSeconds": period_s,

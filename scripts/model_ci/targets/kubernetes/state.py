@@ -4,13 +4,14 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from model_ci.targets.deployment import CHALLENGER, CHAMPION, Deployment, Variant
 from model_ci.targets.kubernetes.api import Cluster, Manifest, values
 from model_ci.targets.kubernetes.names import COMPONENT, REPLICA, ROLE, SHARE, VARIANT, Names
 from model_ci.targets.kubernetes.network import CANARY_WEIGHT
 from model_ci.targets.kubernetes.split import shares
+from model_ci.types import Document
 
 # Kinds that a deployment consists of, in the order in which they are removed.
 _KINDS: Final = (
@@ -83,7 +84,7 @@ class State:
         told = self._running(live, name)
         return Variant(**told, weight=weight, replicas=self._replicas(live, name))
 
-    def _running(self, live: Manifest, name: str) -> dict[str, Any]:
+    def _running(self, live: Manifest, name: str) -> Document:
         """Return what most of the ready pods run; while none is ready, what they are meant to."""
         ready = [pod for pod in self.pods if _component(pod) == name and _ready(pod)]
         texts = Counter(values(pod, "metadata", "annotations", VARIANT) for pod in ready)
@@ -140,7 +141,7 @@ def _component(manifest: Manifest) -> str:
     return str(manifest["metadata"]["labels"].get(COMPONENT, ""))
 
 
-def _share(live: Manifest) -> dict[str, Any]:
+def _share(live: Manifest) -> Document:
     return json.loads(values(live, "metadata", "annotations", SHARE) or '{"weight": 100, "replicas": 1}')  # type: ignore[no-any-return]
 
 

@@ -1,16 +1,16 @@
 """What runs a variant: its Deployment, how far it scales, and how much of it may be away at once."""
 
 import json
-from typing import Any
 
 from model_ci.config import Environment
 from model_ci.targets.deployment import Variant
 from model_ci.targets.kubernetes import pod
 from model_ci.targets.kubernetes.names import SHARE, Names
 from model_ci.targets.kubernetes.offer import Offer
+from model_ci.types import Document
 
 
-def deployment(names: Names, variant: Variant, settings: Environment, replicas: int | None) -> dict[str, Any]:
+def deployment(names: Names, variant: Variant, settings: Environment, replicas: int | None) -> Document:
     """Return the Deployment; without `replicas`, load decides how many pods there are."""
     asked = {"weight": variant.weight, "replicas": variant.replicas, "pods": replicas}
     share = json.dumps(asked, sort_keys=True)
@@ -30,11 +30,11 @@ def deployment(names: Names, variant: Variant, settings: Environment, replicas: 
     }
 
 
-def autoscaler(names: Names, variant: Variant, settings: Environment, offer: Offer) -> dict[str, Any]:
+def autoscaler(names: Names, variant: Variant, settings: Environment, offer: Offer) -> Document:
     """Return the HorizontalPodAutoscaler, by what the cluster can measure."""
     scaling, name = settings.kubernetes.autoscaling, names.variant(variant.name)
     version = offer.version("autoscaling") or "autoscaling/v1"
-    spec: dict[str, Any] = {
+    spec: Document = {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
         "minReplicas": variant.replicas,
         "maxReplicas": scaling.max_replicas,
@@ -51,17 +51,17 @@ def autoscaler(names: Names, variant: Variant, settings: Environment, offer: Off
     }
 
 
-def _metrics(settings: Environment, offer: Offer) -> list[dict[str, Any]]:
+def _metrics(settings: Environment, offer: Offer) -> list[Document]:
     scaling = settings.kubernetes.autoscaling
     target = {"type": "Utilization", "averageUtilization": scaling.cpu_percent}
-    found: list[dict[str, Any]] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+    found: list[Document] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
     if scaling.requests_per_second is not None and offer.custom_metrics:
         average = {"type": "AverageValue", "averageValue": f"{round(1000 * scaling.requests_per_second)}m"}
         found.append({"type": "Pods", "pods": {"metric": {"name": scaling.requests_metric}, "target": average}})
     return found
 
 
-def disruption_budget(names: Names, variant: Variant, offer: Offer) -> dict[str, Any]:
+def disruption_budget(names: Names, variant: Variant, offer: Offer) -> Document:
     """Return the PodDisruptionBudget: nodes may be emptied, one pod of the variant at a time."""
     return {
         "apiVersion": offer.version("policy") or "policy/v1",

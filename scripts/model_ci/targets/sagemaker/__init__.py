@@ -7,7 +7,7 @@ from typing import Any, Final
 from model_ci.config import Config, Environment
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.targets import names
-from model_ci.targets.deployment import CHAMPION, Deployment, RolloutError, Trial, Variant
+from model_ci.targets.deployment import CHAMPION, Ask, Deployment, RolloutError, Trial, Variant
 from model_ci.targets.sagemaker import mutex as lock
 from model_ci.targets.sagemaker.aws import Aws
 from model_ci.targets.sagemaker.catalog import Catalog
@@ -102,6 +102,10 @@ class SageMakerTarget:
     def address(self) -> str | None:
         """Return nothing: requests to an endpoint are signed, and go through AWS's API."""
         return None
+
+    def asking(self, deployment: Deployment) -> Ask | None:
+        """Return what asks the largest variant of the endpoint through AWS's API."""
+        return self._asking(max(deployment.variants, key=lambda variant: variant.weight).name)
 
     def lock(self, owner: str) -> AbstractContextManager[None]:
         """Hold the endpoint's lock."""

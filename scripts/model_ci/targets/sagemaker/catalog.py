@@ -9,6 +9,7 @@ from typing import Any, Final
 from model_ci.config import Environment
 from model_ci.targets.deployment import CHALLENGER, CHAMPION, Deployment, Variant
 from model_ci.targets.sagemaker.aws import Aws, AwsError, translated
+from model_ci.types import Document
 
 _TAG: Final = "model-ci."
 _LONGEST_START_S: Final = (60, 3600)
@@ -45,7 +46,7 @@ class Catalog:
                 )
         return name
 
-    def described(self, configuration: str) -> list[dict[str, Any]] | None:
+    def described(self, configuration: str) -> list[Document] | None:
         """Return the variants of an endpoint configuration, None when there is none."""
         try:
             with translated(f"endpoint configuration {configuration}"):
@@ -56,10 +57,10 @@ class Catalog:
             raise
         return list(found["ProductionVariants"])
 
-    def shape(self, variant: Variant) -> dict[str, Any]:
+    def shape(self, variant: Variant) -> Document:
         """Return what of a variant cannot change without a new fleet."""
         wanted = self.settings.sagemaker
-        made: dict[str, Any] = {"VariantName": variant.name, "ModelName": self.model_name(variant)}
+        made: Document = {"VariantName": variant.name, "ModelName": self.model_name(variant)}
         if wanted.serverless:
             sizes = {
                 "MemorySizeInMB": wanted.serverless["memory_mb"],
@@ -70,7 +71,7 @@ class Catalog:
         start_s = round(min(max(self.settings.timeout_s, shortest), longest))
         return made | {"InstanceType": wanted.instance_type, "ContainerStartupHealthCheckTimeoutInSeconds": start_s}
 
-    def told(self, model: str) -> dict[str, Any]:
+    def told(self, model: str) -> Document:
         """Return what a model is: image, digest, version and run_id."""
         found = self._described_model(model) or {}
         with translated(f"tags of model {model}"):
@@ -99,7 +100,7 @@ class Catalog:
             pages = self.aws.sagemaker.get_paginator(operation).paginate(NameContains=self.name)
             return [each[name] for page in pages for each in page[key]]
 
-    def _described_model(self, name: str) -> dict[str, Any] | None:
+    def _described_model(self, name: str) -> Document | None:
         try:
             with translated(f"model {name}"):
                 return dict(self.aws.sagemaker.describe_model(ModelName=name))
@@ -108,7 +109,7 @@ class Catalog:
                 return None
             raise
 
-    def _model(self, variant: Variant) -> dict[str, Any]:
+    def _model(self, variant: Variant) -> Document:
         wanted = self.settings.sagemaker
         told = {"MODEL_CI_VARIANT": variant.name, "MODEL_CI_PREDICTION_LOG": ""}
         facts = {
@@ -125,8 +126,8 @@ class Catalog:
             "Tags": self._tags({name: value for name, value in facts.items() if value}),
         }
 
-    def _size(self, variant: Variant, many: Mapping[str, int]) -> dict[str, Any]:
-        size: dict[str, Any] = {"InitialVariantWeight": float(variant.weight)}
+    def _size(self, variant: Variant, many: Mapping[str, int]) -> Document:
+        size: Document = {"InitialVariantWeight": float(variant.weight)}
         return size if self.settings.sagemaker.serverless else size | {"InitialInstanceCount": many[variant.name]}
 
     def _tags(self, facts: Mapping[str, str]) -> list[dict[str, str]]:

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from model_ci.config import Environment
 from model_ci.targets.deployment import Answer, Deployment, RolloutError
 from model_ci.targets.sagemaker.aws import Aws, AwsError, translated
+from model_ci.types import Document
 
 IN_SERVICE: Final = "InService"
 _FAILED: Final = ("Failed", "UpdateRollbackFailed", "OutOfService")
@@ -25,7 +26,7 @@ class Endpoint:
         self.aws, self.name, self.settings = aws, name, settings
         self.poll_s = 10.0
 
-    def described(self) -> dict[str, Any] | None:
+    def described(self) -> Document | None:
         """Return the endpoint, None when there is none."""
         try:
             with translated(f"endpoint {self.name}"):
@@ -108,10 +109,10 @@ class Endpoint:
             return Answer(status=424, body=error.message.encode(), seconds=time.perf_counter() - begin)
         return Answer(status=200, body=said["Body"].read(), seconds=time.perf_counter() - begin)
 
-    def _steps(self) -> dict[str, Any]:
+    def _steps(self) -> Document:
         """Return how the requests move to the new fleet, and what undoes it."""
         wanted = self.settings.sagemaker
-        routing: dict[str, Any] = {"Type": _ROUTING[wanted.shift], "WaitIntervalInSeconds": wanted.shift_wait_s}
+        routing: Document = {"Type": _ROUTING[wanted.shift], "WaitIntervalInSeconds": wanted.shift_wait_s}
         if wanted.shift in _STEP:
             least = _LEAST_LINEAR if wanted.shift == "linear" else 1
             routing[_STEP[wanted.shift]] = {"Type": "CAPACITY_PERCENT", "Value": max(wanted.shift_percent, least)}

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from model_ci.errors import ServiceError
 from model_ci.targets.sagemaker.aws import Aws, AwsError, translated
+from model_ci.types import Document
 
 
 @contextmanager
@@ -49,13 +49,13 @@ def _put(aws: Aws, parameter: str, value: str, *, overwrite: bool) -> int:
     return int(made["Version"])
 
 
-def _read(aws: Aws, parameter: str) -> tuple[dict[str, Any], int]:
+def _read(aws: Aws, parameter: str) -> tuple[Document, int]:
     with translated(f"lock {parameter}"):
         found = aws.parameters.get_parameter(Name=parameter)["Parameter"]
     return json.loads(found["Value"]), int(found["Version"])
 
 
-def _held_by(parameter: str, found: dict[str, Any]) -> str:
+def _held_by(parameter: str, found: Document) -> str:
     return (
         f"sagemaker: {found['owner']} has been deploying here since {found['since']}; wait until that is done. When it "
         f"is certain that nobody is, remove the lock with `aws ssm delete-parameter --name {parameter}`"

@@ -1,12 +1,13 @@
 """How many machines a variant has by its load: a scalable target and a policy that keeps requests a machine."""
 
-from typing import Any, Final
+from typing import Final
 
 from model_ci.config import Environment
 from model_ci.targets.deployment import Deployment
 from model_ci.targets.sagemaker.aws import Aws, translated
+from model_ci.types import Document
 
-_SCALED: Final[dict[str, Any]] = {
+_SCALED: Final[Document] = {
     "ServiceNamespace": "sagemaker",
     "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
 }

@@ -12,6 +12,7 @@ from model_ci.config import Signature
 from model_ci.errors import ConfigError, Exit, ModelCIError, ServiceError
 from model_ci.image import repository
 from model_ci.image.repository import Login, Name
+from model_ci.types import Document
 
 _NO_KEY = ("no matching signatures", "no signatures found", "none of the expected identities", "invalid signature")
 
@@ -39,7 +40,7 @@ def check(settings: Signature) -> None:
         )
 
 
-def sign(reference: str, settings: Signature, login: Login | None) -> dict[str, Any]:
+def sign(reference: str, settings: Signature, login: Login | None) -> Document:
     """Sign an image that was pushed, by its digest; return what the record says. Raises ServiceError."""
     name = Name.parse(reference, "image")
     command = ["sign", "--yes", *_plain(name)]

@@ -41,8 +41,8 @@ class Work:
     @property
     def read(self) -> list[str]:
         """The columns that must be read."""
-        found = [self.names.get(column.name, column.name) for column in self.columns]
-        return [*dict.fromkeys([*found, *([self.time] if self.time else [])])]
+        columns = [self.names.get(column.name, column.name) for column in self.columns]
+        return [*dict.fromkeys([*columns, *([self.time] if self.time else [])])]
 
 
 @dataclass(kw_only=True)
@@ -64,10 +64,10 @@ class Tally:
         windows = dict(self.windows)
         for key, counted in other.windows.items():
             windows[key] = windows[key].merge(counted) if key in windows else counted
-        seasons = {key: dict(found) for key, found in self.seasons.items()}
-        for key, found in other.seasons.items():
+        seasons = {key: dict(tally) for key, tally in self.seasons.items()}
+        for key, tally in other.seasons.items():
             mine = seasons.setdefault(key, {})
-            for season, rows in found.items():
+            for season, rows in tally.items():
                 mine[season] = mine.get(season, 0) + rows
         firsts = [t for t in (self.first, other.first) if t is not None]
         lasts = [t for t in (self.last, other.last) if t is not None]
@@ -89,10 +89,10 @@ def tally(parts: Sequence[Part], work: Work, engine: str = "local", address: str
 
 def count(part: Part, work: Work) -> Tally:
     """Count one part's rows."""
-    found = Tally(windows={}, seasons={})
+    tally = Tally(windows={}, seasons={})
     for batch in part.batches(work.read):
-        _add(found, batch, work)
-    return found
+        _add(tally, batch, work)
+    return tally
 
 
 def within(batch: "pa.RecordBatch", work: Work) -> "pa.RecordBatch":
@@ -101,38 +101,38 @@ def within(batch: "pa.RecordBatch", work: Work) -> "pa.RecordBatch":
     return batch if ticks is None else _inside(batch, ticks, work)[0]
 
 
-def _add(found: Tally, batch: "pa.RecordBatch", work: Work) -> None:
+def _add(tally: Tally, batch: "pa.RecordBatch", work: Work) -> None:
     ticks = _ticks(batch, work)
     if ticks is not None:
         batch, ticks = _inside(batch, ticks, work)
     if not batch.num_rows:
         return
     if ticks is None:
-        _window(found, 0, batch, None, work)
+        _window(tally, 0, batch, None, work)
         return
     lowest, highest = float(ticks.min()), float(ticks.max())
-    found.first = lowest if found.first is None else min(found.first, lowest)
-    found.backwards += int((ticks[1:] < ticks[:-1]).sum()) + int(found.last is not None and ticks[0] < found.last)
-    found.last = highest if found.last is None else max(found.last, highest)
+    tally.first = lowest if tally.first is None else min(tally.first, lowest)
+    tally.backwards += int((ticks[1:] < ticks[:-1]).sum()) + int(tally.last is not None and ticks[0] < tally.last)
+    tally.last = highest if tally.last is None else max(tally.last, highest)
     if work.by_season and work.season:
         groups = of_season(ticks.astype("int64"), work.season)
     elif work.every is not None:
         groups = (ticks // work.every).astype("int64")
     else:
-        _window(found, 0, batch, ticks, work)
+        _window(tally, 0, batch, ticks, work)
         return
     for key, rows in by_group(batch, groups):
-        _window(found, key, rows, ticks[groups == key], work)
+        _window(tally, key, rows, ticks[groups == key], work)
 
 
-def _window(found: Tally, key: int, batch: "pa.RecordBatch", ticks: "Array | None", work: Work) -> None:
+def _window(tally: Tally, key: int, batch: "pa.RecordBatch", ticks: "Array | None", work: Work) -> None:
     import numpy as np
 
-    if key not in found.windows:
-        found.windows[key] = Counted.of(work.columns)
-    found.windows[key].add(batch, work.names)
+    if key not in tally.windows:
+        tally.windows[key] = Counted.of(work.columns)
+    tally.windows[key].add(batch, work.names)
     if work.season and ticks is not None:
-        mine = found.seasons.setdefault(key, {})
+        mine = tally.seasons.setdefault(key, {})
         names, rows = np.unique(of_season(ticks.astype(np.int64), work.season), return_counts=True)
         for name, number in zip(names.tolist(), rows.tolist(), strict=True):
             mine[name] = mine.get(name, 0) + number
@@ -205,5 +205,5 @@ def _on_dask(parts: Sequence[Part], work: Work, address: str | None) -> Tally:
 
 
 def _gather(client: "distributed.Client", parts: Sequence[Part], work: Work) -> Tally:
-    found: list[Tally] = client.gather(client.map(count, parts, work=work, pure=False))
-    return reduce(Tally.merge, found, Tally(windows={}, seasons={}))
+    tallies: list[Tally] = client.gather(client.map(count, parts, work=work, pure=False))
+    return reduce(Tally.merge, tallies, Tally(windows={}, seasons={}))

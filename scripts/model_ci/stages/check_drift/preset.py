@@ -1,26 +1,26 @@
 """The columns of a look, judged as Evidently's preset does, by the rows themselves."""
 
-from model_ci.stages.check_drift import account, engine, evidently, judging, raw, reference, verdict
-from model_ci.stages.check_drift.look import Look
+from model_ci.stages.check_drift import account, counting, evidently, judging, raw, reference, verdict
+from model_ci.stages.check_drift.observation import Observation
 
 
-def judge(looked: Look) -> account.Conclusion:
+def judge(observation: Observation) -> account.Conclusion:
     """Judge as Evidently's preset does: drift, when half of the columns have it."""
-    config, against = looked.config.check_drift, looked.reference
+    config, against = observation.config.check_drift, observation.reference
     table = against.table
-    rows_now = sum(counted.rows for _, counted in looked.windows)
+    rows_now = sum(counted.rows for _, counted in observation.windows)
     if table is None or rows_now < config.min_rows:
-        return account.told(looked, [], {}, None, judged=False, seen=0)
-    theirs = engine.Work(
-        columns=looked.work.columns, names=reference.names(looked.config, against.profile, is_log=False)
+        return account.conclude(observation, [], {}, None, judged=False, seen=0)
+    theirs = counting.Work(
+        columns=observation.work.columns, names=reference.names(observation.config, against.profile, is_log=False)
     )
-    weight = verdict.weights(looked.columns, against.importance)
-    judged = {j.column.name: j for j in judging.windows(looked, judging.rules_of(config))[0]}
+    weight = verdict.weights(observation.columns, against.importance)
+    judged = {j.column.name: j for j in judging.windows(observation, judging.rules_of(config))[0]}
     columns = []
-    for column in looked.work.columns:
+    for column in observation.work.columns:
         method = config.categories if column.grid is None else config.numbers
         threshold = config.thresholds.get(column.name, config.threshold)
-        score = raw.score(column, (table.parts, theirs), (looked.rows.parts, looked.work), method, threshold)
+        score = raw.score(column, (table.parts, theirs), (observation.rows.parts, observation.work), method, threshold)
         # A column without a value is an error there; here it is drift, unless the reference has none either.
         drifted = score.drifted if score else bool(judged[column.name].reasons)
         record = verdict.as_record(judged[column.name], weight.get(column.name), [drifted], drifted=drifted)
@@ -35,4 +35,4 @@ def judge(looked: Look) -> account.Conclusion:
             }
         columns.append(record)
     share = sum(c["drifted"] for c in columns) / max(len(columns), 1)
-    return account.told(looked, columns, {"data": share >= evidently.SHARE}, None, judged=True, seen=1)
+    return account.conclude(observation, columns, {"data": share >= evidently.SHARE}, None, judged=True, seen=1)

@@ -1,4 +1,4 @@
-"""A look at the rows: what was counted in each of their windows, and what is wrong with them."""
+"""An observation of the rows: what was counted in each of their windows, and what is wrong with them."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from model_ci.config import Config
 from model_ci.data.finding import Finding
 from model_ci.production import rows
 from model_ci.profile.profile import Column, Counted
-from model_ci.stages.check_drift import engine, fitness, reference, span
+from model_ci.stages.check_drift import counting, fitness, reference, span
 from model_ci.stages.check_drift.reference import Reference
 
 if TYPE_CHECKING:
@@ -32,16 +32,16 @@ class Observed(TypedDict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class Observation:
     """What was read: the windows of the rows, and what is wrong with them."""
 
     config: Config
     reference: Reference
     rows: rows.Rows
-    work: engine.Work
+    work: counting.Work
     columns: tuple[Column, ...]  # that are watched, whether the rows have them or not
     absent: frozenset[str]
-    tally: engine.Tally
+    tally: counting.Tally
     findings: tuple[Finding, ...]
 
     @property
@@ -57,19 +57,19 @@ class Look:
     @property
     def digest(self) -> str:
         """Tells looks apart by what was counted, so that a window that is looked at again is not counted again."""
-        found = [
+        sketches = [
             [name, sketch.as_record()]
             for _, counted in self.windows
             for name, sketch in sorted(counted.sketches.items())
         ]
-        text = json.dumps([self.tally.first, self.tally.last, found], sort_keys=True)
+        text = json.dumps([self.tally.first, self.tally.last, sketches], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def arrow(self, names: Sequence[str]) -> "Iterator[pa.RecordBatch]":
         """Yield the rows of the window themselves, of some columns."""
         time = [self.work.time] if self.work.time else []
         for batch in self.rows.arrow([*dict.fromkeys([*names, *time])]):
-            yield engine.within(batch, self.work).select(list(names))
+            yield counting.within(batch, self.work).select(list(names))
 
     def as_record(self) -> Observed:
         """Return what was looked at, as it stands in a run's record."""
@@ -91,22 +91,22 @@ class Look:
         }
 
 
-def look(config: Config, against: Reference, opened: rows.Rows) -> Look:
+def observe(config: Config, against: Reference, opened: rows.Rows) -> Observation:
     """Count the rows, once what they hold is known to be comparable."""
-    wanted, profile = config.check_drift, against.profile
+    settings, profile = config.check_drift, against.profile
     names = reference.names(config, profile, is_log=opened.is_log)
-    told = {column.name: fitness.of_column(column, names, opened) for column in profile.columns}
-    absent = {name for name, found in told.items() if found or names.get(name, name) not in opened.types}
+    misfits = {column.name: fitness.of_column(column, names, opened) for column in profile.columns}
+    absent = {name for name, misfit in misfits.items() if misfit or names.get(name, name) not in opened.types}
     work = span.work(config, opened, tuple(c for c in profile.columns if c.name not in absent), names)
-    tally = engine.tally(opened.parts, work, wanted.engine, wanted.dask_address)
-    findings = [*opened.findings, *(f for found in told.values() for f in found)]
+    tally = counting.tally(opened.parts, work, settings.engine, settings.dask_address)
+    findings = [*opened.findings, *(f for misfit in misfits.values() for f in misfit)]
     findings += fitness.of_time(tally, profile, opened, work)
     if not any(counted.rows for counted in tally.windows.values()):
         what = "has no row in the window; see that the service logs, and what since, until and last leave"
         empty = Finding(rule="empty", where=opened.location, what=what, count=0)
         findings = [*(f for f in findings if f.rule != "empty"), empty]
-    findings = [replace(f, level="warning") if f.rule in wanted.allow else f for f in findings]
-    return Look(
+    findings = [replace(f, level="warning") if f.rule in settings.allow else f for f in findings]
+    return Observation(
         config=config,
         reference=against,
         rows=opened,
@@ -114,5 +114,5 @@ def look(config: Config, against: Reference, opened: rows.Rows) -> Look:
         columns=tuple(profile.columns),
         absent=frozenset(absent),
         tally=tally,
-        findings=(*findings, *fitness.unknown_seasons(tally, profile, wanted.seasonal)),
+        findings=(*findings, *fitness.unknown_seasons(tally, profile, settings.seasonal)),
     )
