@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_ci.data import categories
 from model_ci.data.categories import Categories
@@ -17,8 +17,9 @@ from model_ci.types import Label
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.base import BaseEstimator
 
-    from model_ci.types import Array
+    from model_ci.types import Array, Series
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class Predictor:
     the declared positive class of a binary task, None for the default.
     """
 
-    model: Any
+    model: "BaseEstimator"
     columns: Sequence[str]
     classes: Sequence[Label]
     positive: Label | None = None
@@ -96,9 +97,7 @@ class Predictor:
         return None
 
 
-def outputs(
-    answers: Answers, truth: "pd.Series[Any]", classes: Sequence[Label], task: str, positive: Label | None
-) -> Outputs:
+def outputs(answers: Answers, truth: "Series", classes: Sequence[Label], task: str, positive: Label | None) -> Outputs:
     """Return answers beside the truth as metrics take them: of two classes, the positive one is the last.
 
     Labels are what the model's own `predict` answers: with a tuned threshold they are not those of the highest

@@ -24,6 +24,9 @@ from model_ci.types import Document
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.base import BaseEstimator
+
+    from model_ci.types import Label, Series
 
 MANIFEST: Final = "manifest.json"
 CODE: Final = "app"  # holds the package, and is on the path of the process
@@ -45,14 +48,14 @@ class Source:
 
     folder: Path
     files: Mapping[str, str]
-    estimator: Any
+    estimator: "BaseEstimator"
     columns: Sequence[str]
-    classes: Sequence[Any]
+    classes: "Sequence[Label]"
     name: str
     task: str
     run_id: str
     version: str | None = None
-    positive: Any = None  # the declared positive class of a binary task
+    positive: "Label | None" = None  # the declared positive class of a binary task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +201,7 @@ def _columns(stated: Mapping[str, Any], rows: "pd.DataFrame") -> list[Column]:
     ]  # fmt: skip
 
 
-def _dtype(column: "pd.Series[Any]") -> str:
+def _dtype(column: "Series") -> str:
     """Return the type of a column; of objects, the kind of the objects."""
     import pandas as pd
 
