@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.config import Config
 from model_ci.errors import ConfigError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from model_ci.data.table import Table
     from model_ci.registry import Registry, Version
+    from model_ci.types import Settings
 
 _SAMPLE_ROWS: Final = 20_000
 
@@ -151,7 +152,7 @@ def unrecognizable(rows: TrainingRows, tags: Mapping[str, str], data: "Table") -
     return not _newer(training_rows.read(tags) or {}, data.window)
 
 
-def _newer(learnt: Mapping[str, Any], window: Mapping[str, Any]) -> bool:
+def _newer(learnt: "Settings", window: "Settings") -> bool:
     """Whether every held-out row is newer than all that the champion learnt from, so that it cannot be among them."""
     oldest: Any = window.get("first") if window.get("boundary") is None else window["boundary"]
     border: Any = learnt.get("boundary")

@@ -1,7 +1,7 @@
 """The champion as a start: its estimator, which rows it has learnt from, and how it fares on the others."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
