@@ -207,5 +207,5 @@ def a_place(
         shutil.copyfile(new_database, store.database)
         relocate(store.database, NOWHERE, artifacts_uri(store.folder))
 
-    monkeypatch.setattr(FileStore, "_found", found)
+    monkeypatch.setattr(FileStore, "_create", found)
     return made
