@@ -6,6 +6,7 @@ code is imported; where libraries are in use already, which a fork could not sha
 
 import atexit
 import contextlib
+import gc
 import importlib
 import os
 import signal
@@ -134,6 +135,7 @@ def _host(channel: socket.socket) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever interrupts us closes the channel
         os.dup2(2, 1)
         _close_others(channel.fileno())
+        gc.freeze()  # the collector does not touch what was imported, so that its pages stay shared
         while True:
             message, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
             if not message:
