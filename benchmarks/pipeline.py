@@ -100,6 +100,7 @@ class Case:
     model: str
     stages: str
     cpu: float
+    compared: float  # against a champion, where 1,000 resamples are drawn as well
     memory: float | None = None
     time: str = ""
 
@@ -107,15 +108,15 @@ class Case:
 CASES: Final = {
     "usual": Case(
         text="100,000 rows, 20 columns", table=usual, file="data.parquet", model=BOOSTED,
-        stages="train,evaluate,register", cpu=1.25,
+        stages="train,evaluate,register", cpu=1.25, compared=1.25,
     ),
     "long": Case(
         text="1,500,000 rows, 8 columns, CSV", table=long, file="data.csv", model=ENCODED,
-        stages="check-data,train,evaluate,register", cpu=1.3, memory=1.5, time=", time_column: day",
+        stages="check-data,train,evaluate,register", cpu=1.3, compared=1.5, memory=1.5, time=", time_column: day",
     ),
     "wide": Case(
         text="1,500 rows, 2,001 columns, CSV", table=wide, file="data.csv", model=LINEAR,
-        stages="check-data,train,evaluate,register", cpu=1.5, memory=1.5,
+        stages="check-data,train,evaluate,register", cpu=1.5, compared=1.5, memory=1.5,
     ),
 }  # fmt: skip
 
@@ -155,7 +156,8 @@ def measure(name: str, folder: Path, times: int) -> list[str]:
     make(name, bare, project)
     missed = []
     for text, fresh in (("no champion yet", True), ("against the champion", False)):
-        missed += compared(case, text, compare(case, bare, project, times, fresh=fresh))
+        bar = case.cpu if fresh else case.compared
+        missed += compared(case, text, bar, compare(case, bare, project, times, fresh=fresh))
     if name == "usual":
         missed += alone("no-op", ["run", "--stages", case.stages], project, max(times, 5))
         missed += alone("check-config", ["check-config"], project, max(times, 5))
@@ -226,18 +228,18 @@ def cost(command: Sequence[str], folder: Path) -> Cost:
     return Cost(cpu=usage.ru_utime + usage.ru_stime, mib=usage.ru_maxrss / 1024)
 
 
-def compared(case: Case, text: str, pairs: Sequence[tuple[Cost, Cost]]) -> list[str]:
+def compared(case: Case, text: str, bar: float, pairs: Sequence[tuple[Cost, Cost]]) -> list[str]:
     """Print the line of both in turn; return the bars that are missed."""
     middle = statistics.median
     cpu, memory = (middle(ours[i] / hand[i] for hand, ours in pairs) for i in range(2))
     seconds, mib = ([middle(pair[side][i] for pair in pairs) for side in range(2)] for i in range(2))
     what = f"{case.text}, {text}"
     print(
-        f"| {what} | {seconds[0]:.2f} | {seconds[1]:.2f} | {cpu:.2f} | {case.cpu} "
+        f"| {what} | {seconds[0]:.2f} | {seconds[1]:.2f} | {cpu:.2f} | {bar} "
         f"| {mib[0]:.0f} | {mib[1]:.0f} | {case.memory or ''} |",
         flush=True,
     )
-    missed = [f"{what}: CPU"] if cpu > case.cpu else []
+    missed = [f"{what}: CPU"] if cpu > bar else []
     return missed + ([f"{what}: memory"] if case.memory and memory > case.memory else [])
 
 

@@ -16,7 +16,7 @@ from model_ci.errors import ServiceError
 
 if TYPE_CHECKING:
     from model_ci.record_types import RecordCi
-    from model_ci.types import APIObject
+    from model_ci.types import Document
 
 
 REPORTS: Final = Path(".model-ci") / "reports"
@@ -189,7 +189,7 @@ class Request:
     token: str | None
     link: str | None
     number: int | None = None
-    workflow_run: "APIObject | None" = None
+    workflow_run: "Document | None" = None
 
 
 def request(environment: Mapping[str, str] = os.environ) -> Request | None:
@@ -221,7 +221,7 @@ def request(environment: Mapping[str, str] = os.environ) -> Request | None:
     return None
 
 
-def _payload(env: Mapping[str, str]) -> "APIObject":
+def _payload(env: Mapping[str, str]) -> "Document":
     try:
         event = json.loads(Path(env["GITHUB_EVENT_PATH"]).read_bytes())
     except (KeyError, OSError, ValueError):

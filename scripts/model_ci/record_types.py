@@ -336,9 +336,9 @@ class EvaluateResult(TypedDict):
 
     why: str
     rows: int
-    positive: NotRequired[str | float | bool | None]
-    dependence: NotRequired[str | None]
-    holdout: NotRequired[EvaluateHoldout]
+    positive: str | float | bool | None
+    dependence: str | None
+    holdout: EvaluateHoldout
     changed: Sequence[EvaluateChanged] | None
     unchanged: EvaluateUnchanged | None
     champion: EvaluateChampion | None

@@ -10,8 +10,6 @@ JSONObject: TypeAlias = Mapping[str, JSON]
 Document: TypeAlias = dict[str, Any]
 # Settings as they stand in the file, complete and by the schema of the configuration.
 Settings: TypeAlias = Mapping[str, Any]
-# An object of a foreign API, such as Kubernetes' or AWS', by the schema of that API.
-APIObject: TypeAlias = dict[str, Any]
 # A class of the target.
 Label: TypeAlias = str | int | float | bool
 # A function of the user's, which may take and return anything.

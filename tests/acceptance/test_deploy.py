@@ -17,7 +17,7 @@ def test_without_an_image_deploy_says_what_to_run(project: Any, command: Command
     for arguments in (["deploy"], ["deploy", "--dry-run"]):
         answer = command(project.root, *arguments)
         assert answer.code == 2
-        assert "model-ci build-image" in answer.err
+        assert "model-ci run --stages train,build-image" in answer.err
 
 
 @pytest.mark.parametrize("order", [["promote", "--to", "staging"], ["rollback", "--environment", "staging"]])
@@ -39,7 +39,7 @@ def test_a_pull_request_promotes_nothing(project: Any, command: Command, monkeyp
 
 def test_an_option_that_is_empty_sets_nothing(project: Any, command: Command) -> None:
     answer = command(project.root, "deploy", "--environment=", "--weight=", "--dry-run")
-    assert "model-ci build-image" in answer.err
+    assert "model-ci run --stages train,build-image" in answer.err
     for wrong, why in (("--weight=101", "in the range [0, 100]"), ("--weight=half", "must be a whole number")):
         answer = command(project.root, "deploy", wrong, "--dry-run")
         assert answer.code == 2

@@ -210,6 +210,8 @@ def test_values_that_are_written_otherwise_are_not_taken_for_new_rows(tmp_path: 
     answer = shop.run("--set", "data.holdout.last=60d")
     assert answer.code == 3
     assert "declare data.holdout.key" in shop.evaluated()["holdout"]["problem"]
+    shop.run("--set", "data.holdout.last=60d", "--set", "train.mode=warm_start", stages="train")
+    assert "declare data.holdout.key" in shop.record()["train"]["method"]["why"]
     shop = Shop(tmp_path, command, **TIME | {"holdout": {"by": "time", "last": "14d", "key": ["id"]}})
     shop.run("--set", "evaluate.uncertainty.inconclusive=pass", stages="train,evaluate,register")
     assert shop.record()["register"]["promoted"]

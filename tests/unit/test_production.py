@@ -289,3 +289,24 @@ def test_what_the_service_itself_logs_is_read(tmp_path: Path) -> None:
     assert log.collect().row(1) == (
         None, None, START, "r0", 1, "champion", "3", "u", 1, 0.5, 0.5, 2.0
     )  # fmt: skip
+
+
+def test_outcomes_have_types_of_the_whole_file(tmp_path: Path) -> None:
+    text = "request_id,sold\n" + "".join(f"r{i},{i}\n" for i in range(500)) + "r500,2.25\n"
+    assert labels(tmp_path, text).frame["sold"].to_list()[-2:] == [499.0, 2.25]
+
+
+def test_names_of_requests_stay_as_they_are_written(tmp_path: Path) -> None:
+    assert labels(tmp_path, "request_id,sold\n007,1\n1e5,0\n").frame["request_id"].to_list() == ["007", "1e5"]
+
+
+def test_an_odd_outcome_is_named(tmp_path: Path) -> None:
+    found = labels(tmp_path, "request_id,sold\n" + "".join(f"r{i},{i}\n" for i in range(60)) + "r60,unknown\n")
+    assert rules(found.findings) == {"odd-cells": "failure"}
+
+
+def test_outcomes_in_several_files_are_one_table(tmp_path: Path) -> None:
+    (tmp_path / "o1.csv").write_text("request_id,sold\nr0,1\n")
+    (tmp_path / "o2.csv").write_text("request_id,note,sold\nr1,late,2.5\n")
+    found = outcomes.read("o*.csv", tmp_path, ["sold", "note"])
+    assert found.frame.rows() == [("r0", 0, 1.0, None), ("r1", 0, 2.5, "late")]

@@ -82,3 +82,15 @@ def test_an_optional_column_that_is_left_out_is_null_and_an_unknown_one_is_left_
     optional = Signature([Column(name="n", type="long", required=False)])
     with pytest.raises(Refusal):
         optional.rows({}, 2)
+
+
+def test_a_categorical_column_has_the_categories_of_training() -> None:
+    from model_ci.serving.sklearn_engine import SklearnEngine
+
+    size = Column(name="size", type="string", required=True, categories=["S", "M", "L"], ordered=True)
+    signature = Signature([size])
+    table = SklearnEngine(object(), signature).table(signature.rows({"size": ["L", None, "XXL"]}, 3))
+    assert table["size"].cat.categories.tolist() == ["S", "M", "L"]
+    assert table["size"].cat.ordered
+    assert table["size"].tolist()[0] == "L"
+    assert table["size"].isna().tolist() == [False, True, True]

@@ -16,7 +16,7 @@ from model_ci.stages.content import content
 
 if TYPE_CHECKING:
     from model_ci.record_types import Record
-    from model_ci.types import APIObject
+    from model_ci.types import Document
 
 
 _TOKEN: Final = "MODEL_CI_API_TOKEN"  # noqa: S105 - its name
@@ -58,7 +58,7 @@ def _on_gitlab(request: ci.Request, arguments: argparse.Namespace) -> int:
     return _comment(gitlab, [request.number], [_local(arguments)], request.link)
 
 
-def _after_workflow(github: GitHub, request: ci.Request, run: "APIObject") -> int:
+def _after_workflow(github: GitHub, request: ci.Request, run: "Document") -> int:
     """Comment on what an untrusted workflow made; which pull request that is, only GitHub is asked."""
     if run["event"] != "pull_request" or not run.get("head_repository"):
         return _nothing("the workflow did not run for a pull request")

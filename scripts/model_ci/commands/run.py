@@ -125,8 +125,8 @@ def _publish(outcome: pipeline.Outcome, context: ci.Context, config: Config) -> 
     blocks = content(record)
     outputs = {
         "verdict": outcome.verdict,
-        "run-id": run.id,
-        "run-folder": run.folder.relative_to(config.root).as_posix(),
+        "run-id": run.id if run.folder.is_dir() else "",  # nothing ran: there is no run to go on with
+        "run-folder": run.folder.relative_to(config.root).as_posix() if run.folder.is_dir() else "",
         **_outputs(run),
     }
     files = {
@@ -134,7 +134,8 @@ def _publish(outcome: pipeline.Outcome, context: ci.Context, config: Config) -> 
         "metrics.txt": report.metrics(record),
         "quality.json": report.quality(record, context.in_checkout(config.root / config.file), _lines(config)),
     }
-    write_atomically(run.folder / "report.html", report.html(blocks).encode())
+    if run.folder.is_dir():
+        write_atomically(run.folder / "report.html", report.html(blocks).encode())
     ci.publish(context, config.root, outputs, report.markdown(blocks), files)
 
 

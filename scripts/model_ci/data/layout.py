@@ -72,6 +72,14 @@ class Layout:
         """Return what makes the file's columns those of `schema`."""
         return [self._plain(name, dtype) for name, dtype in schema.items()]
 
+    def converted(self) -> dict[str, str]:
+        """Return what becomes of columns whose type models do not take, in words."""
+        if self.form != "parquet":
+            return {}
+        gaps = {name for name, absent in _absent(self.file).items() if absent}
+        words = {name: _converted(self.raw[name], gaps=name in gaps) for name in self.types}
+        return {name: text for name, text in words.items() if text}
+
     def _plain(self, name: str, dtype: "pl.DataType") -> "pl.Expr":
         import polars as pl
 
@@ -330,6 +338,37 @@ def _plain_type(dtype: "pl.DataType") -> "pl.DataType | None":
     if dtype in (pl.Categorical, pl.Enum, pl.Time):
         return pl.String()
     return dtype
+
+
+def _absent(file: Path) -> dict[str, int]:
+    """Count the absent values of each column that has statistics."""
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_metadata(file)
+    counts: dict[str, int] = {}
+    for group in range(metadata.num_row_groups):
+        for i in range(metadata.num_columns):
+            column = metadata.row_group(group).column(i)
+            if column.statistics is not None and column.statistics.has_null_count:
+                counts[column.path_in_schema] = counts.get(column.path_in_schema, 0) + column.statistics.null_count
+    return counts
+
+
+def _converted(raw: "pl.DataType", *, gaps: bool) -> str | None:
+    import polars as pl
+
+    if gaps and (raw == pl.Boolean or raw.is_integer()):
+        words = "true and false" if raw == pl.Boolean else "integers"
+        return f"holds {words} with gaps, which reach the model as floating-point numbers and NaN"
+    if raw.is_decimal():
+        return "holds decimals, which reach the model as floating-point numbers"
+    if raw == pl.Duration:
+        return "holds durations, which reach the model as seconds"
+    if raw == pl.Time:
+        return "holds times of the day, which reach the model as text"
+    if str(raw) in {"UInt64", "Int128", "UInt128"}:
+        return "holds integers beyond 64 bits, which reach the model as floating-point numbers"
+    return None
 
 
 def _other_columns(first: Layout, other: Layout) -> Iterator[str]:

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from model_ci.data import header, kept, times
+from model_ci.data import categories, header, kept, times
+from model_ci.data.categories import Categories
 from model_ci.data.finding import Finding, share, such_as
 from model_ci.data.layout import Layout, inspect, kind, unite
 from model_ci.data.source import Source
@@ -40,6 +41,24 @@ class Scan:
         self._written: dict[str, Writing] = {}
         if time_column in self.schema:
             self._recognize(time_column)
+
+    @cached_property
+    def categories(self) -> dict[str, Categories]:
+        """The categorical columns, whose values are text in the rows."""
+        return categories.read([layout.file for layout in self._layouts if layout.form == "parquet"])
+
+    def converted(self) -> list[Finding]:
+        """Tell which columns do not reach the model as they stand in the files."""
+        return [
+            Finding(
+                rule="converted",
+                where=f"{layout.name}: {name}",
+                what=f"{what}; exclude or convert it if that matters",
+                level="warning",
+            )
+            for layout in self._layouts[:1]
+            for name, what in layout.converted().items()
+        ]
 
     def require_rows(self) -> None:
         """Raise ConfigError when there are columns, but no rows."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_ci.config import Data
-from model_ci.data import cut, identity, source
+from model_ci.data import categories, cut, identity, source
 from model_ci.data.cut import Cut, Part
 from model_ci.data.holdout import require_present
 from model_ci.data.scan import Scan
@@ -61,7 +61,8 @@ def load(data: Data, *, root: Path) -> Table:
     span = Span(chosen)
     span.add(rows, held, unlabelled=part.rows.height - rows.height)
     span.check(files.location)
-    frame = _to_pandas(rows)
+    known = {name: values for name, values in scan.categories.items() if name != data.target}
+    frame = categories.apply(_to_pandas(rows), known)
     return Table(
         version=version,
         train=_part(frame, ~held),

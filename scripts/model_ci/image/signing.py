@@ -4,9 +4,8 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from model_ci.config import Signature
 from model_ci.errors import ConfigError, Exit, ModelCIError, ServiceError
@@ -58,7 +57,7 @@ def sign(reference: str, settings: Signature, login: Login | None) -> Document:
     }
 
 
-def verify(reference: str, settings: Signature, root: Path, login: Login | None = None) -> list[Mapping[str, Any]]:
+def verify(reference: str, settings: Signature, root: Path, login: Login | None = None) -> list[Document]:
     """Return what the valid signatures of an image, named by its digest, say; `root` holds the public key's file.
 
     Raises UnsignedError where there is none, ConfigError when nothing says who must have signed, ServiceError when the
@@ -69,7 +68,7 @@ def verify(reference: str, settings: Signature, root: Path, login: Login | None 
         raise ConfigError(f"{reference}: is no digest; a tag may point elsewhere a moment later")
     code, said = _cosign(["verify", "--output=json", *_plain(name), *_who(settings, root), reference], name, login)
     if code == 0:
-        found: list[Mapping[str, Any]] = json.loads(said.strip().splitlines()[-1])
+        found: list[Document] = json.loads(said.strip().splitlines()[-1])
         return found
     if any(words in said for words in _NO_KEY):
         raise UnsignedError(f"{reference}: has no valid signature: {said}")

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.config import Config
 from model_ci.errors import ConfigError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from model_ci.data.table import Table
     from model_ci.registry import Registry, Version
+    from model_ci.types import Settings
 
 _SAMPLE_ROWS: Final = 20_000
 
@@ -129,15 +130,15 @@ def _champion(store: "Registry", champion: "Version", data: "Table") -> tuple[Tr
             f"the training rows of {name} are recognized by {', '.join(lacking)}, which the data no longer has; "
             "add the column, or declare data.holdout.key"
         )
-    if _unrecognizable(rows, champion, data):
+    if unrecognizable(rows, champion.tags, data):
         return rows, (
-            f"none of the rows is recognized as one that {name} learnt from, although the data reaches back to its rows; "
+            f"none of the rows is recognized as one that {name} learnt from, although held-out rows are as old as those; "
             "the values may be written otherwise than before: declare data.holdout.key, which stays the same"
         )
     return rows, None
 
 
-def _unrecognizable(rows: TrainingRows, champion: "Version", data: "Table") -> bool:
+def unrecognizable(rows: TrainingRows, tags: Mapping[str, str], data: "Table") -> bool:
     """Whether the rows are probably the champion's, but with other values: rounded, converted, or in another zone."""
     if rows.declared:
         return False
@@ -148,9 +149,17 @@ def _unrecognizable(rows: TrainingRows, champion: "Version", data: "Table") -> b
         return False  # the champion learnt from so few rows that none need be among these
     if any(rows.beyond_chance(int(rows.contain(part).sum()), len(part)) for part in (sample, data.holdout)):
         return False
-    learnt, first = training_rows.read(champion.tags) or {}, data.window.get("first")
-    newest = learnt.get("last") if learnt.get("boundary") is None else learnt["boundary"]
-    return type(first) is not type(newest) or first is None or bool(first < newest)
+    return not _newer(training_rows.read(tags) or {}, data.window)
+
+
+def _newer(learnt: "Settings", window: "Settings") -> bool:
+    """Whether every held-out row is newer than all that the champion learnt from, so that it cannot be among them."""
+    oldest: Any = window.get("first") if window.get("boundary") is None else window["boundary"]
+    border: Any = learnt.get("boundary")
+    newest: Any = learnt.get("last") if border is None else border
+    if oldest is None or type(oldest) is not type(newest):
+        return False
+    return bool(oldest > newest if border is None else oldest >= newest)
 
 
 def _too_few(

@@ -1,11 +1,13 @@
 """A loaded model, asked in one way whatever its flavour."""
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from model_ci.data import categories
+from model_ci.data.categories import Categories
 from model_ci.errors import ConfigError, UserCodeError
 from model_ci.gates.outputs import Outputs
 from model_ci.model import probe, saved
@@ -15,8 +17,9 @@ from model_ci.types import Label
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.base import BaseEstimator
 
-    from model_ci.types import Array
+    from model_ci.types import Array, Series
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +30,11 @@ class Predictor:
     the declared positive class of a binary task, None for the default.
     """
 
-    model: Any
+    model: "BaseEstimator"
     columns: Sequence[str]
     classes: Sequence[Label]
     positive: Label | None = None
+    categories: Mapping[str, Categories] = field(default_factory=dict)
 
     def outputs(self, frame: "pd.DataFrame", target: str, task: str) -> Outputs:
         """Ask the model for every row of `frame`, and return its answers as metrics take them."""
@@ -47,7 +51,7 @@ class Predictor:
         answered = self.predict(frame)
         if hasattr(self.model, "predict_proba"):
             with warnings.catch_warnings(action="ignore"):
-                chances = np.asarray(self.model.predict_proba(frame[list(self.columns)]), dtype=float)
+                chances = np.asarray(self.model.predict_proba(self._given(frame)), dtype=float)
             return self._checked(Answers(labels=answered.ravel(), probabilities=chances), len(frame))
         if self.classes and answered.dtype.kind == "f":
             given = self._as_probabilities(answered, len(frame))
@@ -63,7 +67,11 @@ class Predictor:
         if missing:
             raise ConfigError(f"data: the model needs the columns {', '.join(missing)}, which the data no longer has")
         with warnings.catch_warnings(action="ignore"):
-            return np.asarray(self.model.predict(frame[list(self.columns)]))
+            return np.asarray(self.model.predict(self._given(frame)))
+
+    def _given(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Return the columns that the model takes, of the types that it was trained on."""
+        return categories.apply(frame[list(self.columns)], self.categories)
 
     def _checked(self, answers: Answers, rows: int) -> Answers:
         """Return answers of the right shape; raise UserCodeError for others."""
@@ -89,9 +97,7 @@ class Predictor:
         return None
 
 
-def outputs(
-    answers: Answers, truth: "pd.Series[Any]", classes: Sequence[Label], task: str, positive: Label | None
-) -> Outputs:
+def outputs(answers: Answers, truth: "Series", classes: Sequence[Label], task: str, positive: Label | None) -> Outputs:
     """Return answers beside the truth as metrics take them: of two classes, the positive one is the last.
 
     Labels are what the model's own `predict` answers: with a tuned threshold they are not those of the highest
@@ -136,4 +142,6 @@ def load(
         probed = None if classes else probe.read(folder)
         known = probed.classes if probed else classes
     columns = saved.columns(folder) or list(features) or list(getattr(model, "feature_names_in_", ()))
-    return Predictor(model=model, columns=columns, classes=list(known), positive=positive)
+    return Predictor(
+        model=model, columns=columns, classes=list(known), positive=positive, categories=saved.categories(folder)
+    )

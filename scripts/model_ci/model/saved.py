@@ -13,18 +13,23 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from model_ci.data.categories import Categories
 from model_ci.errors import ConfigError, first_line
 from model_ci.model import own_code
 from model_ci.serving import sklearn_engine
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.base import BaseEstimator
 
 FOLDER: Final = "model"  # of the run
+CATEGORIES: Final = "model_ci.categories"  # in the metadata of the MLmodel file
 _EXAMPLE_ROWS: Final = 100
 
 
-def save(estimator: Any, folder: Path, rows: "pd.DataFrame", code: Mapping[str, Path] | None = None) -> None:
+def save(
+    estimator: "BaseEstimator", folder: Path, rows: "pd.DataFrame", code: Mapping[str, Path] | None = None
+) -> None:
     """Write a fitted scikit-learn estimator as an MLflow model with signature and input example.
 
     Stored as skops, which names every type it will build on loading; where that cannot hold the estimator (a lambda
@@ -40,6 +45,8 @@ def save(estimator: Any, folder: Path, rows: "pd.DataFrame", code: Mapping[str, 
             "signature": infer_signature(telling, estimator.predict(telling)),
             "input_example": telling.head(5),
         }
+        if known := _categories(rows):
+            keywords["metadata"] = {CATEGORIES: known}
         trusted = _types(estimator)
         if trusted is None:
             keywords |= {"serialization_format": "cloudpickle"}
@@ -54,7 +61,20 @@ def save(estimator: Any, folder: Path, rows: "pd.DataFrame", code: Mapping[str, 
             )
 
 
-def types_of(estimator: Any) -> list[str]:
+def categories(folder: Path) -> dict[str, Categories]:
+    """Return the categorical columns that a model was trained on."""
+    known = (stated(folder).get("metadata") or {}).get(CATEGORIES) or {}
+    return {name: Categories(values=tuple(c["values"]), ordered=c["ordered"]) for name, c in known.items()}
+
+
+def _categories(rows: "pd.DataFrame") -> dict[str, Any]:
+    import pandas as pd
+
+    kinds = {str(name): kind for name, kind in rows.dtypes.items() if isinstance(kind, pd.CategoricalDtype)}
+    return {name: {"values": kind.categories.tolist(), "ordered": bool(kind.ordered)} for name, kind in kinds.items()}
+
+
+def types_of(estimator: "BaseEstimator") -> list[str]:
     """Return the modules that the types and functions of an estimator and its parameters come from."""
     parts = [estimator, *estimator.get_params(deep=True).values()]
     names = (getattr(part, "__module__", None) or type(part).__module__ for part in parts)
@@ -158,7 +178,7 @@ def _telling_rows(rows: "pd.DataFrame") -> "pd.DataFrame":
     return rows.iloc[first + [i for i in dict.fromkeys(with_gap) if i >= len(first)]]
 
 
-def _types(estimator: Any) -> list[str] | None:
+def _types(estimator: "BaseEstimator") -> list[str] | None:
     """Return the types that skops must be told to trust for our own estimator, or None when it cannot hold it."""
     import skops.io
 
@@ -171,7 +191,7 @@ def _types(estimator: Any) -> list[str] | None:
     return trusted
 
 
-def _requirements(estimator: Any, code: Mapping[str, Path]) -> list[str]:
+def _requirements(estimator: "BaseEstimator", code: Mapping[str, Path]) -> list[str]:
     """Pin what the estimator and the user's code come from, instead of MLflow's search, which takes ten seconds."""
     from importlib.metadata import version
 

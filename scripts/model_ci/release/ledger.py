@@ -1,9 +1,8 @@
 """The ledger: who changed what serves in an environment, appended to the records branch and never rewritten."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from model_ci import ci
 from model_ci.config import Config
@@ -12,6 +11,9 @@ from model_ci.git import Branch, Commit
 from model_ci.run import timestamp
 from model_ci.targets.deployment import Deployment
 from model_ci.types import Document
+
+if TYPE_CHECKING:
+    from model_ci.types import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,7 @@ class Entry:
         return record | {"variants": _variants(self.deployment), "previous": _variants(self.previous)}
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "Entry":
+    def from_record(cls, record: "Settings") -> "Entry":
         """Read what `as_record` wrote."""
 
         def deployed(variants: list[Document]) -> Deployment | None:

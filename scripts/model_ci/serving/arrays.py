@@ -5,9 +5,13 @@ Whether the answers stay the same is not argued but compared, when the image is 
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from model_ci.serving.types import Value
 
 if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
     from model_ci.serving.types import Array
 
 
@@ -15,7 +19,7 @@ class NotUnrolledError(Exception):
     """Why a pipeline needs its table."""
 
 
-def unroll(estimator: Any, texts: Sequence[bool]) -> Any:
+def unroll(estimator: "BaseEstimator", texts: Sequence[bool]) -> Value:
     """Return a copy that takes arrays, rows x columns; `texts` tells which of the columns hold text.
 
     Raises NotUnrolledError where the pipeline cannot do without a table.
@@ -31,14 +35,14 @@ def unroll(estimator: Any, texts: Sequence[bool]) -> Any:
     return bare
 
 
-def _unroll_boosting(final: Any) -> None:
+def _unroll_boosting(final: "BaseEstimator") -> None:
     """Histogram boosting with categories has a table's transformer inside."""
     inner = getattr(final, "_preprocessor", None)
     if hasattr(inner, "transformers_"):
         final._preprocessor = Columns(inner, [False] * final.n_features_in_)
 
 
-def _forget_names(part: Any) -> None:
+def _forget_names(part: Value) -> None:
     """Take the names of the columns away, so that nobody misses them; what needs them fails, and keeps its table."""
     if not hasattr(part, "__dict__"):
         return
@@ -53,10 +57,10 @@ def _forget_names(part: Any) -> None:
 class Columns:
     """A fitted ColumnTransformer, on arrays."""
 
-    def __init__(self, fitted: Any, texts: Sequence[bool]) -> None:
+    def __init__(self, fitted: "BaseEstimator", texts: Sequence[bool]) -> None:
         if fitted.sparse_output_:
             raise NotUnrolledError("its columns are sparse")
-        self._parts: list[tuple[Any, list[int], bool]] = []
+        self._parts: list[tuple[Value, list[int], bool]] = []
         for name, step, _ in fitted.transformers_:
             places = list(fitted._transformer_to_input_indices[name])
             if step == "drop" or not places:
@@ -70,7 +74,7 @@ class Columns:
             untouched = step == "passthrough" or (hasattr(step, "func") and step.func is None)
             self._parts.append((None if untouched else step, places, kinds.pop()))
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Value:
         """Say as little as a transformer may."""
         from sklearn.utils import Tags, TargetTags
 
@@ -92,9 +96,9 @@ class Columns:
 class Codes:
     """A fitted OrdinalEncoder that gives the unknown a code of its own: one look-up a value."""
 
-    def __init__(self, fitted: Any) -> None:
+    def __init__(self, fitted: "BaseEstimator") -> None:
         self._unknown = float(fitted.unknown_value)
-        self._codes: list[dict[Any, float]] = []
+        self._codes: list[dict[Value, float]] = []
         self._missing: list[float] = []
         if getattr(fitted, "_infrequent_enabled", False):
             raise NotUnrolledError("its encoder groups what is rare")

@@ -1,10 +1,13 @@
 """Bodies as JSON: read fast, and read again with what Python's own reader takes besides, such as NaN."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 from model_ci.serving.refusal import Refusal
-from model_ci.serving.types import Document
+from model_ci.serving.types import Document, Value
+
+if TYPE_CHECKING:
+    pass
 
 
 def read(body: bytes) -> Document:
@@ -28,7 +31,7 @@ def read(body: bytes) -> Document:
     return value
 
 
-def _has_every_key(body: bytes, value: Any) -> bool:
+def _has_every_key(body: bytes, value: Value) -> bool:
     """Tell cheaply whether no key was lost, by the colons: each key has one of its own, and text may have more.
 
     First the keys of the usual forms are counted; then the value, written again, shows how many colons its text has.
@@ -54,7 +57,7 @@ def _keys(value: Document) -> int:
     return count
 
 
-def _read_carefully(body: bytes) -> Any:
+def _read_carefully(body: bytes) -> Value:
     """Read with Python's own reader, which shows keys that stand twice; text that is not Unicode is refused."""
     try:
         value = json.loads(body, object_pairs_hook=_unique)
@@ -66,7 +69,7 @@ def _read_carefully(body: bytes) -> Any:
     return value
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> Document:
+def _unique(pairs: list[tuple[str, Value]]) -> Document:
     mapping = dict(pairs)
     if len(mapping) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -79,7 +82,7 @@ def _not_json(problem: str) -> Refusal:
     return Refusal(400, "json", f"the body is not JSON: {problem}")
 
 
-def write(value: Any) -> bytes:
+def write(value: Value) -> bytes:
     """Return a value as JSON; arrays of numpy are taken as lists, and what is no number is null."""
     import orjson
 

@@ -3,7 +3,9 @@
 import math
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from model_ci.serving.types import Value
 
 if TYPE_CHECKING:
     from model_ci.serving.types import Array
@@ -43,9 +45,9 @@ def codes(values: Iterable[object], known: Sequence[object], absent: int = -1) -
     return np.array(positions, dtype=np.int64)
 
 
-def ordered(values: Iterable[object]) -> list[Any]:
+def ordered(values: Iterable[object]) -> list[Value]:
     """Return each class once, as a plain value, in the order of scikit-learn's `classes_`: numbers or text, sorted."""
-    distinct: dict[tuple[bool, str], Any] = {}
+    distinct: dict[tuple[bool, str], Value] = {}
     for value in values:
         if (named := name(value)) is not None:
             plain = _plain(value)
@@ -53,9 +55,9 @@ def ordered(values: Iterable[object]) -> list[Any]:
     return sorted(distinct.values(), key=_rank)
 
 
-def alike(values: Sequence[object]) -> list[list[Any]]:
+def alike(values: Sequence[object]) -> list[list[Value]]:
     """Return the groups of different values that are one class by their name, such as `"1"` and `"1.0"`."""
-    groups: dict[str | None, list[Any]] = {}
+    groups: dict[str | None, list[Value]] = {}
     for value in values:
         groups.setdefault(name(value), []).append(value)
     return [group for group in groups.values() if len(group) > 1]
@@ -71,11 +73,11 @@ def positive(known: Sequence[object], declared: object = None) -> int | None:
     return named.index(sought) if len(named) == 2 and sought in named else None
 
 
-def _rank(value: Any) -> tuple[bool, Any]:
+def _rank(value: Value) -> tuple[bool, Value]:
     return (True, str(value)) if isinstance(value, str) or not hasattr(value, "__float__") else (False, value)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Value) -> Value:
     """Return numpy's and pandas' scalars as Python's; a narrow float by its shortest digits, as 0.1 and not 0.10000000149."""
     if type(value).__name__ in ("NAType", "NaTType"):
         return None

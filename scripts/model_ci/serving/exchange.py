@@ -2,11 +2,12 @@
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from model_ci.serving.refusal import Refusal
+from model_ci.serving.types import Value
 
-Message = MutableMapping[str, Any]
+Message = MutableMapping[str, Value]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]

@@ -5,12 +5,12 @@ That code is a package beside this one, and with scikit-learn and shap in the im
 """
 
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.serving.refusal import Refusal
 from model_ci.serving.service import Service
 from model_ci.serving.signature import Rows
-from model_ci.serving.types import Document
+from model_ci.serving.types import Document, Value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +84,7 @@ def _background(service: Service) -> Rows:
     return service.signature.rows(given, len(stored["data"]))
 
 
-def _explained(engine: "SklearnEngine", rows: Rows, background: "pd.DataFrame", terms: Any) -> Any:
+def _explained(engine: "SklearnEngine", rows: Rows, background: "pd.DataFrame", terms: Value) -> Value:
     import warnings
 
     from model_ci.explanation import explainer
@@ -97,7 +97,7 @@ def _explained(engine: "SklearnEngine", rows: Rows, background: "pd.DataFrame", 
         raise Refusal(422, "explain", f"the model cannot be asked about these rows: {first}") from error
 
 
-def _record(found: Any, of_class: Any, classes: Any) -> Document:
+def _record(found: Value, of_class: Value, classes: Value) -> Document:
     one = found.values.shape[2] == 1
     return {
         "explainer": found.explainer,

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from model_ci.serving.predictions import Predictions
 from model_ci.serving.refusal import Problem, Refusal
 from model_ci.serving.signature import LARGEST, Rows, Signature, refused, shown
-from model_ci.serving.types import Document, Record
+from model_ci.serving.types import Document, Record, Value, Values
 
 DATATYPES: Final = {
     "string": "BYTES", "long": "INT64", "integer": "INT32", "double": "FP64", "float": "FP32", "boolean": "BOOL",
@@ -56,13 +56,13 @@ def rows(body: Record, signature: Signature, limit: int) -> Rows:
         raise Refusal(413, "rows", f"{count} rows are more than the {limit} that one request may have; send fewer")
     if count == 0:
         raise refused([Problem(reason="there are no rows; send at least one")])
-    columns: dict[str, Sequence[Any]] = {}
+    columns: dict[str, Values] = {}
     for tensor, shape in zip(tensors, shapes, strict=True):
         columns |= _columns(tensor, shape, signature)
     return signature.rows(columns, count)
 
 
-def _require_known(part: Record, known: Mapping[str, tuple[Any, ...]], where: str) -> None:
+def _require_known(part: Record, known: Mapping[str, tuple[Value, ...]], where: str) -> None:
     """Raise Refusal 422 for a parameter that is not known, as it may change what the request means."""
     parameters = part.get("parameters")
     if not parameters:
@@ -86,7 +86,7 @@ def _shape(tensor: Record) -> tuple[int, int]:
     return (shape[0], 1) if len(shape) == 1 else (shape[0], shape[1])
 
 
-def _columns(tensor: Record, shape: tuple[int, int], signature: Signature) -> dict[str, Sequence[Any]]:
+def _columns(tensor: Record, shape: tuple[int, int], signature: Signature) -> dict[str, Values]:
     name, (count, wide), data = tensor["name"], shape, tensor.get("data")
     if type(data) is not list:
         raise Refusal(400, "format", f"{name}: data must be a list; binary tensors are not read")
@@ -102,7 +102,7 @@ def _columns(tensor: Record, shape: tuple[int, int], signature: Signature) -> di
     return {column: values[i::wide] for i, column in enumerate(signature.names)}
 
 
-def _problems(tensor: Record, values: Sequence[Any], wide: int) -> list[Problem]:
+def _problems(tensor: Record, values: Values, wide: int) -> list[Problem]:
     """Name the values that are not of the tensor's datatype; null stands for an absent one."""
     datatype = tensor["datatype"]
     kinds = set(map(type, values))
@@ -119,7 +119,7 @@ def _problems(tensor: Record, values: Sequence[Any], wide: int) -> list[Problem]
     ]
 
 
-def _fits(value: Any, datatype: str) -> bool:
+def _fits(value: Value, datatype: str) -> bool:
     if datatype in _TYPES:
         return isinstance(value, _TYPES[datatype])
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -130,7 +130,7 @@ def _fits(value: Any, datatype: str) -> bool:
     return low <= value <= high and value == int(value)
 
 
-def _flat(data: Sequence[Any]) -> Iterator[Any]:
+def _flat(data: Values) -> Iterator[Value]:
     for part in data:
         if type(part) is list:
             yield from part
@@ -143,7 +143,7 @@ def wanted(body: Record, offered: Sequence[str]) -> Sequence[str]:
     outputs = body.get("outputs")
     if not outputs:
         return offered
-    named: list[Any] = [o.get("name") for o in outputs if type(o) is dict] if type(outputs) is list else []
+    named: list[Value] = [o.get("name") for o in outputs if type(o) is dict] if type(outputs) is list else []
     if not named or len(named) != len(outputs) or not all(name in offered for name in named):
         raise Refusal(400, "format", f"outputs must name some of {', '.join(offered)}")
     for output in outputs:
@@ -161,7 +161,7 @@ def inputs(signature: Signature) -> list[Document]:
     return [{"name": c.name, "datatype": DATATYPES[c.type], "shape": [-1]} for c in signature.columns]
 
 
-def outputs(names: Sequence[str], label: Any, classes: int) -> list[Document]:
+def outputs(names: Sequence[str], label: Value, classes: int) -> list[Document]:
     """Describe the tensors that a model answers with; `label` is one of its answers."""
     labels = {"name": LABELS, "datatype": _LABELS.get(type(label), "BYTES"), "shape": [-1]}
     probabilities = {"name": PROBABILITIES, "datatype": "FP64", "shape": [-1, classes]}

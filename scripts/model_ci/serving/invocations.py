@@ -1,14 +1,14 @@
 """MLflow's protocol: four ways to write rows down, and one answer."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 from model_ci.serving.predictions import Predictions
 from model_ci.serving.refusal import Problem, Refusal
 from model_ci.serving.signature import Rows, Signature, refused
-from model_ci.serving.types import Document, Record
+from model_ci.serving.types import Columns, Document, Record, Value, Values
 
 FORMATS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
@@ -35,13 +35,13 @@ def answer(found: Predictions) -> Document:
     return said
 
 
-def _split(given: Any) -> tuple[Mapping[str, Sequence[Any]], int]:
+def _split(given: Value) -> tuple[Columns, int]:
     if type(given) is not dict or type(given.get("columns")) is not list or type(given.get("data")) is not list:
         raise Refusal(400, "format", "dataframe_split must be a mapping with the lists 'columns' and 'data'")
     return _matrix(given["data"], given["columns"])
 
 
-def _matrix(data: Sequence[Any], names: Sequence[Any]) -> tuple[Mapping[str, Sequence[Any]], int]:
+def _matrix(data: Values, names: Values) -> tuple[Columns, int]:
     """Turn a list of rows, each a list, into columns."""
     wide = len(names)
     if not all(type(name) is str for name in names):
@@ -61,7 +61,7 @@ def _matrix(data: Sequence[Any], names: Sequence[Any]) -> tuple[Mapping[str, Seq
     return dict(zip(names, zip(*data, strict=True), strict=True)), len(data)
 
 
-def _any(given: Any, where: str, signature: Signature) -> tuple[Mapping[str, Sequence[Any]], int]:
+def _any(given: Value, where: str, signature: Signature) -> tuple[Columns, int]:
     """Read rows as mappings or lists, or, of `inputs` and `instances`, a mapping of columns."""
     if type(given) is dict and where != "dataframe_records":
         return _columns(given, where)
@@ -78,12 +78,12 @@ def _any(given: Any, where: str, signature: Signature) -> tuple[Mapping[str, Seq
     raise refused([Problem(row=row, reason=f"must be a mapping of column to value. Got {_size(given[row])}.")])
 
 
-def _records(given: Sequence[Document]) -> tuple[Mapping[str, Sequence[Any]], int]:
+def _records(given: Sequence[Document]) -> tuple[Columns, int]:
     names = dict.fromkeys(chain.from_iterable(given))
     return {name: [row.get(name) for row in given] for name in names}, len(given)
 
 
-def _columns(given: Record, where: str) -> tuple[Mapping[str, Sequence[Any]], int]:
+def _columns(given: Record, where: str) -> tuple[Columns, int]:
     """Read a mapping of column to its values; a column may be one value when all are."""
     lists = {name: values if type(values) is list else [values] for name, values in given.items()}
     counts = {len(values) for values in lists.values()}
@@ -94,12 +94,12 @@ def _columns(given: Record, where: str) -> tuple[Mapping[str, Sequence[Any]], in
     return unnested, counts.pop() if counts else 0
 
 
-def _unwrapped(value: Any) -> Any:
+def _unwrapped(value: Value) -> Value:
     """A column of shape (rows, 1) is a column."""
     return value[0] if type(value) is list and len(value) == 1 else value
 
 
-def _size(value: Any) -> str:
+def _size(value: Value) -> str:
     return f"a list of {len(value)}" if type(value) is list else f"a {type(value).__name__}"
 
 

@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from model_ci.serving.classes import positive
 from model_ci.serving.refusal import StartError
-from model_ci.serving.types import Record
+from model_ci.serving.types import Record, Value, Values
 
 VERSION: Final = 1
 ONNX, SKLEARN = "onnx", "sklearn"
@@ -45,7 +45,7 @@ class Manifest:
             raise StartError(f"{file}: engine must be {ONNX} or {SKLEARN}. Got {values['engine']!r}.")
         return cls(root=file.resolve().parent, values=values)
 
-    def __getitem__(self, key: str) -> Any:
+    def __getitem__(self, key: str) -> Value:
         return self.values[key]
 
     @property
@@ -55,7 +55,7 @@ class Manifest:
         return "" if version is None else str(version)
 
     @property
-    def classes(self) -> Sequence[Any]:
+    def classes(self) -> Values:
         """The target's values in the order of the probabilities; none for a number."""
         return list(self.values["classes"])
 

@@ -3,7 +3,9 @@
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from model_ci.serving.types import Value
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -72,7 +74,7 @@ class Metrics:
         always = (self.variant, self.version)
         names = ("variant", "version")
 
-        def counter(name: str, text: str, labels: Sequence[str], values: "dict[Any, float]") -> "Metric":
+        def counter(name: str, text: str, labels: Sequence[str], values: "dict[Value, float]") -> "Metric":
             family = CounterMetricFamily(f"model_ci_{name}", text, labels=[*labels, *names])
             for key, value in values.items():
                 family.add_metric([*map(str, key if isinstance(key, tuple) else (key,)), *always], value)

@@ -1,10 +1,10 @@
 """A model through ONNX Runtime: two tensors in, labels and probabilities out."""
 
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from model_ci.serving.predictions import Predictions, one_column
 from model_ci.serving.signature import NUMBERS, Rows, Signature, matrix
+from model_ci.serving.types import Values
 
 TEXTS, NUMBERS_INPUT = "texts", "numbers"
 NULL: Final = "\x00null"  # a tensor of text has no null
@@ -13,7 +13,7 @@ NULL: Final = "\x00null"  # a tensor of text has no null
 class OnnxEngine:
     """The graph takes the text columns as one tensor and all others, as doubles, as another, in the signature's order."""
 
-    def __init__(self, model: bytes, signature: Signature, classes: Sequence[Any], threads: int) -> None:
+    def __init__(self, model: bytes, signature: Signature, classes: Values, threads: int) -> None:
         import numpy as np
         import onnxruntime
 
@@ -49,5 +49,5 @@ class OnnxEngine:
         return Predictions(labels=labels, probabilities=answers[1] if len(answers) > 1 else None)
 
 
-def _filled(values: Sequence[Any]) -> Sequence[Any]:
+def _filled(values: Values) -> Values:
     return [NULL if value is None else value for value in values] if None in values else values

@@ -1,11 +1,15 @@
 """The OpenAPI document of a served model, with its own columns."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.serving.inference import KNOWN
 from model_ci.serving.service import Service
 from model_ci.serving.signature import LARGEST, RANGES, Column
-from model_ci.serving.types import Document, Record
+from model_ci.serving.types import Document, Record, Value
+
+if TYPE_CHECKING:
+    pass
+
 
 _TYPES: Final[dict[str, list[str]]] = {
     "string": ["string", "null"], "datetime": ["string", "null"], "boolean": ["boolean"], "long": ["integer"],
@@ -53,7 +57,7 @@ def document(service: Service, *, explains: bool) -> Document:
     }
 
 
-def _post(summary: str, sent: Any, answered: Any, *, explains: bool = True) -> Document:
+def _post(summary: str, sent: Value, answered: Value, *, explains: bool = True) -> Document:
     refused = {"description": "", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}}
     why = dict(_WHY) if explains else {**_WHY, 501: "Explanations are not in this image."}
     responses = {str(status): {**refused, "description": text} for status, text in why.items()}

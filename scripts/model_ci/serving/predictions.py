@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from model_ci.serving.types import Value
 
 if TYPE_CHECKING:
     from model_ci.serving.types import Array
@@ -16,7 +18,7 @@ class Predictions:
     probabilities: "Array | None"  # n x classes
 
     @property
-    def listed(self) -> list[Any]:
+    def listed(self) -> list[Value]:
         """Return the labels as JSON has them."""
         return self.labels.tolist()  # type: ignore[no-any-return]
 

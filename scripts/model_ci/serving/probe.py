@@ -3,10 +3,10 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from model_ci.serving.comparison import AnswerComparison, Answers, compare
-from model_ci.serving.types import Record
+from model_ci.serving.types import Record, Values
 
 _ROWS: Final = 8  # of a request
 
@@ -16,7 +16,7 @@ class Probe:
     """Rows with the answers that are expected; `classes` where the labels name classes."""
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
+    rows: Sequence[Values]
     expected: Answers
     tolerance: float
     classes: bool

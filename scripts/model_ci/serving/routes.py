@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from model_ci.serving import body, explain, inference, invocations
 from model_ci.serving.exchange import Request, Response
@@ -12,7 +12,7 @@ from model_ci.serving.predictions import Predictions
 from model_ci.serving.refusal import Refusal
 from model_ci.serving.service import Service
 from model_ci.serving.signature import Rows
-from model_ci.serving.types import Document, Record
+from model_ci.serving.types import Document, Record, Value
 
 TEXT: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -135,7 +135,7 @@ class Routes:
             "outputs": inference.outputs(self._outputs(), manifest["probe"]["outputs"][0], len(manifest.classes)),
         })  # fmt: skip
 
-    def _outputs(self) -> Any:
+    def _outputs(self) -> Value:
         manifest = self._service.manifest
         return inference.offered(manifest["task"], probabilities=manifest["probe"]["probabilities"] is not None)
 

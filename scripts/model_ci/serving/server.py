@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from typing import Any, Final
+from typing import Final
 
 from model_ci.serving.app import App
 from model_ci.serving.log import PredictionLog
@@ -13,6 +13,7 @@ from model_ci.serving.manifest import Manifest
 from model_ci.serving.refusal import StartError
 from model_ci.serving.service import Service
 from model_ci.serving.settings import Settings
+from model_ci.serving.types import Value
 
 _KEEP_ALIVE_S: Final = 75  # longer than the load balancers before it keep theirs
 _LONGEST_ANSWER_S: Final = 60
@@ -31,7 +32,7 @@ def serve(settings: Settings) -> int:
         log_level="warning", access_log=False, server_header=False, timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_LONGEST_ANSWER_S, backlog=2048,
     )  # fmt: skip
-    made: Any = uvicorn.Server(config)
+    made: Value = uvicorn.Server(config)
     process = _Process(made, service)
     made.handle_exit = process.signalled
     threading.Thread(target=process.load, name="load", daemon=True).start()
@@ -51,7 +52,7 @@ def serve(settings: Settings) -> int:
 class _Process:
     """What happens to a server: it loads, it is told to end."""
 
-    def __init__(self, server: Any, service: Service) -> None:
+    def __init__(self, server: Value, service: Service) -> None:
         self.server = server
         self.service = service
         self.problem: BaseException | None = None

@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from model_ci.serving.refusal import StartError
-from model_ci.serving.types import Document
+from model_ci.serving.types import Document, Value
 
 PREFIX: Final = "MODEL_CI_"
 
@@ -72,7 +72,7 @@ def _label(text: str) -> str:
     return text
 
 
-_PARSERS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
+_PARSERS: Final[dict[str, tuple[Callable[[str], Value], str]]] = {
     "manifest": (Path, "a path"),
     "host": (str, "an address"),
     "port": (_whole(0, 65535), "a port from 0 to 65535"),

@@ -6,13 +6,13 @@ no infinity, which some models take for a number and others refuse.
 
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.serving.refusal import Problem, Refusal
-from model_ci.serving.types import Record
+from model_ci.serving.types import Columns, Record, Value, Values
 
 if TYPE_CHECKING:
     from model_ci.serving.types import Array
@@ -31,13 +31,16 @@ _LONGEST: Final = 60  # of a value in a message
 class Column:
     """A column of the input; one that is not required may be left out, and is null then.
 
-    `dtype` is how pandas names the times that the model was trained on, such as datetime64[us, Europe/Berlin].
+    `dtype` is how pandas names the times that the model was trained on, such as datetime64[us, Europe/Berlin]. Of a
+    categorical column `categories` are those that the model was trained on; another value is null for it.
     """
 
     name: str
     type: str
     required: bool
     dtype: str = ""
+    categories: Sequence[str] | None = None
+    ordered: bool = False
 
     @property
     def nullable(self) -> bool:
@@ -55,7 +58,7 @@ class Rows:
     """Checked rows: for each column of the signature, in its order, the values of all rows."""
 
     count: int
-    values: Sequence[Sequence[Any]]
+    values: Sequence[Values]
 
     def singles(self) -> "Iterator[Rows]":
         """Yield each row by itself."""
@@ -63,11 +66,11 @@ class Rows:
             yield Rows(count=1, values=[[column[row]] for column in self.values])
 
 
-def matrix(columns: Sequence[Sequence[Any]], kind: Any) -> "Array":
+def matrix(columns: Sequence[Values], kind: Value) -> "Array":
     """Return columns of values side by side, rows x columns, in one piece of memory; null is NaN."""
     import numpy as np
 
-    made = np.array(columns, dtype=kind)
+    made: Array = np.array(columns, dtype=kind)
     return made.reshape(1, -1) if made.shape[1] == 1 else np.ascontiguousarray(made.T)
 
 
@@ -84,13 +87,13 @@ class Signature:
         """Make a signature of the manifest's list."""
         return cls([Column(**record) for record in records])
 
-    def rows(self, given: Mapping[str, Sequence[Any]], count: int) -> Rows:
+    def rows(self, given: Columns, count: int) -> Rows:
         """Check columns of `count` values each; raise Refusal 422 with every problem.
 
         Columns that the model does not know are left aside, as MLflow does.
         """
         problems: list[Problem] = []
-        values: list[Sequence[Any]] = []
+        values: list[Values] = []
         for name, check, column in self._checks:
             found = given.get(name)
             if found is None:
@@ -113,11 +116,11 @@ def refused(problems: Sequence[Problem]) -> Refusal:
     return Refusal(422, "input", f"{where}{at}: {first.reason}{more}", problems)
 
 
-def _text(values: Sequence[Any], column: Column, problems: list[Problem]) -> Sequence[Any]:
+def _text(values: Values, column: Column, problems: list[Problem]) -> Values:
     kinds = set(map(type, values))
     if kinds <= {str, _NONE}:
         return values
-    found: list[Any] = []
+    found: list[Value] = []
     for row, value in enumerate(values):
         if _is_null(value):
             found.append(None)
@@ -128,7 +131,7 @@ def _text(values: Sequence[Any], column: Column, problems: list[Problem]) -> Seq
     return found
 
 
-def _double(values: Sequence[Any], column: Column, problems: list[Problem]) -> Sequence[Any]:
+def _double(values: Values, column: Column, problems: list[Problem]) -> Values:
     kinds = set(map(type, values))
     if kinds <= {float, int, bool, _NONE} and column.type == "double":
         try:
@@ -147,7 +150,7 @@ def _double(values: Sequence[Any], column: Column, problems: list[Problem]) -> S
     return checked
 
 
-def _as_float(value: Any, largest: float) -> float:
+def _as_float(value: Value, largest: float) -> float:
     if type(value) is str and ("_" in value or len(value) > _LONGEST):
         raise ValueError
     if not isinstance(value, (int, float, str)):
@@ -158,7 +161,7 @@ def _as_float(value: Any, largest: float) -> float:
     return number
 
 
-def _long(values: Sequence[Any], column: Column, problems: list[Problem]) -> Sequence[Any]:
+def _long(values: Values, column: Column, problems: list[Problem]) -> Values:
     low, high = RANGES[column.type]
     if set(map(type, values)) == {int} and min(values) >= low and max(values) <= high:
         return values
@@ -176,7 +179,7 @@ def _long(values: Sequence[Any], column: Column, problems: list[Problem]) -> Seq
     return found
 
 
-def _as_int(value: Any) -> int:
+def _as_int(value: Value) -> int:
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float) and value.is_integer():
@@ -186,7 +189,7 @@ def _as_int(value: Any) -> int:
     raise ValueError
 
 
-def _boolean(values: Sequence[Any], column: Column, problems: list[Problem]) -> Sequence[Any]:
+def _boolean(values: Values, column: Column, problems: list[Problem]) -> Values:
     if set(map(type, values)) == {bool}:
         return values
     for row, value in enumerate(values):
@@ -195,7 +198,7 @@ def _boolean(values: Sequence[Any], column: Column, problems: list[Problem]) -> 
     return values
 
 
-def _datetime(values: Sequence[Any], column: Column, problems: list[Problem]) -> Sequence[Any]:
+def _datetime(values: Values, column: Column, problems: list[Problem]) -> Values:
     checked = []
     for row, value in enumerate(values):
         try:
@@ -211,11 +214,11 @@ def _datetime(values: Sequence[Any], column: Column, problems: list[Problem]) ->
     return checked
 
 
-def _is_null(value: Any) -> bool:
+def _is_null(value: Value) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def shown(value: Any) -> str:
+def shown(value: Value) -> str:
     """Return a value as a message shows it."""
     if isinstance(value, int) and value.bit_length() > 256:
         return "a whole number of more than 77 digits"
@@ -224,7 +227,7 @@ def shown(value: Any) -> str:
 
 
 _EXAMPLES: Final = {None: "2024-05-01T12:30:00", False: "2024-05-01T12:30:00", True: "2024-05-01T12:30:00+02:00"}
-_WORDS: Final[dict[Any, str]] = {list: "list", dict: "mapping"}
+_WORDS: Final[dict[Value, str]] = {list: "list", dict: "mapping"}
 _CHECKS: Final = {
     "string": _text, "long": _long, "integer": _long, "double": _double, "float": _double, "boolean": _boolean,
     "datetime": _datetime,

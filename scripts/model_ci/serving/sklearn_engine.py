@@ -5,16 +5,18 @@ import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.serving.arrays import unroll
 from model_ci.serving.manifest import FOLDER, Manifest
 from model_ci.serving.predictions import Predictions, one_column
 from model_ci.serving.refusal import StartError
-from model_ci.serving.signature import NUMBERS, Rows, Signature, matrix
+from model_ci.serving.signature import NUMBERS, Column, Rows, Signature, matrix
+from model_ci.serving.types import Value, Values
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.base import BaseEstimator
 
     from model_ci.serving.types import Array
 
@@ -31,7 +33,7 @@ _BY_PROBABILITY: Final = {
 class SklearnEngine:
     """An estimator that is asked with a table of the signature's columns, or with an array of them."""
 
-    def __init__(self, estimator: Any, signature: Signature, given: str = TABLE) -> None:
+    def __init__(self, estimator: "BaseEstimator", signature: Signature, given: str = TABLE) -> None:
         self.estimator = estimator
         self._signature = signature
         self._kinds = [_dtype(column.type) for column in signature.columns]
@@ -47,7 +49,7 @@ class SklearnEngine:
         """Ask the estimator about rows of a request."""
         return self.answers(self._given(rows))
 
-    def answers(self, given: Any) -> Predictions:
+    def answers(self, given: Value) -> Predictions:
         """Ask the estimator about a table or an array, once where that says all."""
         import numpy as np
 
@@ -64,7 +66,7 @@ class SklearnEngine:
         import pandas as pd
 
         columns = {
-            column.name: _times(values, column.dtype) if column.type == "datetime" else _series(values, kind)
+            column.name: _values(values, kind, column)
             for column, kind, values in zip(self._signature.columns, self._kinds, rows.values, strict=True)
         }
         return pd.DataFrame(columns, copy=False)
@@ -77,7 +79,7 @@ class SklearnEngine:
         return matrix(filled, object)
 
 
-def open_estimator(manifest: Manifest) -> Any:
+def open_estimator(manifest: Manifest) -> Value:
     """Open the model's file: skops with the types that the manifest trusts, and a pickle that it vouches for."""
     said = manifest["sklearn"]
     file = manifest.root / said["file"]
@@ -93,7 +95,7 @@ def open_estimator(manifest: Manifest) -> Any:
     return read(file, said["format"], said["trusted_types"])
 
 
-def read(file: Path, kind: str, trusted: Sequence[str]) -> Any:
+def read(file: Path, kind: str, trusted: Sequence[str]) -> Value:
     """Read an estimator's file in one of FORMATS; the file must have been checked by its hash."""
     with warnings.catch_warnings(action="ignore"):
         if kind == "skops":
@@ -112,7 +114,17 @@ def _dtype(kind: str) -> str:
     return "times" if kind == "datetime" else "text"
 
 
-def _series(values: Sequence[Any], kind: str) -> Any:
+def _values(values: Values, kind: str, column: Column) -> Value:
+    import pandas as pd
+
+    if column.categories is not None:
+        known = frozenset(column.categories)
+        kept = [value if value in known else None for value in values]
+        return pd.Series(kept, dtype=pd.CategoricalDtype(list(column.categories), ordered=column.ordered))
+    return _times(values, column.dtype) if column.type == "datetime" else _series(values, kind)
+
+
+def _series(values: Values, kind: str) -> Value:
     import numpy as np
     import pandas as pd
 
@@ -121,7 +133,7 @@ def _series(values: Sequence[Any], kind: str) -> Any:
     return np.array(values, dtype=kind)
 
 
-def _times(values: Sequence[Any], dtype: str) -> Any:
+def _times(values: Values, dtype: str) -> Value:
     """Return times in the zone and the unit that the model was trained on."""
     import numpy as np
     import pandas as pd
@@ -129,14 +141,14 @@ def _times(values: Sequence[Any], dtype: str) -> Any:
     times = [None if value is None else datetime.fromisoformat(value) for value in values]
     utc = [time if time is None or time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None) for time in times]
     index = pd.DatetimeIndex(np.array(utc, dtype="datetime64[us]"))
-    kind: Any = pd.api.types.pandas_dtype(dtype or "datetime64[ns]")
-    unit: Any = kind.unit if isinstance(kind, pd.DatetimeTZDtype) else np.datetime_data(kind)[0]
+    kind: Value = pd.api.types.pandas_dtype(dtype or "datetime64[ns]")
+    unit: Value = kind.unit if isinstance(kind, pd.DatetimeTZDtype) else np.datetime_data(kind)[0]
     if isinstance(kind, pd.DatetimeTZDtype):
         index = index.tz_localize("UTC").tz_convert(kind.tz)
     return pd.Series(index.as_unit(unit))
 
 
-def _last(estimator: Any) -> Any:
+def _last(estimator: "BaseEstimator") -> Value:
     """Return what decides: the end of a pipeline."""
     while hasattr(estimator, "steps"):
         estimator = estimator.steps[-1][1]

@@ -3,10 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from model_ci.errors import ModelCIError
 from model_ci.types import Document
+
+if TYPE_CHECKING:
+    from model_ci.types import Settings
+
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
@@ -50,7 +54,7 @@ class Deployment:
         return {"environment": self.environment, "variants": [asdict(variant) for variant in self.variants]}
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "Deployment":
+    def from_record(cls, record: "Settings") -> "Deployment":
         """Read what `as_record` wrote; keys of a later version are left out."""
         known = [field.name for field in fields(Variant)]
         variants = (Variant(**{key: each[key] for key in known}) for each in record["variants"])

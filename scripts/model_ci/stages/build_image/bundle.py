@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from model_ci.errors import ConfigError
 from model_ci.files import write_atomically
 from model_ci.model.probe import spread
+from model_ci.model.saved import CATEGORIES
 from model_ci.serving import engine
 from model_ci.serving.comparison import Answers
 from model_ci.serving.manifest import EXPLAIN, FOLDER, ONNX, ONNX_FILE, SKLEARN, VERSION, digest
@@ -23,6 +24,9 @@ from model_ci.types import Document
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.base import BaseEstimator
+
+    from model_ci.types import Label, Series
 
 MANIFEST: Final = "manifest.json"
 CODE: Final = "app"  # holds the package, and is on the path of the process
@@ -44,14 +48,14 @@ class Source:
 
     folder: Path
     files: Mapping[str, str]
-    estimator: Any
+    estimator: "BaseEstimator"
     columns: Sequence[str]
-    classes: Sequence[Any]
+    classes: "Sequence[Label]"
     name: str
     task: str
     run_id: str
     version: str | None = None
-    positive: Any = None  # the declared positive class of a binary task
+    positive: "Label | None" = None  # the declared positive class of a binary task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +179,8 @@ def _columns(stated: Mapping[str, Any], rows: "pd.DataFrame") -> list[Column]:
     if not inputs or not all("name" in column and column["type"] in TYPES for column in inputs):
         inputs = _inferred(rows)
     dtypes = {name: _dtype(rows[name]) for name in rows.columns}
+    categorical = (stated.get("metadata") or {}).get(CATEGORIES) or {}
+    known = {name: {"categories": c["values"], "ordered": c["ordered"]} for name, c in categorical.items()}
     odd = [
         f"{c['name']} ({dtypes.get(c['name'], c['type'])})"
         for c in inputs
@@ -189,12 +195,13 @@ def _columns(stated: Mapping[str, Any], rows: "pd.DataFrame") -> list[Column]:
         Column(
             name=c["name"], type=c["type"], required=bool(c.get("required", True)),
             dtype=dtypes.get(c["name"], "") if c["type"] == "datetime" else "",
+            **known.get(c["name"], {}),
         )
         for c in inputs
     ]  # fmt: skip
 
 
-def _dtype(column: "pd.Series[Any]") -> str:
+def _dtype(column: "Series") -> str:
     """Return the type of a column; of objects, the kind of the objects."""
     import pandas as pd
 
@@ -210,6 +217,8 @@ def _inferred(rows: "pd.DataFrame") -> list[Document]:
 
 def _described(column: Column) -> Document:
     described: Document = {"name": column.name, "type": column.type, "required": column.required}
+    if column.categories is not None:
+        described |= {"categories": list(column.categories), "ordered": column.ordered}
     return {**described, "dtype": column.dtype} if column.dtype else described
 
 

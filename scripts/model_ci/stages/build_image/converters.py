@@ -14,7 +14,11 @@ from model_ci.serving.onnx_engine import NULL
 from model_ci.types import Document
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from skl2onnx.common._container import ModelComponentContainer
+    from skl2onnx.common._topology import Operator, Scope
+    from sklearn.base import BaseEstimator
+
+    from model_ci.types import Array
 
 DOMAIN: Final = "model_ci.late"
 _LEQ, _MEMBER = 0, 6  # BRANCH_LEQ and BRANCH_MEMBER of TreeEnsemble's nodes_modes
@@ -49,7 +53,7 @@ def register() -> None:
     update_registered_converter(OrdinalEncoder, "SklearnOrdinalEncoder", _codes_shape, _codes, overwrite=True)
 
 
-def _classifier_shape(operator: Any) -> None:
+def _classifier_shape(operator: "Operator") -> None:
     from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
 
     classes, rows = operator.raw_operator.classes_, operator.inputs[0].get_first_dimension()
@@ -58,13 +62,13 @@ def _classifier_shape(operator: Any) -> None:
     operator.outputs[1].type = DoubleTensorType([rows, len(classes)])
 
 
-def _number_shape(operator: Any) -> None:
+def _number_shape(operator: "Operator") -> None:
     from skl2onnx.common.data_types import DoubleTensorType
 
     operator.outputs[0].type = DoubleTensorType([operator.inputs[0].get_first_dimension(), 1])
 
 
-def _codes_shape(operator: Any) -> None:
+def _codes_shape(operator: "Operator") -> None:
     from skl2onnx.common.data_types import DoubleTensorType
 
     wide = sum(given.type.shape[1] for given in operator.inputs)
@@ -74,7 +78,7 @@ def _codes_shape(operator: Any) -> None:
 class _Graph:
     """The container of skl2onnx, with names made up."""
 
-    def __init__(self, scope: Any, container: Any) -> None:
+    def __init__(self, scope: "Scope", container: "ModelComponentContainer") -> None:
         self.scope = scope
         self.container = container
 
@@ -93,7 +97,7 @@ class _Graph:
         return name
 
 
-def _codes(scope: Any, operator: Any, container: Any) -> None:
+def _codes(scope: "Scope", operator: "Operator", container: "ModelComponentContainer") -> None:
     """OrdinalEncoder on columns of text or numbers, null and the unknown included."""
     encoder, graph = operator.raw_operator, _Graph(scope, container)
     if len(operator.inputs) != len(encoder.categories_) or getattr(encoder, "_infrequent_enabled", False):
@@ -107,7 +111,7 @@ def _codes(scope: Any, operator: Any, container: Any) -> None:
     graph.add("Concat", parts, operator.outputs[0].full_name, axis=1)
 
 
-def _lookup(given: Any, categories: "NDArray[Any]", encoder: Any) -> Mapping[str, Any]:
+def _lookup(given: Any, categories: "Array", encoder: Any) -> Mapping[str, Any]:
     from onnx import TensorProto, helper
     from skl2onnx.common.data_types import StringTensorType
 
@@ -130,7 +134,7 @@ def _is_null(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _boosting(scope: Any, operator: Any, container: Any) -> None:
+def _boosting(scope: "Scope", operator: "Operator", container: "ModelComponentContainer") -> None:
     """HistGradientBoosting: the trees summed, and the link; few nodes, for each costs what a tree does."""
     from onnx import TensorProto
     from skl2onnx.common.data_types import DoubleTensorType
@@ -150,7 +154,7 @@ def _boosting(scope: Any, operator: Any, container: Any) -> None:
         graph.add(_LINKS[loss], [raw], operator.outputs[0].full_name)
 
 
-def _classify(model: Any, graph: _Graph, raw: str, operator: Any) -> None:
+def _classify(model: "BaseEstimator", graph: _Graph, raw: str, operator: "Operator") -> None:
     from onnx import TensorProto
 
     label, chances = (output.full_name for output in operator.outputs)
@@ -167,7 +171,7 @@ def _classify(model: Any, graph: _Graph, raw: str, operator: Any) -> None:
     graph.add("Gather", [classes, best], label, axis=0)
 
 
-def _trees(model: Any) -> Document:
+def _trees(model: "BaseEstimator") -> Document:
     """Return the attributes of TreeEnsemble."""
     from onnx import TensorProto, helper
 
@@ -192,7 +196,7 @@ def _trees(model: Any) -> Document:
     return attributes
 
 
-def _sources(model: Any) -> tuple[list[int], dict[int, list[float]]]:
+def _sources(model: "BaseEstimator") -> tuple[list[int], dict[int, list[float]]]:
     """Return which input column each feature of the trees is, and the categories of those that have some."""
     import numpy as np
 

@@ -6,10 +6,10 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from model_ci.errors import ConfigError, ServiceError
@@ -19,11 +19,16 @@ from model_ci.stages.build_image.builder import ASK_PYTHON, TRIAL, Image, look
 from model_ci.stages.build_image.builder import Trial as Trial_
 from model_ci.stages.build_image.context import CONTAINERFILE, LOG, PORT, Base
 
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+
 _TIMEOUT_S: Final = 600
 _LINES: Final = 15
 
 
-def engine() -> tuple[Any, str]:
+def engine() -> "tuple[DockerClient, str]":
     """Return the engine's client, or None and why there is none."""
     import docker
     from docker.errors import DockerException
@@ -42,7 +47,7 @@ class DockerBuilder:
 
     name = "docker"
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: "DockerClient") -> None:
         self.client = client
         self._words = ""
 
@@ -136,14 +141,14 @@ class DockerBuilder:
                 digest = (line.get("aux") or {}).get("Digest") or digest
         return said, "" if said else digest
 
-    def _port(self, container: Any) -> int:
+    def _port(self, container: "Container") -> int:
         container.reload()
         bound = (container.ports or {}).get(f"{PORT}/tcp")
         if not bound:
             raise ServiceError(f"build-image: the service ended at once: {self._said(container)}")
         return int(bound[0]["HostPort"])
 
-    def _said(self, container: Any) -> str:
+    def _said(self, container: "Container") -> str:
         with translated("reading what the service printed"):
             printed = container.logs(tail=_LINES).decode(errors="replace")
         return " | ".join(line.strip() for line in printed.splitlines() if line.strip()) or "it printed nothing"
@@ -218,13 +223,13 @@ def _auth(login: Login | None) -> dict[str, str] | None:
     return {"username": login.user, "password": login.password} if login else None
 
 
-def _runs(container: Any) -> bool:
+def _runs(container: "Container") -> bool:
     with translated("looking at the service"):
         container.reload()
     return bool(container.status == "running")
 
 
-def _tail(log: Any) -> str:
+def _tail(log: "Iterable[Mapping[str, str]]") -> str:
     return _words("".join(str(line.get("stream") or line.get("error") or "") for line in log))
 
 

@@ -1,17 +1,22 @@
 """A fitted scikit-learn pipeline as one ONNX graph, and whether it answers as the pipeline does."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.serving.onnx_engine import NUMBERS_INPUT, TEXTS
 from model_ci.serving.signature import NUMBERS, Column
 from model_ci.stages.build_image.converters import DOMAIN, UnconvertibleError, register
 
+if TYPE_CHECKING:
+    import onnx
+    from sklearn.base import BaseEstimator
+
+
 _ML, _OPSET, _OPSET_ML = "ai.onnx.ml", 18, 3
 _OPSET_ML_LATE: Final = 5
 
 
-def convert(estimator: Any, columns: Sequence[Column]) -> bytes:
+def convert(estimator: "BaseEstimator", columns: Sequence[Column]) -> bytes:
     """Convert the whole pipeline, text columns included; raise UnconvertibleError where a step does not convert.
 
     The graph takes the text columns as one tensor and the others, as doubles, as another: fewer tensors, less work.
@@ -30,7 +35,7 @@ def convert(estimator: Any, columns: Sequence[Column]) -> bytes:
         raise UnconvertibleError(f"skl2onnx cannot convert it: {first}") from None
 
 
-def _converted(estimator: Any, columns: Sequence[Column]) -> Any:
+def _converted(estimator: "BaseEstimator", columns: Sequence[Column]) -> "onnx.ModelProto":
     import warnings
 
     from skl2onnx import convert_sklearn
@@ -47,23 +52,24 @@ def _converted(estimator: Any, columns: Sequence[Column]) -> Any:
         raise UnconvertibleError("its first step is no ColumnTransformer, and there is text")
     options = {"zipmap": False} if hasattr(estimator, "classes_") else None
     with warnings.catch_warnings(action="ignore"):
-        return convert_sklearn(
+        converted: onnx.ModelProto = convert_sklearn(
             estimator,
             name="model",
             initial_types=kinds,
             options=options,
             target_opset={"": _OPSET, _ML: _OPSET_ML, DOMAIN: 1},
         )
+    return converted
 
 
-def _by_name(estimator: Any) -> bool:
+def _by_name(estimator: "BaseEstimator") -> bool:
     """Tell whether an estimator takes its columns apart, by their names."""
     inner = getattr(estimator, "best_estimator_", estimator)
     steps = getattr(inner, "steps", None)
     return hasattr(steps[0][1] if steps else inner, "transformers_")
 
 
-def _raise_versions(made: Any) -> None:
+def _raise_versions(made: "onnx.ModelProto") -> None:
     """Give our nodes the domain they are of; only a graph that has some is raised to its newer version."""
     from onnx import helper
 
@@ -77,7 +83,7 @@ def _raise_versions(made: Any) -> None:
     made.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in versions.items())
 
 
-def _pack(made: Any, columns: Sequence[Column]) -> None:
+def _pack(made: "onnx.ModelProto", columns: Sequence[Column]) -> None:
     """Put two tensors in the place of one for each column."""
     from onnx import TensorProto, helper
 
@@ -102,7 +108,7 @@ def _pack(made: Any, columns: Sequence[Column]) -> None:
     graph.input.extend(inputs)
 
 
-def _split(made: Any, packed: str, parts: Sequence[str]) -> Any:
+def _split(made: "onnx.ModelProto", packed: str, parts: Sequence[str]) -> Any:
     """Return the node that parts a tensor into its columns; its lengths became an input with version 13."""
     from onnx import TensorProto, helper
 
@@ -114,7 +120,7 @@ def _split(made: Any, packed: str, parts: Sequence[str]) -> Any:
     return helper.make_node("Split", [packed, f"{packed}_split"], parts, axis=1)
 
 
-def _whole(graph: Any, packed: str, parts: Sequence[str]) -> bool:
+def _whole(graph: "onnx.GraphProto", packed: str, parts: Sequence[str]) -> bool:
     """Where a step only puts the parts side by side again, give it the whole instead; tell whether that was so."""
     users = [node for node in graph.node if set(parts) & set(node.input)]
     if len(users) != 1 or users[0].op_type != "Concat" or list(users[0].input) != list(parts):

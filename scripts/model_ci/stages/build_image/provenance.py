@@ -1,18 +1,22 @@
 """Where an image comes from: its labels, and a statement as SLSA writes them."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.stages.build_image.context import Base
 from model_ci.types import Document
 
+if TYPE_CHECKING:
+    from model_ci.record_types import Record
+    from model_ci.types import Settings
+
+
 FILE: Final = "provenance.json"
 _OCI: Final = "org.opencontainers.image"
 _OURS: Final = "io.github.model-ci"
-Record = Mapping[str, Any]
 
 
-def labels(record: Record, version: str | None, base: Base, manifest: Record) -> dict[str, str]:
+def labels(record: "Record", version: str | None, base: Base, manifest: Mapping[str, object]) -> dict[str, str]:
     """Return the image's labels: what it is, and what it was made from. Equal for equal runs."""
     code, trained = record["code"], record["stages"]["train"]
     values = {
@@ -33,7 +37,7 @@ def labels(record: Record, version: str | None, base: Base, manifest: Record) ->
     return {name: str(value) for name, value in values.items() if value is not None}
 
 
-def statement(record: Record, image: Record, digest: str, files: Mapping[str, str]) -> Document:
+def statement(record: "Record", image: "Settings", digest: str, files: Mapping[str, str]) -> Document:
     """Return an in-toto statement with SLSA's provenance v1: what was built, by whom, from what.
 
     `image` is the stage's section; `files` are the SHA-256 of the model's files.

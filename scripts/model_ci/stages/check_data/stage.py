@@ -58,7 +58,7 @@ def run(config: Config, run: Run) -> Result:
         findings += broken
     else:
         findings.append(_no_contract(name))
-    findings += _strayed(reading.version)
+    findings += [*reading.converted(), *_strayed(reading.version)]
     section = {
         "data": {**reading.version.as_record(), **soundness.span.as_record()},
         "contract": {"path": name, "present": present, "learnt": False},
@@ -94,6 +94,11 @@ class _Reading:
     def parts(self) -> "Iterator[Part]":
         """Yield the rows, a few at a time."""
         yield from self.cut.parts(self.scan.batches())
+
+    def converted(self) -> list[Finding]:
+        """Tell which of the model's columns do not reach it as they stand in the files."""
+        used = tuple(f": {name}" for name in self.features)
+        return [finding for finding in self.scan.converted() if finding.where.endswith(used)]
 
     def confirm(self) -> None:
         """Raise ConfigError when the files changed while they were read."""

@@ -11,7 +11,7 @@ from model_ci.errors import ConfigError, ServiceError
 from model_ci.stages.monitor.window import QUANTILES, ROUTES, Spans, Window, rates
 
 if TYPE_CHECKING:
-    from model_ci.types import APIObject
+    from model_ci.types import Document
 
 
 SOURCE: Final = "prometheus"
@@ -51,7 +51,7 @@ class _Server:
             raise ServiceError(f"{self._url}: its answer is none of Prometheus' HTTP API; is it its address?") from None
         return value if math.isfinite(value) else None
 
-    def _get(self, address: str, query: str) -> "APIObject":
+    def _get(self, address: str, query: str) -> "Document":
         token = os.environ.get(TOKEN)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:

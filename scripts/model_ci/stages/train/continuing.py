@@ -66,7 +66,9 @@ def _is_pipeline(estimator: "BaseEstimator") -> bool:
     return hasattr(estimator, "steps")
 
 
-def _reasons(champion: Any, fresh: Any, both: Pair, rows: "pd.DataFrame", answers: "pd.Series[Any]") -> "list[str]":
+def _reasons(
+    champion: "BaseEstimator", fresh: "BaseEstimator", both: Pair, rows: "pd.DataFrame", answers: "Series"
+) -> "list[str]":
     reasons = []
     mine, theirs = type(both.fresh), type(both.champion)
     if mine is not theirs or _is_pipeline(champion) != _is_pipeline(fresh):

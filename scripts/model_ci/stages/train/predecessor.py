@@ -1,7 +1,7 @@
 """The champion as a start: its estimator, which rows it has learnt from, and how it fares on the others."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from model_ci import model, registry
 from model_ci.config import Config
 from model_ci.errors import ConfigError
 from model_ci.gates.outputs import Outputs
+from model_ci.judgement.comparable import unrecognizable
 from model_ci.origin import training_rows
 from model_ci.origin.training_rows import TrainingRows
 from model_ci.run import Run
@@ -107,11 +108,11 @@ def opened(config: Config, run: Run, data: "Table") -> Iterator[Predecessor | No
             folder=folder,
             learnt=training_rows.read(champion.tags),
             rows=rows,
-            unfit=_unfit(f"champion version {champion.number}", rows, data),
+            unfit=_unfit(f"champion version {champion.number}", rows, champion.tags, data),
         )
 
 
-def _unfit(name: str, rows: TrainingRows | None, data: "Table") -> str | None:
+def _unfit(name: str, rows: TrainingRows | None, tags: Mapping[str, str], data: "Table") -> str | None:
     """Return why a model that goes on from the champion could not be judged on the held-out rows."""
     held = len(data.holdout)
     if rows is None:
@@ -123,6 +124,11 @@ def _unfit(name: str, rows: TrainingRows | None, data: "Table") -> str | None:
         return (
             f"the training rows of {name} are recognized by {', '.join(lacking)}, which the data no longer has; "
             "add the column, or train from scratch"
+        )
+    if unrecognizable(rows, tags, data):
+        return (
+            f"none of the rows is recognized as one that {name} learnt from, although held-out rows are as old as those; "
+            "declare data.holdout.key, and train from scratch"
         )
     seen = int(rows.contain(data.holdout).sum())
     # A few may be false positives of the filter. They are left out of the judgement, whatever they are.

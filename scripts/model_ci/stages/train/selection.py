@@ -72,7 +72,7 @@ def of_features(train: "pd.DataFrame", features: "list[str]") -> Signal:
     watched: dict[str, Any] = {}
     for name in features:
         values = train[name]
-        ranked = values if pd.api.types.is_numeric_dtype(values) else values.map(values.value_counts())
+        ranked = values if pd.api.types.is_numeric_dtype(values) else values.astype(object).map(values.value_counts())
         watched[name] = ranked.rank(pct=True).to_numpy(dtype=float)
     return Signal(kind="features", values=watched)
 

@@ -172,7 +172,9 @@ def _probed(truth: "Series", answers: model.Answers, classes: "Sequence[Label]")
     return model.probe.spread([*zip(*named, strict=True)], model.probe.ROWS)
 
 
-def _profile(config: Config, data: "Table", answered: model.Answers, known: Sequence[Any], run: Run) -> profile.Profile:
+def _profile(
+    config: Config, data: "Table", answered: model.Answers, known: "Sequence[Label]", run: Run
+) -> profile.Profile:
     """Count the training rows, and the model's answers on rows that it did not learn from."""
     classes = [] if config.model.task == "regression" else list(known)
     names = [str(naming.name(c)) for c in classes]

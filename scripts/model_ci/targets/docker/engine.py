@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.targets.deployment import Answer
+from model_ci.types import Document
 
 MODEL: Final = "model-ci.model"
 ENVIRONMENT: Final = "model-ci.environment"
@@ -53,7 +54,7 @@ class Container:
     restarts: int
     exit_code: int
     created: str
-    ports: Mapping[str, Any]
+    ports: Document
     image: str
     address: str  # in the environment's network; empty while it does not run
 
@@ -287,7 +288,7 @@ def _advice(status: int | None) -> str:
     return "see the engine's log"
 
 
-def _read(attributes: Mapping[str, Any]) -> Container:
+def _read(attributes: Document) -> Container:
     state = attributes["State"]
     networks = (attributes.get("NetworkSettings") or {}).get("Networks") or {}
     return Container(

@@ -2,10 +2,10 @@
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 from model_ci.config import Docker
 from model_ci.targets.deployment import Variant
@@ -71,7 +71,7 @@ def _run(wanted: Variant, settings: Docker) -> Document:
     }
 
 
-def _limits(settings: Docker) -> Mapping[str, Any]:
+def _limits(settings: Docker) -> Document:
     given = {"mem_limit": settings.memory, "nano_cpus": int(settings.cpus * 1e9) if settings.cpus else None}
     return {name: value for name, value in given.items() if value}
 

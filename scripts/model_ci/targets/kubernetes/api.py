@@ -253,7 +253,7 @@ def _advice(status: int, namespace: str) -> str:
     return "run this again later, or see the API server's log"
 
 
-def values(manifest: Mapping[str, Any], *path: str) -> Any:
+def values(manifest: Document, *path: str) -> Any:
     """Return what stands at a path of an object, None when nothing does."""
     found: Any = manifest
     for key in path:

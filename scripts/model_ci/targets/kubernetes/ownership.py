@@ -1,7 +1,7 @@
 """What we have applied to an object, read from the cluster's own list of who manages which field."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from model_ci.targets.kubernetes.names import MANAGER
@@ -29,7 +29,7 @@ def applied(live: Manifest) -> Manifest:
     return {**identity, "metadata": metadata}
 
 
-def _part(value: Any, fields: Mapping[str, Any]) -> Any:
+def _part(value: Any, fields: Document) -> Any:
     inner = {key: sub for key, sub in fields.items() if key != "."}
     if not inner:
         return value
@@ -40,7 +40,7 @@ def _part(value: Any, fields: Mapping[str, Any]) -> Any:
     return value
 
 
-def _elements(value: list[Any], key: str, fields: Mapping[str, Any]) -> Iterator[Any]:
+def _elements(value: list[Any], key: str, fields: Document) -> Iterator[Any]:
     kind, text = key[0], json.loads(key[2:])
     for element in value:
         if kind == "v" and element == text:

@@ -13,6 +13,7 @@ from model_ci.targets.sagemaker.aws import Aws
 from model_ci.targets.sagemaker.catalog import Catalog
 from model_ci.targets.sagemaker.endpoint import IN_SERVICE, Endpoint
 from model_ci.targets.sagemaker.scaling import Scaling
+from model_ci.types import Document
 
 _LOCK_S: Final = 4 * 3600.0
 
@@ -118,7 +119,7 @@ class SageMakerTarget:
         self.catalog.clear(None)
 
     def _change(
-        self, found: Mapping[str, Any] | None, before: Deployment | None, wanted: Deployment, say: Callable[[str], None]
+        self, found: Document | None, before: Deployment | None, wanted: Deployment, say: Callable[[str], None]
     ) -> None:
         if found is None or before is None:
             say(f"creates endpoint {self.name}")
@@ -173,7 +174,7 @@ class SageMakerTarget:
         except ServiceError as error:
             say(f"could not restore what ran before: {error}")
 
-    def _needs_fleet(self, found: Mapping[str, Any], wanted: Deployment) -> bool:
+    def _needs_fleet(self, found: Document, wanted: Deployment) -> bool:
         """Tell whether anything but weights and numbers of machines is new."""
         live = {each["VariantName"]: each for each in self.catalog.described(found["EndpointConfigName"]) or ()}
         shapes = {variant.name: self.catalog.shape(variant) for variant in wanted.variants}
@@ -186,7 +187,7 @@ class SageMakerTarget:
         same = {variant.name for variant in before.variants} == {variant.name for variant in wanted.variants}
         return same and not self.settings.sagemaker.serverless
 
-    def _machines(self, found: Mapping[str, Any], wanted: Deployment) -> dict[str, int]:
+    def _machines(self, found: Document, wanted: Deployment) -> dict[str, int]:
         """Return how many machines to begin with: not fewer than load has made of them."""
         live = {each["VariantName"]: each.get("CurrentInstanceCount", 0) for each in found["ProductionVariants"]}
         most = self.settings.sagemaker.autoscaling.max_replicas

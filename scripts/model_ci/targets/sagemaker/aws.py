@@ -4,9 +4,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ConfigError, ServiceError
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
 
 _ABSENT: Final = ("Could not find", "does not exist", "not found")
 
@@ -31,26 +35,26 @@ class Aws:
         self.region = region or os.environ.get("AWS_REGION")  # boto3 itself reads AWS_DEFAULT_REGION alone
 
     @cached_property
-    def sagemaker(self) -> Any:
+    def sagemaker(self) -> "BaseClient":
         """Models, endpoint configurations and endpoints."""
         return self._client("sagemaker")
 
     @cached_property
-    def runtime(self) -> Any:
+    def runtime(self) -> "BaseClient":
         """Requests to endpoints."""
         return self._client("sagemaker-runtime")
 
     @cached_property
-    def scaling(self) -> Any:
+    def scaling(self) -> "BaseClient":
         """How many machines there are."""
         return self._client("application-autoscaling")
 
     @cached_property
-    def parameters(self) -> Any:
+    def parameters(self) -> "BaseClient":
         """Where the lock is."""
         return self._client("ssm")
 
-    def _client(self, service: str) -> Any:
+    def _client(self, service: str) -> "BaseClient":
         import boto3
         from botocore.config import Config
 
