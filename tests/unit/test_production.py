@@ -236,7 +236,11 @@ def test_of_a_request_id_that_stands_twice_only_the_first_keeps_its_outcome(tmp_
 
 @pytest.mark.parametrize(
     ("text", "rule"),
-    [("request_id,sold\nr0,inf\nr1,0.5\n", "not-a-number"), ("request_id,row,sold\nr0,x,1\n", "nameless-outcomes")],
+    [
+        ("request_id,sold\nr0,inf\nr1,0.5\n", "not-a-number"),
+        ("request_id,sold\nr0,NaN\nr1,0.5\n", "not-a-number"),
+        ("request_id,row,sold\nr0,x,1\n", "nameless-outcomes"),
+    ],
 )
 def test_outcomes_that_say_nothing_are_told(tmp_path: Path, text: str, rule: str) -> None:
     assert rules(labels(tmp_path, text).findings) == {rule: "failure"}
@@ -271,7 +275,7 @@ def test_an_outcome_named_as_an_input_is_a_mistake(tmp_path: Path) -> None:
 def test_what_the_service_itself_logs_is_read(tmp_path: Path) -> None:
     import numpy as np
 
-    from model_ci.serving.log import Entry, PredictionLog
+    from model_ci.serving.log import LoggedRequest, PredictionLog
     from model_ci.serving.predictions import Predictions
     from model_ci.serving.signature import Rows
 
@@ -281,7 +285,7 @@ def test_what_the_service_itself_logs_is_read(tmp_path: Path) -> None:
         answers = Predictions(labels=np.array([0, 1]), probabilities=[[0.75, 0.25], [0.5, 0.5]])
         rows = Rows(count=2, values=[[1.5, float("nan")], ["a", None]])
         service.add(
-            Entry(time=START.timestamp() + i, request_id=f"r{i}", user="u", route="/invocations", rows=rows, answers=answers, duration_s=0.002)
+            LoggedRequest(time=START.timestamp() + i, request_id=f"r{i}", user="u", route="/invocations", rows=rows, answers=answers, duration_s=0.002)
         )  # fmt: skip
     service.close()
     log = predictions.scan("log", tmp_path, classes=["no", "yes"])

@@ -53,6 +53,7 @@ class Layout:
     csv: Csv | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     odd: Mapping[str, Odd] = field(default_factory=dict)
+    measured: bool = False  # a NaN stays one: it is a fault of what computed it
 
     def lazy(self) -> "pl.LazyFrame":
         """Return the rows as they stand in the file."""
@@ -93,15 +94,17 @@ class Layout:
         if raw != dtype:
             column = column.cast(dtype)
         # One sort of absence: NaN is what other writers leave where a number is absent.
-        return column.fill_nan(None) if dtype == pl.Float64 else column
+        return column.fill_nan(None) if dtype == pl.Float64 and not self.measured else column
 
 
 def inspect(file: Path, source: Source) -> Layout:
     """Find the columns of a file and their types."""
     name, form = Path(os.path.relpath(file, source.root)).as_posix(), source.form(file)
     if form == "csv":
-        return _inspect_csv(file, name, stamp(file), source.csv or default())
-    return (_inspect_parquet if form == "parquet" else _inspect_jsonl)(file, name, stamp(file))
+        layout = _inspect_csv(file, name, stamp(file), source.csv or default())
+    else:
+        layout = (_inspect_parquet if form == "parquet" else _inspect_jsonl)(file, name, stamp(file))
+    return replace(layout, measured=source.measured)
 
 
 @cache

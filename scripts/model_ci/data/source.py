@@ -32,6 +32,7 @@ class Source:
     pointers: tuple[Pointer, ...]
     held_out: tuple[Path, ...] = ()
     csv: Csv | None = None  # None: as the schema's defaults say
+    measured: bool = False  # a NaN is a fault of what computed it, and no missing value
 
     def form(self, file: Path) -> str:
         """Return the format of one file."""

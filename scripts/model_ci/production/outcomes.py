@@ -47,7 +47,7 @@ def read(location: str, root: Path, columns: Sequence[str], csv: Csv | None = No
     """
     import polars as pl
 
-    table = tables.scan(location, root, csv, text=("request_id",))
+    table = tables.scan(location, root, csv, text=("request_id",), measured=True)
     rows = table.collect(table.lazy())
     missing = [name for name in ("request_id", *columns) if name not in rows.columns]
     if missing:

@@ -101,7 +101,9 @@ def _log(sought: Sought, root: Path) -> "tuple[pl.DataFrame, list[Finding]]":
 def _table(sought: Sought, root: Path) -> "tuple[pl.DataFrame, list[Finding]]":
     import polars as pl
 
-    table = tables.scan(sought.predictions, root, sought.csv, text=("variant", "version", "user", "request_id"))
+    table = tables.scan(
+        sought.predictions, root, sought.csv, text=("variant", "version", "user", "request_id"), measured=True
+    )
     rows = table.collect(table.lazy())
     missing = [name for name in ("variant", "time") if name not in rows.columns]
     if missing:
