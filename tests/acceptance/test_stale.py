@@ -297,5 +297,5 @@ def test_a_stage_in_another_environment_judges_the_model_as_it_is(
     (installed / "otherlib-1.0.dist-info").rename(installed / "otherlib-2.0.dist-info")
     answer = command(project.root, "evaluate")
     assert answer.code == 0, answer.text
-    assert "evaluate     runs: evaluate section changed" in answer.err
+    assert "evaluate     runs: evaluate section, otherlib" in answer.err
     assert "reused_from" in project.record()["stages"]["train"]

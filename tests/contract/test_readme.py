@@ -38,7 +38,7 @@ def test_every_target_and_stage_it_names_exists() -> None:
 def test_the_workflow_that_users_copy_is_short() -> None:
     workflow = yaml.safe_load((ROOT / "example-project/.github/workflows/model-ci.yml").read_text())
     job = yaml.safe_dump(workflow["jobs"], sort_keys=False)
-    assert len(job.splitlines()) < 10
+    assert len(job.splitlines()) < 12
     assert len((ROOT / "example-project/model-ci.yaml").read_text().splitlines()) <= 25
 
 

@@ -58,8 +58,8 @@ EXACT: dict[str, Any] = {
     "small numbers": (np.arange(ROWS) / 7).astype("float32"),
     "text": np.where(np.arange(ROWS) % 2, "a", "bcd"),
 }
+EXACT["categories"] = pd.Categorical(EXACT["text"])
 BY_VALUE: dict[str, Any] = {
-    "categories": pd.Categorical(EXACT["text"]),
     "tiny whole numbers": np.arange(ROWS, dtype="int8"),
     "whole numbers that may be absent": pd.array(EXACT["whole numbers"], dtype="Int64"),
     "booleans that may be absent": pd.array(EXACT["booleans"], dtype="boolean"),

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from model_ci import entrypoint
 from model_ci.config import Config, Gate
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from model_ci.record_types import EvaluateComparison, EvaluateMetric
+
+
+_FEWEST_SUSPECTED: Final = 50  # held-out rows
 
 
 def quality(
@@ -107,9 +110,12 @@ def _failed(outcome: gate.Outcome, reason: str) -> gate.Outcome:
 
 
 def _too_good(config: Config, side: Side) -> dict[str, float] | None:
-    """Measure how many pairs of rows the model puts in the right order, where the configuration limits that."""
+    """Measure how many pairs of rows the model puts in the right order, where the configuration limits that.
+
+    On few rows an honest model may be right by chance.
+    """
     limit = config.evaluate.too_good
-    if limit is None or side.outputs is None:
+    if limit is None or side.outputs is None or len(side.outputs.truth) < _FEWEST_SUSPECTED:
         return None
     share = share_in_order(side.outputs, config.model.task)
     return None if share is None else {"share": share, "limit": limit}

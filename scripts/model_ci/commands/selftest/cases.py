@@ -210,7 +210,9 @@ class _Bench:
             return Case(name=name, expected=expected, found="evaluate.too_good is null", holds=None)
         section = self._weigh(self._side(faults.of_the_target(self.told)), None)
         measured = section["too_good"]
-        holds = section["verdict"] == Verdict.FAILED and measured is not None and measured["share"] >= measured["limit"]
+        if measured is None:
+            return Case(name=name, expected=expected, found="too few held-out rows to tell", holds=None)
+        holds = section["verdict"] == Verdict.FAILED and measured["share"] >= measured["limit"]
         found = "refused as too good to be true" if holds else "not noticed as too good"
         return Case(name=name, expected=expected, found=found, holds=holds)
 
