@@ -74,6 +74,7 @@ def test_an_image_is_tried_judged_and_pushed(shop: Shop) -> None:
     assert section["verdict"] == "passed"
     assert section["parity"] | {"max_abs_difference": 0, "exact": True} == {
         "rows": 32, "max_abs_difference": 0, "tolerance": 1e-6, "labels_equal": True, "exact": True, "holds": True,
+        "problem": None,
     }  # fmt: skip
     assert {g["gate"]: g["state"] for g in section["gates"]} == dict.fromkeys(
         ("max_size_mb", "max_cold_start_s", "max_latency_ms"), "passed"

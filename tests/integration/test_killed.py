@@ -89,4 +89,4 @@ def test_killed_at_each_step_the_next_run_goes_on(project: Any, runner: "subproc
     assert kills >= 8
     finished = list(records(project.root).values())[-1]
     assert list(finished["stages"]) == ["check-data", "train", "evaluate", "register", "record"]
-    assert not list(project.root.glob(".model-ci/runs/*/*.partial"))
+    assert not list(project.root.glob(".model-ci/runs/*/[!.]*.partial"))

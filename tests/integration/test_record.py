@@ -40,7 +40,7 @@ import sys
 from pathlib import Path
 from model_ci import config
 from model_ci.run import Run
-from model_ci.stages import record
+from model_ci.stages.record import stage as record
 folder = Path(sys.argv[1])
 result = record.run(config.load(folder / "model-ci.yaml"), Run.open(next((folder / ".model-ci/runs").iterdir())))
 sys.exit(0 if result.section["pushed"] else str(result.section))
@@ -72,7 +72,10 @@ def clone(bare: Path, folder: Path) -> Path:
 
 def a_run(folder: Path) -> tuple[Config, Run]:
     loaded = configuration.load(folder / "model-ci.yaml")
-    return loaded, Run.create(folder, HEADER)
+    run = Run.create(folder, HEADER)
+    run.folder.mkdir(parents=True)
+    run.save()
+    return loaded, run
 
 
 def complete(run: Run, section: Any) -> None:
@@ -88,7 +91,7 @@ def recorded(bare: Path) -> set[str]:
 
 def test_records_what_stood_there_before(bare: Path, tmp_path: Path) -> None:
     loaded, run = a_run(clone(bare, tmp_path / "clone"))
-    before = json.loads((run.folder / "run.json").read_text())
+    before = json.loads(json.dumps(run.record))
 
     result = record.run(loaded, run)
 

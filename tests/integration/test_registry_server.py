@@ -114,7 +114,7 @@ def test_a_server_must_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
     with (
-        pytest.raises(ConfigError, match="the environment has no MLFLOW_TRACKING_URI"),
+        pytest.raises(ConfigError, match="is server, but MLFLOW_TRACKING_URI is not set"),
         Place("server", tmp_path, model).open(),
     ):
         pass

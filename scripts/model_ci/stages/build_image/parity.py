@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from model_ci.serving import comparison, engine
 from model_ci.serving.comparison import AnswerComparison, Answers
-from model_ci.serving.engine import Engine
+from model_ci.serving.engine import CheckedEngine, Engine, Form
 from model_ci.serving.refusal import Refusal
 from model_ci.serving.signature import Column, Rows
 from model_ci.serving.sklearn_engine import SklearnEngine
@@ -61,7 +61,7 @@ class Reference:
         compared = [self.compare_rows(candidate, tolerance)]
         if compared[0].problem is None:
             compared += [
-                self._compared(_asked(candidate, row), _asked(self.engine, row), tolerance)
+                self._compared(self._asked(candidate, row), self._asked(self.engine, row), tolerance)
                 for row in awkward(self.rows, self.columns)
             ]
         measured = [each.max_abs_difference for each in compared if each.max_abs_difference is not None]
@@ -74,7 +74,16 @@ class Reference:
 
     def compare_rows(self, candidate: Engine, tolerance: float) -> AnswerComparison:
         """Compare on the rows alone."""
-        return self._compared(_asked(candidate, self.rows), self.answers, tolerance)
+        return self._compared(self._asked(candidate, self.rows), self.answers, tolerance)
+
+    def _asked(self, loaded: Engine, rows: Rows) -> Answers | None:
+        """Ask as the service does, which gives no answer that is not finite."""
+        chances = self.answers.probabilities
+        form = Form(type=type(self.answers.labels[0]), classes=len(chances[0]) if chances else 0)
+        try:
+            return Answers.of(engine.ask(CheckedEngine(loaded, form), rows))
+        except Refusal:
+            return None
 
     def _compared(self, answers: Answers | None, expected: Answers | None, tolerance: float) -> AnswerComparison:
         if answers is None or expected is None:
@@ -106,10 +115,3 @@ def _values(kind: str) -> Sequence[Any]:
         case "boolean":
             return (True, False)
     return (None,)
-
-
-def _asked(loaded: Engine, rows: Rows) -> Answers | None:
-    try:
-        return Answers.of(engine.ask(loaded, rows))
-    except Refusal:
-        return None
