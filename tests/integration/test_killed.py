@@ -87,6 +87,6 @@ def test_killed_at_each_step_the_next_run_goes_on(project: Any, runner: "subproc
         kills += code == -signal.SIGKILL
     assert code == 0
     assert kills >= 8
-    finished = list(records(project.root).values())[-1]
+    run_id, finished = list(records(project.root).items())[-1]
     assert list(finished["stages"]) == ["check-data", "train", "evaluate", "register", "record"]
-    assert not list(project.root.glob(".model-ci/runs/*/[!.]*.partial"))
+    assert not list((project.root / ".model-ci" / "runs" / run_id).glob("*.partial"))
