@@ -22,10 +22,16 @@ IDENTITY = {
 }  # fmt: skip
 # What a test's fixtures say of it: an engine, or a runner of a CI platform.
 MARKERS = {"docker": {"docker_engine"}, "platform": {"github", "gitlab"}}
-FOREIGN = ("GITHUB_", "CI_", "GITLAB_", "MLFLOW_", "INPUT_", "GIT_")
+# What a CI system and a developer's shell set; it would change what the commands do.
+FOREIGN = ("GITHUB_", "CI_", "GITLAB_", "MLFLOW_", "INPUT_", "GIT_", "JENKINS_")
+FOREIGN_NAMES = ("CI", "CONTINUOUS_INTEGRATION", "TF_BUILD", "TEAMCITY_VERSION", "PYTHONDONTWRITEBYTECODE")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # here, not in a fixture of one test: fixtures that a module or a session shares run before those
+    for name in list(os.environ):
+        if name.startswith(FOREIGN) or name in FOREIGN_NAMES:
+            del os.environ[name]
     config.addinivalue_line("markers", "slow: a simulation, or more than two CPU seconds for one behaviour")
     config.addinivalue_line("markers", "docker: needs a Docker engine")
     config.addinivalue_line("markers", "platform: runs act or gitlab-ci-local")
@@ -41,9 +47,6 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _apart(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the machine's settings out, and the test's out of the machine."""
-    for name in list(os.environ):
-        if name.startswith(FOREIGN) or name in ("CI", "PYTHONDONTWRITEBYTECODE"):
-            monkeypatch.delenv(name)
     home = tmp_path_factory.mktemp("home")
     for name, value in {**IDENTITY, "HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1", "OMP_NUM_THREADS": "1"}.items():
         monkeypatch.setenv(name, value)
