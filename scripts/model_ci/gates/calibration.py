@@ -22,16 +22,16 @@ def expected_calibration_error(truth: "Array", probabilities: "Array") -> float:
     import numpy as np
 
     if probabilities.shape[1] == 2:
-        said, came = probabilities[:, 1], truth == 1
+        predicted, came = probabilities[:, 1], truth == 1
     else:
-        said, came = probabilities.max(axis=1), truth == probabilities.argmax(axis=1)
-    if not np.isfinite(said).all():
+        predicted, came = probabilities.max(axis=1), truth == probabilities.argmax(axis=1)
+    if not np.isfinite(predicted).all():
         return float("nan")
-    ordered = np.sort(said)
+    ordered = np.sort(predicted)
     # The first row of each bin but the first: rows with the same probability are all on one side of it.
-    edges = ordered[[len(said) * i // _BINS for i in range(1, _BINS)]]
-    bins = np.searchsorted(edges, said, side="right")
-    return float(np.abs(np.bincount(bins, came - said, minlength=_BINS)).sum() / len(said))
+    edges = ordered[[len(predicted) * i // _BINS for i in range(1, _BINS)]]
+    bins = np.searchsorted(edges, predicted, side="right")
+    return float(np.abs(np.bincount(bins, came - predicted, minlength=_BINS)).sum() / len(predicted))
 
 
 def calibration_slope(truth: "Array", probabilities: "Array") -> float:

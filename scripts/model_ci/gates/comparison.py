@@ -136,14 +136,14 @@ def differences(
     for weights in plan.weights(len(challenger.truth)):
         for name, (mine, theirs) in sides.items():
             parts[name].append(mine(weights) - theirs(weights))
-    found: dict[str, Difference] = {}
+    by_metric: dict[str, Difference] = {}
     for name, metric in metrics.items():
         drawn = np.concatenate(parts[name])
         finite = drawn[np.isfinite(drawn)]
         value = value_of(metric, challenger) - value_of(metric, champion)
         if len(finite) >= FEWEST * plan.resamples and math.isfinite(value):
-            found[name] = Difference(value=value, resampled=finite, drawn_from=plan.many or len(challenger.truth))
-    return found
+            by_metric[name] = Difference(value=value, resampled=finite, drawn_from=plan.many or len(challenger.truth))
+    return by_metric
 
 
 def value_of(metric: Metric, outputs: Outputs) -> float:

@@ -132,8 +132,8 @@ def _by_difference(outcome: Outcome) -> Outcome:
 def _by_interval(outcome: Outcome, compared: Comparisons) -> Outcome:
     """Judge by the bounds: passed when the lower one is within the limit, failed when the upper one is not."""
     difference = compared.differences[outcome.metric]
-    if len(difference.resampled) < (wanted := difference.fewest(compared.confidence)):
-        return replace(outcome, reason=_too_few(len(difference.resampled), compared.confidence, wanted))
+    if len(difference.resampled) < (fewest := difference.fewest(compared.confidence)):
+        return replace(outcome, reason=_too_few(len(difference.resampled), compared.confidence, fewest))
     bounds = difference.interval(compared.confidence)
     gain, needed = outcome.sign * difference.value, _needed(outcome)
     low, high = sorted(outcome.sign * bound for bound in bounds)
@@ -148,10 +148,10 @@ def _by_interval(outcome: Outcome, compared: Comparisons) -> Outcome:
     return _unsure(outcome, compared.rows, gain, (low, high))
 
 
-def _too_few(resamples: int, confidence: float, wanted: int) -> str:
+def _too_few(resamples: int, confidence: float, needed: int) -> str:
     return (
         f"{resamples} resamples have no bound that holds with {confidence:.12g}; "
-        f"set evaluate.uncertainty.resamples to {wanted} or more: what cannot be compared does not pass"
+        f"set evaluate.uncertainty.resamples to {needed} or more: what cannot be compared does not pass"
     )
 
 

@@ -67,14 +67,14 @@ def read_all(
     resampled: bool = True,
 ) -> list[Reading]:
     """Read several metrics of a model, on resamples that are drawn once for all of them."""
-    said = [None if outputs is None else outputs.drawn(part.rows) for part in parts]
+    drawn_outputs = [None if outputs is None else outputs.drawn(part.rows) for part in parts]
     rows = len(outputs.truth) if outputs and resampled else 0
-    functions = [_ready(metric, given) for metric in metrics for given in said] if rows else []
+    functions = [_ready(metric, given) for metric in metrics for given in drawn_outputs] if rows else []
     drawn = _drawn(functions, [*parts] * len(metrics), plan, rows)
     return [
         Reading(
             metric=metric.name,
-            scores=[_measured(metric, given) for given in said],
+            scores=[_measured(metric, given) for given in drawn_outputs],
             drawn=drawn[:, i * len(parts) : (i + 1) * len(parts)],
             units=[plan.units(part.rows) for part in parts],
         )
