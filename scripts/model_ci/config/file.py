@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, get_type_hints
@@ -13,6 +13,7 @@ from model_ci.config.model import CheckData, Data, Evaluate, Explain, Model, Reg
 from model_ci.config.operation import CheckDrift, CompareVariants, Monitor, Record, Retrain
 from model_ci.config.release import BuildImage, Deploy, Promote, Rollback
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.schema import Document, Path_, Schema, fill_defaults, load_schema, resolved
 from model_ci.types import Settings
 from model_ci.validity import violations
