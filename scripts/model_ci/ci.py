@@ -7,12 +7,12 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from model_ci import output, web
 from model_ci.errors import ServiceError
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     from model_ci.record_types import RecordCi

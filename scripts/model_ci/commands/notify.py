@@ -3,12 +3,12 @@
 import argparse
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from model_ci import ci, config, report
 from model_ci.errors import ConfigError, Exit, ModelCIError, ServiceError
 from model_ci.forge import HEARTBEAT, WEBHOOK, GitHub, GitLab, Tracker, beat, raise_issue, settle, tell
+from model_ci.frozen import dataclass
 from model_ci.run import Run, by_id, sections
 from model_ci.stages import STAGES
 from model_ci.stages.content import content

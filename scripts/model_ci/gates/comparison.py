@@ -3,9 +3,9 @@
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from model_ci.frozen import dataclass
 from model_ci.gates.metrics import Metric, measure
 from model_ci.gates.outputs import Outputs
 from model_ci.gates.weighted import Weighted

@@ -6,11 +6,11 @@ import math
 import numbers
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.gates.calibration import CALIBRATION
 from model_ci.gates.fitness import NoValueError, needed_classes, unfit
 from model_ci.gates.outputs import Outputs, Scores, read_only

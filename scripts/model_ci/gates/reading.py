@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from model_ci.frozen import dataclass
 from model_ci.gates.comparison import FEWEST, Difference, Resampling, ready
 from model_ci.gates.metrics import Metric, measure
 from model_ci.gates.outputs import Outputs, Scores
