@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -50,8 +51,10 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _apart(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the machine's settings out, and the test's out of the machine."""
-    home = tmp_path_factory.mktemp("home")
-    for name, value in {**IDENTITY, "HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1", "OMP_NUM_THREADS": "1"}.items():
+    home = tempfile.mkdtemp(
+        prefix="home-", dir=tmp_path_factory.getbasetemp()
+    )  # pytest's own would count them all each time
+    for name, value in {**IDENTITY, "HOME": home, "GIT_CONFIG_NOSYSTEM": "1", "OMP_NUM_THREADS": "1"}.items():
         monkeypatch.setenv(name, value)
 
 

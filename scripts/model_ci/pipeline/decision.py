@@ -164,7 +164,11 @@ class Decider:
                 "packages_sha256": sha256(self.surroundings.packages),
                 "packages": self.surroundings.packages,
             },
-            "config": {"file": self.config.file, "values": self.config.values},
+            "config": {
+                "file": self.config.file,
+                "folder": self.surroundings.folder,
+                "values": self.config.values,
+            },
         }
 
 
