@@ -218,15 +218,21 @@ def _module_files() -> Iterator[tuple[str, Path]]:
     """Yield the imported modules outside of the standard library, of what is installed, and of model-ci."""
     library = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")}
     outside = {*library, _OURS, *_sites()}
-    resolved = functools.cache(Path.resolve)  # thousands of modules stand in a few hundred folders
+
+    @functools.cache  # thousands of modules stand in a few hundred folders
+    def counted(folder: str) -> Path | None:
+        place = Path(folder).resolve()
+        installed = any(part in _INSTALLED for part in place.parts)
+        return None if installed or not outside.isdisjoint((place, *place.parents)) else place
+
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if not isinstance(file, str) or name in ("__main__", "__mp_main__"):
             continue
-        path = Path(file)
-        path = path.resolve() if path.is_symlink() else resolved(path.parent) / path.name
-        if not any(part in _INSTALLED for part in path.parts) and outside.isdisjoint(path.parents):
-            yield name, path
+        real = os.path.realpath(file) if os.path.islink(file) else file  # noqa: PTH114 - ten times as fast
+        folder, _, base = real.rpartition(os.sep)
+        if place := counted(folder or (os.sep if real.startswith(os.sep) else ".")):
+            yield name, place / base
 
 
 def _sites() -> list[Path]:
