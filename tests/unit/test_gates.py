@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model_ci.config import Gate
-from model_ci.gates.comparison import Difference
+from model_ci.gates.estimate import Difference
 from model_ci.gates.gate import Comparisons, Outcome, judge, verdict
 from model_ci.gates.outputs import Scores
 
@@ -119,7 +119,7 @@ def compare(
         (0.03, 0.01, "better", "passed"),
         (0.0, 0.004, "within tolerance", "passed"),
         (-0.001, 0.004, "within tolerance", "passed"),
-        (0.0, 0.0, "within tolerance", "passed"),
+        (0.0, 0.0, "inconclusive", "inconclusive"),  # bounds that are not apart say nothing
         (0.0, 0.02, "inconclusive", "inconclusive"),
         (0.02, 0.05, "inconclusive", "inconclusive"),
         (-0.02, 0.03, "inconclusive", "inconclusive"),

@@ -48,3 +48,16 @@ class Scores:
     values: Mapping[str, float | None]
     reasons: Mapping[str, str]
     incomparable: str | None = None
+
+
+def class_count(outputs: Outputs) -> int:
+    """Return how many classes there are: those that the model has a probability of, or that truth and labels name."""
+    known = 2 if outputs.probabilities is None else int(outputs.probabilities.shape[1])
+    return max(known, *(int(positions.max(initial=0)) + 1 for positions in (outputs.truth, outputs.labels)))
+
+
+def class_name(position: int, classes: int) -> str:
+    """Return what a message calls a class."""
+    if classes == 2:
+        return "the positive class" if position else "the negative class"
+    return f"class {position + 1} of {classes}"
