@@ -27,6 +27,6 @@ def flights_bundle_sklearn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def make(folder: Path) -> None:
         folder.mkdir()
         estimator, rows = models.flights()
-        models.make(folder, estimator, rows, wanted="sklearn")
+        models.make(folder, estimator, rows, engine="sklearn")
 
     return shared.made("sklearn-bundle", tmp_path_factory, make) / "srv"

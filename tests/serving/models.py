@@ -62,7 +62,7 @@ def make(
     estimator: Any,
     rows: pd.DataFrame,
     task: str = "binary",
-    wanted: str = "auto",
+    engine: str = "auto",
     explain: pd.DataFrame | None = None,
     code: Sequence[Path] = (),
     version: str | None = "7",
@@ -83,4 +83,4 @@ def make(
     explained = bundle.Explain(background=explain, seed=0, tolerance=1e-3) if explain is not None else None
     folder = into / "srv"
     folder.mkdir()
-    return bundle.create(source, rows, folder, wanted=wanted, explain=explained)
+    return bundle.create(source, rows, folder, engine=engine, explain=explained)

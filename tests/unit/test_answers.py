@@ -65,7 +65,7 @@ NUMBERS: dict[str, Fault] = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = models.table().dropna()[["size", "count"]]
     estimator = LogisticRegression().fit(rows, models.target(models.table().dropna()).astype(int))
-    made = models.make(tmp_path_factory.mktemp("answers"), estimator, rows, wanted="sklearn")
+    made = models.make(tmp_path_factory.mktemp("answers"), estimator, rows, engine="sklearn")
     assert {0, 1} == set(made.manifest["probe"]["outputs"][:8])  # a request of the smoke test has both
     return made.folder
 
@@ -196,7 +196,7 @@ def test_the_class_of_a_model_without_probabilities_is_compared_exactly(tmp_path
 
     rows = models.table().dropna()[["size", "count"]]
     estimator = LinearSVC().fit(rows, np.where(rows["size"] > 0, 1e9, 1e9 + 1))
-    made = models.make(tmp_path, estimator, rows, wanted="sklearn")
+    made = models.make(tmp_path, estimator, rows, engine="sklearn")
     probe = Probe.read(made.manifest)
     other = [1e9 + 1 if label == 1e9 else 1e9 for label in probe.expected.labels]  # type: ignore[comparison-overlap]
     assert probe.classes

@@ -87,7 +87,7 @@ class Relative(Picky):
 
 def made(folder: Path, estimator: Any) -> App:
     rows = models.table()[["size"]].fillna(0.0)
-    bundle = models.make(folder, estimator.fit(rows, None), rows, wanted="sklearn")
+    bundle = models.make(folder, estimator.fit(rows, None), rows, engine="sklearn")
     return app(bundle.folder)
 
 

@@ -88,7 +88,7 @@ def test_a_pickle_is_opened_only_where_its_hash_is_the_manifests(tmp_path: Path)
     rows = models.table().dropna()[["size", "count"]]
     estimator = LogisticRegression().fit(rows, rows["size"] > 0)
     estimator.note = lambda: None  # skops cannot hold it
-    made = models.make(tmp_path, estimator, rows, wanted="sklearn")
+    made = models.make(tmp_path, estimator, rows, engine="sklearn")
     assert made.manifest["sklearn"]["format"] == "cloudpickle"
     load(made.folder)
     trap = tmp_path / "opened"

@@ -79,7 +79,7 @@ REFUSED: dict[str, Any] = {
 def served(folder: Path, column: Any, kind: type[Seen] = Seen) -> tuple[Any, pd.DataFrame, Any]:
     rows = pd.DataFrame({"x": column})
     estimator = kind().fit(rows, None)
-    made = models.make(folder, estimator, rows, task="regression", wanted="sklearn")
+    made = models.make(folder, estimator, rows, task="regression", engine="sklearn")
     return estimator, rows, app(made.folder)
 
 

@@ -47,7 +47,7 @@ def main(arguments: argparse.Namespace) -> int:
         chosen = _champion(config, folder) if arguments.champion else _of_run(config, arguments.run)
         explain = _explain(config, data) if arguments.explain else None
         with _source(config, chosen) as source:
-            made = bundle.create(source, data.holdout, folder / "srv", wanted=arguments.engine, explain=explain)
+            made = bundle.create(source, data.holdout, folder / "srv", engine=arguments.engine, explain=explain)
         manifest = made.manifest
         print(
             f"{manifest['name']} of run {manifest['run_id'] or '-'} through {manifest['engine']}: {manifest['why']}",

@@ -46,13 +46,13 @@ class Hashes:
         if all(name in known for name in algorithms):
             return before, {name: known[name] for name in algorithms}
         began_ns = time.time_ns()
-        found = _read(file, algorithms)
+        digests = _read(file, algorithms)
         if stamp(file) != before:
             raise ConfigError(f"{file}: changed while its hash was taken; run again when nothing writes to it")
         if _settled(before, began_ns):
-            self._entries[str(file)] = {"stamp": list(before), "hashes": known | found}
+            self._entries[str(file)] = {"stamp": list(before), "hashes": known | digests}
             self._changed = True
-        return before, found
+        return before, digests
 
     def save(self) -> None:
         """Write the cache; without it the next run is only slower, so a folder that cannot be written is no error."""
@@ -76,12 +76,12 @@ def _read(file: Path, algorithms: tuple[str, ...]) -> dict[str, str]:
     return {name: digest.hexdigest() for name, digest in zip(algorithms, digests, strict=True)}
 
 
-def _settled(found: Stamp, began_ns: int) -> bool:
+def _settled(stamp: Stamp, began_ns: int) -> bool:
     """Whether a later change of the file must show in its stamp.
 
     A file system's clock ticks: a second write in the tick of the first leaves the same times.
     """
-    _, modified_ns, changed_ns, _ = found
+    _, modified_ns, changed_ns, _ = stamp
     tick_ns = 2_000_000_000 if modified_ns % 1_000_000_000 == 0 else 100_000_000
     return began_ns - max(modified_ns, changed_ns) > tick_ns
 

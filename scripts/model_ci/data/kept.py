@@ -22,5 +22,5 @@ def get(file: Path, stamp: Stamp, csv: Csv) -> "pl.DataFrame | None":
 def put(file: Path, stamp: Stamp, csv: Csv, frame: "pl.DataFrame") -> None:
     """Keep the rows of a file in place of those that were read first."""
     _frames[file, stamp, csv] = frame
-    while sum(found[0] for _, found, _ in _frames) > MOST_BYTES:
+    while sum(size for _, (size, *_), _ in _frames) > MOST_BYTES:
         _frames.popitem(last=False)

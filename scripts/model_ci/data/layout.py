@@ -155,7 +155,7 @@ def kind(dtype: "pl.DataType") -> str:
 
 
 @lru_cache(maxsize=4096)
-def _inspect_parquet(file: Path, name: str, found: Stamp) -> Layout:
+def _inspect_parquet(file: Path, name: str, stamp: Stamp) -> Layout:
     import polars as pl
 
     lfs.refuse(file, name)
@@ -167,11 +167,11 @@ def _inspect_parquet(file: Path, name: str, found: Stamp) -> Layout:
     if not raw:
         raise ConfigError(f"{name}: has no columns; write it again with rows")
     types = {column: _plain_type(dtype) for column, dtype in raw.items() if not _PANDAS_INDEX.fullmatch(column)}
-    return Layout(file=file, name=name, form="parquet", stamp=found, raw=raw, types=types)
+    return Layout(file=file, name=name, form="parquet", stamp=stamp, raw=raw, types=types)
 
 
 @lru_cache(maxsize=4096)
-def _inspect_jsonl(file: Path, name: str, found: Stamp) -> Layout:
+def _inspect_jsonl(file: Path, name: str, stamp: Stamp) -> Layout:
     import polars as pl
 
     lfs.refuse(file, name)
@@ -181,23 +181,23 @@ def _inspect_jsonl(file: Path, name: str, found: Stamp) -> Layout:
         reason = str(error).partition("\n")[0]
         raise ConfigError(f"{name}: not a file of JSON lines that can be read: {reason}; write it again") from None
     types = {column: _plain_type(dtype) for column, dtype in raw.items()}
-    return Layout(file=file, name=name, form="jsonl", stamp=found, raw=raw, types=types)
+    return Layout(file=file, name=name, form="jsonl", stamp=stamp, raw=raw, types=types)
 
 
 @lru_cache(maxsize=4096)
-def _inspect_csv(file: Path, name: str, found: Stamp, csv: Csv) -> Layout:
+def _inspect_csv(file: Path, name: str, stamp: Stamp, csv: Csv) -> Layout:
     import polars as pl
 
     columns = header.read(file, name, csv)
     try:
-        read = _csv_types(header.as_utf8(file, csv.encoding), found, csv, columns)
+        read = _csv_types(header.as_utf8(file, csv.encoding), stamp, csv, columns)
         names = dict(zip(read, columns, strict=True))
         raw = {names[old]: dtype for old, dtype in read.items()}
         layout = Layout(
             file=header.as_utf8(file, csv.encoding),
             name=name,
             form="csv",
-            stamp=found,
+            stamp=stamp,
             raw=raw,
             types={},
             csv=csv,
@@ -219,7 +219,7 @@ def _options(csv: Csv) -> dict[str, Any]:
     }
 
 
-def _csv_types(file: Path, found: Stamp, csv: Csv, columns: Sequence[str]) -> "dict[str, pl.DataType]":
+def _csv_types(file: Path, stamp: Stamp, csv: Csv, columns: Sequence[str]) -> "dict[str, pl.DataType]":
     """Find the types that hold every value of a file, and keep the rows of one that is small.
 
     What the first rows show holds for the whole file once every row was read with it. Otherwise the whole file is asked.
@@ -230,7 +230,7 @@ def _csv_types(file: Path, found: Stamp, csv: Csv, columns: Sequence[str]) -> "d
     head = dict(pl.scan_csv(file, infer_schema_length=_SAMPLE_ROWS, **options).collect_schema())
     names = dict(zip(head, columns, strict=True))
     options["schema_overrides"] = {old: pl.String() for old, new in names.items() if new in csv.text}
-    if found[0] > kept.MOST_BYTES:
+    if stamp[0] > kept.MOST_BYTES:
         return dict(pl.scan_csv(file, infer_schema_length=None, **options).collect_schema())
     try:
         frame = pl.read_csv(file, schema=head | options["schema_overrides"], **_options(csv))
@@ -239,7 +239,7 @@ def _csv_types(file: Path, found: Stamp, csv: Csv, columns: Sequence[str]) -> "d
     # A column without a value in the first rows counts as text there.
     if any(dtype == pl.String and not frame[:_SAMPLE_ROWS, name].count() for name, dtype in frame.schema.items()):
         frame = pl.read_csv(file, infer_schema_length=None, **options)
-    kept.put(file, found, csv, frame.rename(names))
+    kept.put(file, stamp, csv, frame.rename(names))
     return dict(frame.schema)
 
 

@@ -41,18 +41,18 @@ class Pointer:
         listing = json.dumps(sorted(entries, key=lambda entry: entry["relpath"])).encode()
         return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir" == self.md5
 
-    def concerns(self, wanted: Path) -> bool:
+    def concerns(self, place: Path) -> bool:
         """Whether this output is, or holds, a file that `wanted`, a path or glob, may name."""
-        return _match(self.path.parts, wanted.parts, folder=self.md5.endswith(".dir"))
+        return _match(self.path.parts, place.parts, folder=self.md5.endswith(".dir"))
 
 
-def find(wanted: Path) -> list[Pointer]:
+def find(place: Path) -> list[Pointer]:
     """Return the pointers that concern `wanted`, an absolute path or glob."""
-    base = wanted.parent
+    base = place.parent
     while any(letter in str(base) for letter in "*?["):
         base = base.parent
-    folders = [base, *_ancestors(base), *(file.parent for file in _beside(wanted, base))]
-    pointers = {p.path: p for folder in dict.fromkeys(folders) for p in _in_folder(folder) if p.concerns(wanted)}
+    folders = [base, *_ancestors(base), *(file.parent for file in _beside(place, base))]
+    pointers = {p.path: p for folder in dict.fromkeys(folders) for p in _in_folder(folder) if p.concerns(place)}
     return [pointers[path] for path in sorted(pointers)]
 
 
@@ -76,16 +76,16 @@ def pull(pointers: Sequence[Pointer], root: Path) -> None:
         raise _refused(names, done.stdout + done.stderr)
 
 
-def _refused(names: str, said: str) -> ConfigError | ServiceError:
-    errors = [line.removeprefix("ERROR: ") for line in said.splitlines() if line.startswith("ERROR: ")]
-    where = f"{names}: `dvc pull` failed: {', '.join(errors) or said.strip()}"
-    if "requires" in said and "to be installed" in said:
+def _refused(names: str, output: str) -> ConfigError | ServiceError:
+    errors = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
+    where = f"{names}: `dvc pull` failed: {', '.join(errors) or output.strip()}"
+    if "requires" in output and "to be installed" in output:
         return ConfigError(f"{where}; install what it names: pip install 'model-ci[s3]' for a remote on S3")
-    if "not inside of a DVC repository" in said:
+    if "not inside of a DVC repository" in output:
         return ConfigError(f"{where}; commit the .dvc folder beside the pointers, or run `dvc init`")
-    if "no remote" in said.lower():
+    if "no remote" in output.lower():
         return ConfigError(f"{where}; name the remote with `dvc remote add --default`, and commit .dvc/config")
-    if "missing-files" in said or "cache up to date" in said:
+    if "missing-files" in output or "cache up to date" in output:
         return ServiceError(f"{where}; the remote does not hold it: run `dvc push` where the data is, then run again")
     return ServiceError(f"{where}; see that the remote is up and that its credentials are set here, then run again")
 
@@ -100,8 +100,8 @@ def _ancestors(base: Path) -> list[Path]:
     return []
 
 
-def _beside(wanted: Path, base: Path) -> list[Path]:
-    pattern = wanted.relative_to(base).as_posix() + ".dvc"
+def _beside(place: Path, base: Path) -> list[Path]:
+    pattern = place.relative_to(base).as_posix() + ".dvc"
     return sorted(base.glob(pattern)) if base.is_dir() else []
 
 

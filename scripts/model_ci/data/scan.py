@@ -149,8 +149,8 @@ class Scan:
 
     def _faults(self, reason: str) -> list[str]:
         faults = ((layout.csv, layout) for layout in self._layouts)
-        found = [header.first_fault(f.file, f.name, len(f.raw), csv.separator) for csv, f in faults if csv]
-        return [text for text in found if text] or [
+        faults_seen = [header.first_fault(f.file, f.name, len(f.raw), csv.separator) for csv, f in faults if csv]
+        return [text for text in faults_seen if text] or [
             f"{self.source.location}: cannot be read: {reason}; write it again, or pull it again"
         ]
 

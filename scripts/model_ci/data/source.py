@@ -162,14 +162,14 @@ def sha256(file: Path) -> str:
 
 def _file_version(file: Path, source: Source, hashes: Hashes, *, md5: bool) -> FileVersion:
     # Both in one reading: DVC's MD5 is compared afterwards and then comes from the cache.
-    found, digests = hashes.of(file, "sha256", *(["md5"] if md5 else []))
-    return FileVersion(path=_relative(file, source.root), bytes=found[0], sha256=digests["sha256"], stamp=found)
+    stamp, digests = hashes.of(file, "sha256", *(["md5"] if md5 else []))
+    return FileVersion(path=_relative(file, source.root), bytes=stamp[0], sha256=digests["sha256"], stamp=stamp)
 
 
-def _files(wanted: Path) -> list[Path]:
-    if wanted.is_file():
-        return [wanted]
-    matches = sorted(Path(name) for name in glob.glob(str(wanted), recursive=True))  # noqa: PTH207 - an absolute pattern
+def _files(place: Path) -> list[Path]:
+    if place.is_file():
+        return [place]
+    matches = sorted(Path(name) for name in glob.glob(str(place), recursive=True))  # noqa: PTH207 - an absolute pattern
     return [file for file in matches if file.is_file() and file.suffix != ".dvc"]
 
 

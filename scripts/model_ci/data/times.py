@@ -43,10 +43,10 @@ class Writing:
 
 def writing(text: str) -> Writing | None:
     """Recognize how a time is written; None when it is no ISO 8601."""
-    found = _ISO.fullmatch(text.strip())
-    if found is None:
+    match = _ISO.fullmatch(text.strip())
+    if match is None:
         return None
-    between, seconds, zone = found.groups()
+    between, seconds, zone = match.groups()
     if between is None:
         return Writing(format=_DATE, dated=True)
     clock = "%H:%M:%S%.f" if seconds else "%H:%M"

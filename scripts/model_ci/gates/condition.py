@@ -244,10 +244,10 @@ def _unsure(outcome: Outcome, reason: str) -> Outcome:
     return replace(outcome, state=State.INCONCLUSIVE, comparison=Comparison.INCONCLUSIVE, reason=reason)
 
 
-def _too_few(resamples: int, confidence: float, wanted: int) -> str:
+def _too_few(resamples: int, confidence: float, needed: int) -> str:
     return (
         f"{resamples} resamples have no bound that holds with {confidence:.12g}; "
-        f"set evaluate.uncertainty.resamples to {wanted} or more: what cannot be compared does not pass"
+        f"set evaluate.uncertainty.resamples to {needed} or more: what cannot be compared does not pass"
     )
 
 

@@ -96,8 +96,8 @@ def rates(metric: str, outputs: Outputs | None, parts: Sequence[Slice], plan: Re
 
     if outputs is None:
         return "cannot be asked"
-    if found := problem(metric, outputs, parts):
-        return found
+    if why := problem(metric, outputs, parts):
+        return why
     now = values(metric, outputs, parts)
     drawn: dict[str, list[Any]] = {name: [] for name in now}
     for weights in plan.weights(len(outputs.truth)):
@@ -109,15 +109,15 @@ def rates(metric: str, outputs: Outputs | None, parts: Sequence[Slice], plan: Re
     return [Rate(name=name, values=now[name], drawn=np.concatenate(drawn[name]), units=units[name]) for name in now]
 
 
-def gap(metric: str, found: list[Rate] | str, plan: Resampling) -> Reading:
+def gap(metric: str, measured: list[Rate] | str, plan: Resampling) -> Reading:
     """Return the widest gap of any of the rates; without them, none for the reason that is given."""
     import numpy as np
 
-    if isinstance(found, str) or not len(found[0].values):
-        reason = found if isinstance(found, str) else "has no slice with enough rows"
+    if isinstance(measured, str) or not len(measured[0].values):
+        reason = measured if isinstance(measured, str) else "has no slice with enough rows"
         drawn, scores, fewest = np.full(plan.resamples, np.nan), Scores(values={}, reasons={metric: reason}), 0
     else:
-        value = max(float(rate.values.max() - rate.values.min()) for rate in found)
-        drawn = np.max([rate.drawn.max(axis=1) - rate.drawn.min(axis=1) for rate in found], axis=0)
-        scores, fewest = Scores(values={metric: value}, reasons={}), min(min(rate.units) for rate in found)
+        value = max(float(rate.values.max() - rate.values.min()) for rate in measured)
+        drawn = np.max([rate.drawn.max(axis=1) - rate.drawn.min(axis=1) for rate in measured], axis=0)
+        scores, fewest = Scores(values={metric: value}, reasons={}), min(min(rate.units) for rate in measured)
     return Reading(metric=metric, scores=[scores], drawn=drawn[:, None], units=[fewest])

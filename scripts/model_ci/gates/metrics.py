@@ -72,8 +72,8 @@ def available(task: str) -> dict[str, str]:
     from sklearn.metrics import get_scorer_names
 
     names = {name.removeprefix("neg_"): name for name in get_scorer_names()}
-    wanted = _REGRESSION if task == "regression" else names.keys() - _REGRESSION - _CLUSTERING
-    return {name: names[name] for name in sorted(wanted) if name in names}
+    offered = _REGRESSION if task == "regression" else names.keys() - _REGRESSION - _CLUSTERING
+    return {name: names[name] for name in sorted(offered) if name in names}
 
 
 def resolve(name: str, task: str, load: Callable[[str], UserFunction]) -> Metric:

@@ -63,26 +63,26 @@ class Quality:
         from scipy.special import ndtri
 
         known = {f.slice: f for f in self.figures if (f.metric, f.by) == (metric, by)}
-        found = [known.get(part) for part in parts]
-        values = [math.nan if f is None or f.value is None else f.value for f in found]
-        deviations = [math.nan if f is None or f.deviation is None else f.deviation for f in found]
+        figures = [known.get(part) for part in parts]
+        values = [math.nan if f is None or f.value is None else f.value for f in figures]
+        deviations = [math.nan if f is None or f.deviation is None else f.deviation for f in figures]
         # The normal's own quantiles, shuffled: as many drawn by chance would be off by themselves.
         quantiles = ndtri((np.arange(plan.resamples) + 0.5) / plan.resamples)
         noise = np.random.default_rng(plan.seed).permuted(np.tile(quantiles[:, None], len(parts)), axis=0)
         return Reading(
             metric=metric,
-            scores=[_scores(metric, part, f) for part, f in zip(parts, found, strict=True)],
+            scores=[_scores(metric, part, f) for part, f in zip(parts, figures, strict=True)],
             drawn=np.array(values) + np.array(deviations) * noise,
-            units=[f.units if f else 0 for f in found],
+            units=[f.units if f else 0 for f in figures],
         )
 
     def scores(self, metrics: Sequence[str]) -> Scores:
         """Return the values of metrics on all rows."""
         known = {f.metric: f for f in self.figures if f.by is None}
-        found = [_scores(name, None, known.get(name)) for name in metrics]
+        scores = [_scores(name, None, known.get(name)) for name in metrics]
         return Scores(
-            values={name: s.values.get(name) for name, s in zip(metrics, found, strict=True)},
-            reasons={name: reason for s in found for name, reason in s.reasons.items()},
+            values={name: s.values.get(name) for name, s in zip(metrics, scores, strict=True)},
+            reasons={name: reason for s in scores for name, reason in s.reasons.items()},
         )
 
     def to_bytes(self) -> bytes:
@@ -110,11 +110,11 @@ def measure(  # noqa: PLR0913, PLR0917 - what is asked for, and all that it is m
     confidence: float,
 ) -> list[Figure]:  # fmt: skip
     """Measure each metric on all rows, and those of gates with `by` on each slice, small ones included."""
-    found: dict[tuple[str, str | None, str | None], Figure] = {}
+    figures: dict[tuple[str, str | None, str | None], Figure] = {}
     for reading, by, parts in _readings(metrics, gates, rows, outputs, plan):
         for i, (name, many) in enumerate(parts):
-            found.setdefault((reading.metric, by, name), _figure(reading, i, by, name, many, confidence))
-    return [*found.values()]
+            figures.setdefault((reading.metric, by, name), _figure(reading, i, by, name, many, confidence))
+    return [*figures.values()]
 
 
 def _readings(

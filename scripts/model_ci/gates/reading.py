@@ -101,22 +101,22 @@ def read_all(  # noqa: PLR0913
     side: int = 0,
 ) -> list[Reading]:
     """Read several metrics of a model, on resamples that are drawn once for all of them."""
-    said = [None if outputs is None else outputs.drawn(part.rows) for part in parts]
+    drawn_outputs = [None if outputs is None else outputs.drawn(part.rows) for part in parts]
     rows = len(outputs.truth) if outputs and resampled else 0
-    functions = [_ready(metric, given, side) for metric in metrics for given in said] if rows else []
+    functions = [_ready(metric, given, side) for metric in metrics for given in drawn_outputs] if rows else []
     drawn = _drawn(functions, [*parts] * len(metrics), plan, rows)
     return [
         Reading(
             metric=metric.name,
-            scores=[_measured(metric, given) for given in said],
+            scores=[_measured(metric, given) for given in drawn_outputs],
             drawn=drawn[:, i * len(parts) : (i + 1) * len(parts)],
             units=[
                 0 if given is None else metric.basis.support([given], _blocks(plan, part))[0]
-                for given, part in zip(said, parts, strict=True)
+                for given, part in zip(drawn_outputs, parts, strict=True)
             ],
             samples=[
                 None if given is None else Sample(metric=metric, outputs=given, blocks=_blocks(plan, part))
-                for given, part in zip(said, parts, strict=True)
+                for given, part in zip(drawn_outputs, parts, strict=True)
             ],
         )
         for i, metric in enumerate(metrics)

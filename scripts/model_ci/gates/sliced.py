@@ -62,8 +62,8 @@ def judge(
         if CONDITIONS[start.condition].judged is Judged.GAP:
             outcomes.append(_gap(start, enough, mine, sides, small))
         else:
-            found = [_in_slice(start, part, i, mine, theirs, sides) for i, part in enumerate(enough)]
-            outcomes.append(fold(start, [*found, *small]))
+            judged_slices = [_in_slice(start, part, i, mine, theirs, sides) for i, part in enumerate(enough)]
+            outcomes.append(fold(start, [*judged_slices, *small]))
     return outcomes
 
 

@@ -37,13 +37,13 @@ def cut(frame: "pd.DataFrame", columns: Sequence[str], bins: int) -> list[Slice]
         raise ConfigError(*(f"evaluate.gates: by: no column {name!r}; there are {there}" for name in missing))
     parts = [_labels(frame[c], bins) for c in columns]
     names = np.array([", ".join(row) for row in zip(*parts, strict=True)], dtype=object)
-    found, slice_of_row = np.unique(names.astype(str), return_inverse=True)
-    if len(found) > _MOST:
+    distinct, slice_of_row = np.unique(names.astype(str), return_inverse=True)
+    if len(distinct) > _MOST:
         raise ConfigError(
-            f"evaluate.gates: by: {' and '.join(columns)} make {len(found)} slices, at most {_MOST} can be judged; "
+            f"evaluate.gates: by: {' and '.join(columns)} make {len(distinct)} slices, at most {_MOST} can be judged; "
             "name columns with fewer values"
         )
-    return [Slice(name=str(name), rows=np.flatnonzero(slice_of_row.ravel() == i)) for i, name in enumerate(found)]
+    return [Slice(name=str(name), rows=np.flatnonzero(slice_of_row.ravel() == i)) for i, name in enumerate(distinct)]
 
 
 def _labels(column: "Series", bins: int) -> list[str]:

@@ -165,8 +165,8 @@ def _area_by_rows(truth: "Array", scores: "Array") -> Weighted:
     import numpy as np
 
     # Both in the order of their scores, so that the running sums are read from first to last.
-    order = np.argsort(scores, kind="stable")
-    ups, downs = order[truth[order] == 1], order[truth[order] != 1]
+    ranks = np.argsort(scores, kind="stable")
+    ups, downs = ranks[truth[ranks] == 1], ranks[truth[ranks] != 1]
     first, last = (np.searchsorted(scores[downs], scores[ups], side) for side in ("left", "right"))
     tied = bool((first != last).any())
 
@@ -194,12 +194,12 @@ def average_precision(truth: "Array", scores: "Array") -> Weighted:
     if place is not None:
         tally = _tallied(truth, place)
         return lambda weights: np.array([_precision(*(part[::-1] for part in tally(each))) for each in weights])
-    order = np.argsort(-scores, kind="stable")
-    first = np.flatnonzero(np.append(True, np.diff(scores[order]) != 0))  # of each score
-    positive = truth[order] == 1
+    ranks = np.argsort(-scores, kind="stable")
+    first = np.flatnonzero(np.append(True, np.diff(scores[ranks]) != 0))  # of each score
+    positive = truth[ranks] == 1
 
     def value(weights: "Array") -> float:
-        drawn = weights.astype(np.float32)[order].astype(float)
+        drawn = weights.astype(np.float32)[ranks].astype(float)
         return _precision(np.add.reduceat(drawn * ~positive, first), np.add.reduceat(drawn * positive, first))
 
     return lambda weights: np.array([value(each) for each in weights])

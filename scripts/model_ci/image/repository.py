@@ -99,20 +99,20 @@ class Repository:
 
     def digest(self, reference: str | None = None) -> str | None:
         """Return the digest that a tag points to, None when there is no such image."""
-        wanted = reference or self.name.digest or self.name.tag
-        answer = self._ask("HEAD", f"{self.name.url}/manifests/{wanted}", "pull", allowed=(404,))
+        target = reference or self.name.digest or self.name.tag
+        answer = self._ask("HEAD", f"{self.name.url}/manifests/{target}", "pull", allowed=(404,))
         return None if answer.status == 404 else str(answer.headers.get("docker-content-digest"))
 
     def manifest(self, reference: str) -> Document:
         """Return the manifest of a tag or digest."""
         answer = self._ask("GET", f"{self.name.url}/manifests/{reference}", "pull")
-        found: Document = json.loads(answer.body)
-        return found
+        document: Document = json.loads(answer.body)
+        return document
 
     def tag(self, digest: str, tag: str) -> None:
         """Let a tag point to an image that is there: its manifest is sent again, byte by byte, under that name."""
-        found = self._ask("GET", f"{self.name.url}/manifests/{digest}", "pull,push")
-        sent = _Body(content=found.body, type=str(found.headers.get("content-type")))
+        answer = self._ask("GET", f"{self.name.url}/manifests/{digest}", "pull,push")
+        sent = _Body(content=answer.body, type=str(answer.headers.get("content-type")))
         self._ask("PUT", f"{self.name.url}/manifests/{tag}", "pull,push", body=sent)
 
     def require_push(self) -> None:
@@ -136,7 +136,7 @@ class Repository:
             raise ServiceError(refusal(self.name, 0, str(error), self.login is not None)) from None
         if 200 <= answer.status < 300 or answer.status in allowed:
             return answer
-        raise ServiceError(refusal(self.name, answer.status, _said(answer), self.login is not None))
+        raise ServiceError(refusal(self.name, answer.status, _problem(answer), self.login is not None))
 
     def _authorization(self, url: str) -> str | None:
         if urllib.parse.urlsplit(url).netloc != urllib.parse.urlsplit(self.name.url).netloc:
@@ -156,8 +156,8 @@ class Repository:
         given = _send("GET", url, self.login.as_header() if self.login else None)
         if given.status != 200:
             return False
-        found = json.loads(given.body)
-        self._token = f"Bearer {found.get('token') or found.get('access_token')}"
+        document = json.loads(given.body)
+        self._token = f"Bearer {document.get('token') or document.get('access_token')}"
         return True
 
 
@@ -171,7 +171,7 @@ class _Body:
     type: str
 
 
-def _said(answer: Answer) -> str:
+def _problem(answer: Answer) -> str:
     """Return what went wrong, in the registry's words."""
     try:
         errors = json.loads(answer.body)["errors"]
@@ -181,9 +181,9 @@ def _said(answer: Answer) -> str:
         return "" if text.startswith("<") else text[:200]
 
 
-def refusal(name: Name, status: int, said: str, known: bool) -> str:
+def refusal(name: Name, status: int, text: str, known: bool) -> str:
     """Say what a registry's refusal means, and what to do."""
-    words = f" ({said})" if said else ""
+    words = f" ({text})" if text else ""
     where = f"{name.registry}/{name.path}"
     match status:
         case 401 if known:
@@ -216,13 +216,13 @@ def pushed(
     """
 
     def once() -> str:
-        said, digest = attempt()
+        output, digest = attempt()
         if digest:
             return digest
-        number = status(said)
+        number = status(output)
         if number is None:
-            raise ServiceError(f"{name.repository}: the push failed: {said}")
-        problem = refusal(name, number, said, login is not None)
+            raise ServiceError(f"{name.repository}: the push failed: {output}")
+        problem = refusal(name, number, output, login is not None)
         raise _PassingError(problem) if number in passing else ServiceError(problem)
 
     return web.repeat(once, _PassingError, _TRIES, web.sleep)

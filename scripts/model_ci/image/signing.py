@@ -22,14 +22,14 @@ class UnsignedError(ModelCIError):
     exit_code = Exit.NO
 
 
-def wanted(settings: Signature) -> bool:
+def required(settings: Signature) -> bool:
     """Tell whether images are to be signed."""
     return settings.key is not None or settings.keyless
 
 
 def check(settings: Signature) -> None:
     """Raise ConfigError for what would stop the signing after the image was pushed."""
-    if not wanted(settings):
+    if not required(settings):
         return
     _program()
     if settings.key and "://" not in settings.key and not os.environ.get(settings.key):
@@ -45,10 +45,10 @@ def sign(reference: str, settings: Signature, login: Login | None) -> Document:
     command = ["sign", "--yes", *_plain(name)]
     if settings.key:
         command += ["--key", _key(settings.key), f"--tlog-upload={str(settings.transparency_log).lower()}"]
-    code, said = _cosign([*command, reference], name, login)
+    code, output = _cosign([*command, reference], name, login)
     if code:
         raise ServiceError(
-            f"build-image: cosign cannot sign {reference}: {said}; the image is pushed and unsigned, and will not be taken "
+            f"build-image: cosign cannot sign {reference}: {output}; the image is pushed and unsigned, and will not be taken "
             "where a signature is required; when the cause is gone, run `model-ci build-image` again"
         )
     return {
@@ -66,13 +66,13 @@ def verify(reference: str, settings: Signature, root: Path, login: Login | None 
     name = Name.parse(reference, "image")
     if name.digest is None:
         raise ConfigError(f"{reference}: is no digest; a tag may point elsewhere a moment later")
-    code, said = _cosign(["verify", "--output=json", *_plain(name), *_who(settings, root), reference], name, login)
+    code, output = _cosign(["verify", "--output=json", *_plain(name), *_who(settings, root), reference], name, login)
     if code == 0:
-        found: list[Document] = json.loads(said.strip().splitlines()[-1])
-        return found
-    if any(words in said for words in _NO_KEY):
-        raise UnsignedError(f"{reference}: has no valid signature: {said}")
-    raise ServiceError(f"{reference}: its signature cannot be checked: {said}")
+        signatures: list[Document] = json.loads(output.strip().splitlines()[-1])
+        return signatures
+    if any(words in output for words in _NO_KEY):
+        raise UnsignedError(f"{reference}: has no valid signature: {output}")
+    raise ServiceError(f"{reference}: its signature cannot be checked: {output}")
 
 
 def _who(settings: Signature, root: Path) -> Sequence[str]:
@@ -99,10 +99,10 @@ def _plain(name: Name) -> Sequence[str]:
 
 
 def _program() -> str:
-    found = shutil.which("cosign")
-    if not found:
+    program = shutil.which("cosign")
+    if not program:
         raise ConfigError("build-image.signature: there is no cosign on PATH; install it")
-    return found
+    return program
 
 
 def _cosign(arguments: Sequence[str], name: Name, login: Login | None) -> tuple[int, str]:

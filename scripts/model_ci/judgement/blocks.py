@@ -32,13 +32,13 @@ def blocks(config: Config, rows: "pd.DataFrame") -> "Array | None":
         values = _spans(rows[str(config.data.time_column)], sure.block_duration)
     else:
         return None
-    found = np.unique(values, return_inverse=True)[1].ravel()
-    if (many := int(found.max()) + 1) < _FEWEST:
+    numbers = np.unique(values, return_inverse=True)[1].ravel()
+    if (many := int(numbers.max()) + 1) < _FEWEST:
         raise ConfigError(
             f"evaluate.uncertainty.{key}: the holdout has {many} blocks, at least {_FEWEST} are needed to draw from; "
             "hold out more, or make the blocks smaller"
         )
-    return found
+    return numbers
 
 
 def _spans(moments: "Series", duration: str) -> "Array":

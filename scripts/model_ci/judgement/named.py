@@ -15,18 +15,18 @@ def metrics(config: Config, where: str = "evaluate") -> dict[str, Metric]:
 
     Raises ConfigError for names that the task does not have, and for gates that forbid a model to get better.
     """
-    found: dict[str, Metric] = {}
+    by_name: dict[str, Metric] = {}
     wrong: list[str] = []
     for name in dict.fromkeys([*(g.metric for g in config.evaluate.gates), *config.evaluate.metrics]):
         if name not in FAIRNESS and name not in MEASURED:
             try:
-                found[name] = resolve(name, config.model.task, lambda n: entrypoint.load(n, config.root, "evaluate"))
+                by_name[name] = resolve(name, config.model.task, lambda n: entrypoint.load(n, config.root, "evaluate"))
             except ConfigError as error:
                 wrong += error.problems
     for i, g in enumerate(config.evaluate.gates):
-        better = greater_is_better(found, g.metric)
+        better = greater_is_better(by_name, g.metric)
         here = f"{where}.gates[{i}]"
-        if g.metric in found or better is not None:
+        if g.metric in by_name or better is not None:
             wrong += _against_the_metric(g, better, here)
         if g.by and g.metric in MEASURED:
             wrong.append(f"{here}.by: {g.metric} is not of rows, so it has no slices; leave 'by' out")
@@ -39,7 +39,7 @@ def metrics(config: Config, where: str = "evaluate") -> dict[str, Metric]:
             wrong += error.problems
     if wrong:
         raise ConfigError(*wrong)
-    return found
+    return by_name
 
 
 def _against_the_metric(gate: Gate, better: bool | None, here: str) -> Iterator[str]:
@@ -57,11 +57,11 @@ def _against_the_metric(gate: Gate, better: bool | None, here: str) -> Iterator[
             yield f"{here}.{condition.name}: which way {gate.metric} is better is not known; use {names}"
 
 
-def greater_is_better(found: Mapping[str, Metric], name: str) -> bool | None:
+def greater_is_better(by_name: Mapping[str, Metric], name: str) -> bool | None:
     """Tell which way a metric is better; None where nobody said."""
     if name in MEASURED or name in FAIRNESS:
         return False
-    return found[name].greater_is_better if name in found else None
+    return by_name[name].greater_is_better if name in by_name else None
 
 
 def names(config: Config, metric: str) -> bool:

@@ -34,17 +34,17 @@ _FEWEST_SUSPECTED: Final = 50  # held-out rows
 
 
 def quality(
-    config: Config, rows: "pd.DataFrame", asked: Side, gates: Sequence[Gate], wanted: Mapping[str, Metric]
+    config: Config, rows: "pd.DataFrame", asked: Side, gates: Sequence[Gate], metrics: Mapping[str, Metric]
 ) -> Quality:
     """Measure what the gates and metrics name, so that a later check can hold the model to it."""
     sure = config.evaluate.uncertainty
     plan = _plan(config, rows, RESAMPLES)
-    figures = measure_quality(wanted, gates, rows, asked.outputs, plan, sure.confidence) if asked.outputs else []
+    figures = measure_quality(metrics, gates, rows, asked.outputs, plan, sure.confidence) if asked.outputs else []
     return Quality(figures=figures, made={"rows": len(rows), "confidence": sure.confidence})
 
 
 def weigh(  # noqa: PLR0913 - both models, and what they are judged by
-    config: Config, rows: "pd.DataFrame", wanted: Mapping[str, Metric], challenger: Side, champion: Side | None,
+    config: Config, rows: "pd.DataFrame", metrics: Mapping[str, Metric], challenger: Side, champion: Side | None,
     *, held_out: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
     """Judge what two models said of the same rows by all gates; return the verdict and what it rests on.
@@ -53,21 +53,21 @@ def weigh(  # noqa: PLR0913 - both models, and what they are judged by
     """
     meaningless = _one_class(config, challenger) if held_out else None
     if meaningless:
-        challenger = _without_values(wanted, challenger, meaningless)
+        challenger = _without_values(metrics, challenger, meaningless)
     enough = len(rows) >= config.evaluate.min_rows
     by_slices = any(g.by for g in config.evaluate.gates)
     sure = config.evaluate.uncertainty
     plan = _plan(config, rows, sure.resamples)
-    compared = _compare(config, wanted, challenger, champion, plan) if champion and enough else None
-    lower = [name for name in (*wanted, *MEASURED, *FAIRNESS) if greater_is_better(wanted, name) is False]
+    compared = _compare(config, metrics, challenger, champion, plan) if champion and enough else None
+    lower = [name for name in (*metrics, *MEASURED, *FAIRNESS) if greater_is_better(metrics, name) is False]
     theirs = champion.scores if champion else None
     outcomes = gate.judge(
         config.evaluate.gates, challenger.scores, theirs, compared, lower,
-        sliced=_sliced(config, rows, wanted, challenger, champion, plan, lower) if enough else _unsliced(config, lower),
-        confidence=sure.confidence, absolute=_absolute(config, wanted, challenger, plan) if enough else None,
+        sliced=_sliced(config, rows, metrics, challenger, champion, plan, lower) if enough else _unsliced(config, lower),
+        confidence=sure.confidence, absolute=_absolute(config, metrics, challenger, plan) if enough else None,
     )  # fmt: skip
     if meaningless:
-        outcomes = [_failed(o, meaningless) if o.by or o.metric in wanted else o for o in outcomes]
+        outcomes = [_failed(o, meaningless) if o.by or o.metric in metrics else o for o in outcomes]
     outcomes += [_own(name, config, rows, challenger, champion) for name in config.evaluate.own_gates]
     verdict, why = gate.verdict(outcomes, inconclusive=sure.inconclusive)
     if not enough:
@@ -83,7 +83,7 @@ def weigh(  # noqa: PLR0913 - both models, and what they are judged by
         "rows": len(rows),
         "too_good": suspicious,
         "comparison": _described(config, plan) if compared or (enough and by_slices) else None,
-        "metrics": _table(wanted, challenger.scores, theirs),
+        "metrics": _table(metrics, challenger.scores, theirs),
         "gates": [outcome.as_record() for outcome in outcomes],
     }
 
@@ -92,9 +92,9 @@ def _one_class(config: Config, side: Side) -> str | None:
     return None if side.outputs is None or config.model.task == "regression" else one_class(side.outputs)
 
 
-def _without_values(wanted: Mapping[str, Metric], side: Side, reason: str) -> Side:
+def _without_values(metrics: Mapping[str, Metric], side: Side, reason: str) -> Side:
     """Take the values of scikit-learn's metrics away; what a metric of the user's own means, only they know."""
-    names = [name for name in wanted if ":" not in name]
+    names = [name for name in metrics if ":" not in name]
     scores = side.scores
     values, reasons = {**scores.values, **dict.fromkeys(names)}, {**scores.reasons, **dict.fromkeys(names, reason)}
     return replace(side, scores=replace(scores, values=values, reasons=reasons))
@@ -132,7 +132,7 @@ def _of_pairs(suspicious: Mapping[str, float]) -> str:
 
 
 def _sliced(  # noqa: PLR0913, PLR0917 - what is judged, and all that it is judged on
-    config: Config, rows: "pd.DataFrame", wanted: Mapping[str, Metric], challenger: Side, champion: Side | None,
+    config: Config, rows: "pd.DataFrame", metrics: Mapping[str, Metric], challenger: Side, champion: Side | None,
     plan: Resampling, lower: Sequence[str],
 ) -> dict[Gate, list[gate.Outcome]]:  # fmt: skip
     sides = sliced.Sides(
@@ -146,7 +146,7 @@ def _sliced(  # noqa: PLR0913, PLR0917 - what is judged, and all that it is judg
     )
     by_slices = [g for g in config.evaluate.gates if g.by]
     return {
-        g: sliced.judge(g, wanted.get(g.metric), slices.cut(rows, g.columns, g.bins), sides, lower) for g in by_slices
+        g: sliced.judge(g, metrics.get(g.metric), slices.cut(rows, g.columns, g.bins), sides, lower) for g in by_slices
     }
 
 
@@ -172,25 +172,25 @@ def _own(name: str, config: Config, rows: "pd.DataFrame", challenger: Side, cham
     try:
         return own.judge(name, entrypoint.call(function, {}, offered, name, "evaluate.own_gates"))
     except UserCodeError as error:
-        said = error.problems[0].removeprefix(f"train: {name} ").removesuffix("; mend your code")
-        return own.refused(name, said)
+        reason = error.problems[0].removeprefix(f"train: {name} ").removesuffix("; mend your code")
+        return own.refused(name, reason)
 
 
 def _compare(
-    config: Config, wanted: Mapping[str, Metric], challenger: Side, champion: Side, plan: Resampling
+    config: Config, metrics: Mapping[str, Metric], challenger: Side, champion: Side, plan: Resampling
 ) -> gate.Comparisons:
     """Resample the metrics that a gate compares on all rows."""
     plain = [g for g in config.evaluate.gates if not g.by]
     compared = {g.metric for g in plain if g.compares}
-    named = {name: metric for name, metric in wanted.items() if name in compared}
+    named = {name: metric for name, metric in metrics.items() if name in compared}
     confidence = config.evaluate.uncertainty.confidence
     if champion.quality:
-        found = _from_quality(named, challenger.outputs, champion.quality, plan)
-        return gate.Comparisons(differences=found, rows=None, confidence=confidence)
+        compared_metrics = _from_quality(named, challenger.outputs, champion.quality, plan)
+        return gate.Comparisons(differences=compared_metrics, rows=None, confidence=confidence)
     mine, theirs = challenger.outputs, champion.outputs
-    found = differences(named, mine, theirs, plan) if mine and theirs and named else {}
+    compared_metrics = differences(named, mine, theirs, plan) if mine and theirs and named else {}
     rows = len(mine.truth) if mine else 0
-    return gate.Comparisons(differences=found, rows=rows, confidence=confidence, blocks=plan.many)
+    return gate.Comparisons(differences=compared_metrics, rows=rows, confidence=confidence, blocks=plan.many)
 
 
 def _absolute(config: Config, wanted: Mapping[str, Metric], challenger: Side, plan: Resampling) -> gate.Absolute | None:
@@ -214,8 +214,8 @@ def _from_quality(
 ) -> dict[str, Estimate]:
     all_rows = [whole(len(mine.truth) if mine else 0)]
     readings = {name: read(metric, mine, all_rows, plan) for name, metric in named.items()}
-    found = {name: reading.less(theirs.read(name, None, [None], plan), 0) for name, reading in readings.items()}
-    return {name: difference for name, difference in found.items() if difference}
+    by_metric = {name: reading.less(theirs.read(name, None, [None], plan), 0) for name, reading in readings.items()}
+    return {name: difference for name, difference in by_metric.items() if difference}
 
 
 def _plan(config: Config, rows: "pd.DataFrame", resamples: int) -> Resampling:
@@ -229,12 +229,12 @@ def _described(config: Config, plan: Resampling) -> "EvaluateComparison":
     return {"resamples": sure.resamples, "confidence": sure.confidence, "seed": sure.seed, "blocks": plan.many}
 
 
-def _table(wanted: Mapping[str, Metric], challenger: Scores, champion: Scores | None) -> "dict[str, EvaluateMetric]":
+def _table(metrics: Mapping[str, Metric], challenger: Scores, champion: Scores | None) -> "dict[str, EvaluateMetric]":
     return {
         name: {
             "challenger": value,
             "champion": champion.values.get(name) if champion else None,
-            "greater_is_better": wanted[name].greater_is_better if name in wanted else False,
+            "greater_is_better": metrics[name].greater_is_better if name in metrics else False,
             "problem": challenger.reasons.get(name),
         }
         for name, value in challenger.values.items()

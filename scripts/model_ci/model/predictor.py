@@ -108,12 +108,12 @@ def outputs(answers: Answers, truth: "Series", classes: Sequence[Label], task: s
     if task == "regression":
         numbers = np.asarray(answers.labels, dtype=float)
         return Outputs(truth=truth.to_numpy(dtype=float), labels=numbers, probabilities=None)
-    order = class_order(classes, task, positive)
-    known = [classes[place] for place in order]
+    positions = class_order(classes, task, positive)
+    known = [classes[place] for place in positions]
     return Outputs(
         truth=naming.codes(truth, known, absent=len(known)),
         labels=naming.codes(answers.labels, known),
-        probabilities=None if answers.probabilities is None else answers.probabilities[:, order],
+        probabilities=None if answers.probabilities is None else answers.probabilities[:, positions],
     )
 
 

@@ -34,16 +34,16 @@ class FrameBuilder:
     def add(self, request: Mapping[str, Any]) -> None:
         """Take the rows of a request."""
         at = {name: i for i, name in enumerate(map(str, request["columns"]))}
-        order = [at.get(name) for name in self._columns]
+        places = [at.get(name) for name in self._columns]
         version, user = request.get("version"), request.get("user")
         probabilities = request.get("probabilities") or [[]] * len(request["inputs"])
         empty = [None] * self._classes
         head = (request["time"], request["request_id"])
         middle = (_text(request["variant"]), _text(version), _text(user))
-        for index, (row, said) in enumerate(zip(request["inputs"], request["outputs"], strict=True)):
+        for index, (row, answered) in enumerate(zip(request["inputs"], request["outputs"], strict=True)):
             chances = (list(probabilities[index]) + empty)[: self._classes]
-            values = [None if i is None else row[i] for i in order]
-            values += [*head, index, *middle, said, *chances, request.get("duration_ms")]
+            values = [None if i is None else row[i] for i in places]
+            values += [*head, index, *middle, answered, *chances, request.get("duration_ms")]
             for column, value in zip(self._values, values, strict=True):
                 column.append(value)
 

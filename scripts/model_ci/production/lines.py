@@ -25,14 +25,14 @@ def request(line: bytes) -> dict[str, Any] | None:
     import orjson
 
     try:
-        found = orjson.loads(line)
-        if not all(name in found for name in _NEEDED) or not _fits(found):
+        document = orjson.loads(line)
+        if not all(name in document for name in _NEEDED) or not _fits(document):
             return None
-        found["time"] = _time(found["time"])
-        found["request_id"] = str(found["request_id"])
+        document["time"] = _time(document["time"])
+        document["request_id"] = str(document["request_id"])
     except (ValueError, TypeError, AttributeError, OverflowError):
         return None
-    return found  # type: ignore[no-any-return]
+    return document  # type: ignore[no-any-return]
 
 
 def _fits(request: Mapping[str, Any]) -> bool:

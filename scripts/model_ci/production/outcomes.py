@@ -89,8 +89,8 @@ def join(log: Predictions, rows: "pl.DataFrame", outcomes: Outcomes) -> Joined:
     if repeated.any():
         frame = frame.with_columns(pl.when(~repeated).then(pl.col(n)).alias(n) for n in outcomes.columns)
     labelled = frame.select(pl.all_horizontal(pl.col(outcomes.columns).is_not_null()).sum()).item()
-    found = [*_orphans(log, outcomes), *_waiting(outcomes, frame.height, labelled)]
-    return Joined(frame=frame, findings=tuple(found), labelled=labelled)
+    findings = [*_orphans(log, outcomes), *_waiting(outcomes, frame.height, labelled)]
+    return Joined(frame=frame, findings=tuple(findings), labelled=labelled)
 
 
 def _nameless(location: str, count: int, rows: int) -> "list[Finding]":
@@ -119,8 +119,8 @@ def _orphans(log: Predictions, outcomes: Outcomes) -> "list[Finding]":
         return []
     examples: list[Any] = orphans.head(MAX_EXAMPLES).to_list()
     none = orphans.len() == ids.len()
-    told = "are these the outcomes of this log?" if none else "is the log sampled, or its older files gone?"
-    what = f"{share(orphans.len(), ids.len())} are of no prediction in the log{such_as(examples)}; {told}"
+    hint = "are these the outcomes of this log?" if none else "is the log sampled, or its older files gone?"
+    what = f"{share(orphans.len(), ids.len())} are of no prediction in the log{such_as(examples)}; {hint}"
     level = "failure" if none else "warning"
     return [
         Finding(

@@ -37,8 +37,8 @@ class ParquetPart:
             with pq.ParquetFile(
                 self.file, pre_buffer=False, buffer_size=_BUFFER_BYTES, read_dictionary=texts
             ) as parquet:
-                wanted = None if columns is None else [c for c in columns if c in schema.names]
-                yield from parquet.iter_batches(BATCH_ROWS, row_groups=self.groups, columns=wanted, use_threads=False)
+                kept = None if columns is None else [c for c in columns if c in schema.names]
+                yield from parquet.iter_batches(BATCH_ROWS, row_groups=self.groups, columns=kept, use_threads=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +83,8 @@ class LogPart:
 
         log = predictions.scan(self.location, Path(self.root), self.classes)
         for frame in log.batches(columns):
-            wanted = frame.columns if columns is None else [c for c in columns if c in frame.columns]
-            yield from frame.select(wanted).to_arrow().to_batches()
+            kept = frame.columns if columns is None else [c for c in columns if c in frame.columns]
+            yield from frame.select(kept).to_arrow().to_batches()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,8 +67,8 @@ class Predictions:
         return pl.concat(frames).sort("_time", maintain_order=True)
 
     def _empty(self, columns: Sequence[str] | None) -> FrameBuilder:
-        wanted = {name: dtype for name, dtype in self.columns.items() if columns is None or name in columns}
-        return FrameBuilder(wanted, self.prediction, self.classes)
+        kept = {name: dtype for name, dtype in self.columns.items() if columns is None or name in columns}
+        return FrameBuilder(kept, self.prediction, self.classes)
 
     def knows(self, request_ids: Iterable[str]) -> "Array":
         """Tell of each request id whether the log has it."""
@@ -112,12 +112,12 @@ def scan(location: str, root: Path, classes: Sequence[str] = ()) -> Predictions:
 
 def find(location: str, root: Path) -> tuple[Path, ...]:
     """Return the files of a log in their order; raise ConfigError when there is none."""
-    wanted = root / location
-    if wanted.is_dir():
-        files = sorted([*wanted.rglob("predictions-*.jsonl"), *wanted.rglob("predictions-*.jsonl.gz")])
+    place = root / location
+    if place.is_dir():
+        files = sorted([*place.rglob("predictions-*.jsonl"), *place.rglob("predictions-*.jsonl.gz")])
         absent = "the folder has no file predictions-*.jsonl; is the service's prediction log switched on?"
     else:
-        files = sorted(Path(name) for name in glob.glob(str(wanted), recursive=True) if Path(name).is_file())  # noqa: PTH207
+        files = sorted(Path(name) for name in glob.glob(str(place), recursive=True) if Path(name).is_file())  # noqa: PTH207
         absent = "no such prediction log; name the folder, the file or a glob"
     if not files:
         raise ConfigError(f"{location}: {absent}")
@@ -127,9 +127,9 @@ def find(location: str, root: Path) -> tuple[Path, ...]:
 def _dtype(kinds: set[type]) -> "type[pl.DataType]":
     import polars as pl
 
-    found = families(kinds)
-    if found == {"boolean"}:
+    kinds_seen = families(kinds)
+    if kinds_seen == {"boolean"}:
         return pl.Boolean
-    if found <= {"number"}:
+    if kinds_seen <= {"number"}:
         return pl.Int64 if float not in kinds and int in kinds else pl.Float64
     return pl.String

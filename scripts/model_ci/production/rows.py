@@ -63,13 +63,13 @@ def open(  # noqa: A001 - reads as rows.open
 
 def _files(location: str, root: Path) -> list[Path] | None:
     """Return the files; None for a folder, which is a prediction log's."""
-    wanted = (root / location).absolute()
-    absent = [p for p in pointer.find(wanted) if not p.path.exists()]
+    place = (root / location).absolute()
+    absent = [p for p in pointer.find(place) if not p.path.exists()]
     if absent:
         pointer.pull(absent, root)
-    if wanted.is_dir():
+    if place.is_dir():
         return None
-    files = sorted(Path(name) for name in glob.glob(str(wanted), recursive=True) if Path(name).is_file())  # noqa: PTH207
+    files = sorted(Path(name) for name in glob.glob(str(place), recursive=True) if Path(name).is_file())  # noqa: PTH207
     files = [file for file in files if file.suffix != ".dvc"]
     if not files:
         raise ConfigError(
@@ -190,9 +190,9 @@ def _fetched(location: str, root: Path, classes: Sequence[str], csv: Csv | None)
     files = sorted(Path(name) for name in ([got] if isinstance(got, str) else got))
     if not files:
         raise ConfigError(f"{where}: nothing is there; correct the URL")
-    found = _log(f"{kept.name}/*", root, classes) if _is_log(files) else _table(where, files[0].parent, files, csv)
+    rows = _log(f"{kept.name}/*", root, classes) if _is_log(files) else _table(where, files[0].parent, files, csv)
     return Rows(
-        location=where, types=found.types, parts=found.parts, is_log=found.is_log, findings=found.findings, _kept=kept
+        location=where, types=rows.types, parts=rows.parts, is_log=rows.is_log, findings=rows.findings, _kept=kept
     )
 
 

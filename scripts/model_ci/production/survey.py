@@ -108,17 +108,17 @@ class Survey:
         hashes, counts = np.unique(np.frombuffer(self.ids, dtype=np.int64), return_counts=True)
         doubled = set(hashes[counts > 1].tolist())
         if doubled:
-            found = _Count()
+            count = _Count()
             for request in filter(None, map(lines.request, (line for file in files for line in lines.lines(file)))):
-                if hash(request["request_id"]) in doubled and request["request_id"] not in found.examples:
-                    found.add(request["request_id"])
-                if len(found.examples) == min(len(doubled), MAX_EXAMPLES):
+                if hash(request["request_id"]) in doubled and request["request_id"] not in count.examples:
+                    count.add(request["request_id"])
+                if len(count.examples) == min(len(doubled), MAX_EXAMPLES):
                     break
-            found.count = len(doubled)
+            count.count = len(doubled)
             what = (
                 "request ids stand there more than once, so what came of them cannot be told; send a new id each time"
             )
-            yield _finding("duplicate-requests", location, found, what)
+            yield _finding("duplicate-requests", location, count, what)
 
     def _changes(self, location: str) -> Iterator[Finding]:
         sets = {frozenset(names) for names in self._shapes}
@@ -138,9 +138,9 @@ class Survey:
             yield Finding(rule="types", where=location, what=what)
 
 
-def _finding(rule: str, where: str, found: _Count, what: str, level: str = "failure") -> Finding:
-    text = f"{found.count} {what}{such_as(found.examples)}"
-    return Finding(rule=rule, where=where, what=text, count=found.count, examples=found.examples, level=level)
+def _finding(rule: str, where: str, count: _Count, what: str, level: str = "failure") -> Finding:
+    text = f"{count.count} {what}{such_as(count.examples)}"
+    return Finding(rule=rule, where=where, what=text, count=count.count, examples=count.examples, level=level)
 
 
 def families(kinds: set[type]) -> set[str]:

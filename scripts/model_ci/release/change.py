@@ -79,28 +79,28 @@ class Change:
         target = self.target()
         with target.lock(_owner(self.run)):
             before = target.current()
-            wanted = wish(before)
+            desired = wish(before)
             entries = ledger.read(self.config, self.environment)
-            rules = self.judge(wanted)
-            section = self._section(wanted, before, target, rules)
+            rules = self.judge(desired)
+            section = self._section(desired, before, target, rules)
             if refused := [f"{rule.rule}: {rule.why}" for rule in rules if not rule.holds]:
                 return section | {"failed": True, "why": f"the policy forbids it: {'; '.join(refused)}"}
             last = entries[-1].deployment if entries else None
-            previous = before if before != wanted.deployment else last
-            naming = self._naming(wanted, previous)
+            previous = before if before != desired.deployment else last
+            naming = self._naming(desired, previous)
             if naming:
                 naming.require()
-            section["plan"] = list(target.plan(wanted.deployment))
+            section["plan"] = list(target.plan(desired.deployment))
             try:
-                section["smoke"] = self._bring(target, wanted, before)
+                section["smoke"] = self._bring(target, desired, before)
             except RolloutError as error:
                 return section | {
                     "failed": True, "why": str(error), "rolled_back": True, "steps": self.steps,
                     "address": target.address(),
                 }  # fmt: skip
-            changed = before != wanted.deployment or last != wanted.deployment
-            entry = self._entry(wanted, previous) if changed else None
-            settled = self._settle(wanted, naming, entry)
+            changed = before != desired.deployment or last != desired.deployment
+            entry = self._entry(desired, previous) if changed else None
+            settled = self._settle(desired, naming, entry)
             return section | settled | {"steps": self.steps, "address": target.address()}
 
     def _section(self, wish: Wish, before: Deployment | None, target: Target, rules: list[Rule]) -> Document:
@@ -137,7 +137,7 @@ class Change:
         ask = smoke.over_http(address, self.config.deploy.smoke.timeout_s)
         served = wish.deployment.variant(wish.subject.name) or wish.deployment.variants[0]
         try:
-            found = smoke.through(ask, served, self.probes.get(served.digest), self.config.deploy.smoke)
+            smoke_result = smoke.through(ask, served, self.probes.get(served.digest), self.config.deploy.smoke)
         except RolloutError:
             self.steps.append("restores what served before")
             if before:
@@ -145,7 +145,7 @@ class Change:
             else:
                 target.remove()
             raise
-        return {"asked": address, **found.as_record()}
+        return {"asked": address, **smoke_result.as_record()}
 
     def _naming(self, wish: Wish, previous: Deployment | None) -> tags.Move | None:
         """Return how the tags of the images are to move; None where no name moves, or the image was never pushed."""
@@ -160,7 +160,7 @@ class Change:
             "ledger": partial(self._written, entry) if entry else None,
         }
         steps = {key: step for key, step in every.items() if step}
-        section: Document = {"why": _told(wish, changed=entry is not None)}
+        section: Document = {"why": _summary(wish, changed=entry is not None)}
         for key, step in steps.items():
             try:
                 section[key] = step()
@@ -199,16 +199,16 @@ def names(wish: Wish) -> list[str]:
     return [registry, *([f"tag {wish.subject.image} as champion"] if tags.pushed(wish.subject.image) else [])]
 
 
-def action(before: Deployment | None, wanted: Deployment) -> str:
+def action(before: Deployment | None, desired: Deployment) -> str:
     """Name what a deployment is: only other weights, or other images."""
 
     def images(deployment: Deployment) -> dict[str, str]:
         return {variant.name: variant.digest for variant in deployment.variants}
 
-    return "weights" if before and before != wanted and images(before) == images(wanted) else "deploy"
+    return "weights" if before and before != desired and images(before) == images(desired) else "deploy"
 
 
-def _told(wish: Wish, *, changed: bool) -> str:
+def _summary(wish: Wish, *, changed: bool) -> str:
     shares = ", ".join(
         f"{'version ' + v.version if v.version else v.digest[7:19]} {v.weight} %" for v in wish.deployment.variants
     )

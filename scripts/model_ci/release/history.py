@@ -44,9 +44,9 @@ def probes(config: Config, target: Target, variant: Variant, *, required: bool) 
     file = config.root / RUNS / (variant.run_id or "-") / "image" / "manifest.json"
     if file.is_file():
         return {variant.digest: smoke.read(file.read_bytes(), str(file))}
-    found = target.manifest(variant) if isinstance(target, Reads) else None
-    if found:
-        return {variant.digest: smoke.read(found, variant.image)}
+    manifest = target.manifest(variant) if isinstance(target, Reads) else None
+    if manifest:
+        return {variant.digest: smoke.read(manifest, variant.image)}
     if required:
         raise ConfigError(f"promote: no rows to try {_named(variant)} with; fetch the folder of run {variant.run_id}")
     return {}

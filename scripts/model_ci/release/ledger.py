@@ -53,7 +53,7 @@ class Entry:
 def new(  # noqa: PLR0913 - one argument a field
     action: str,
     environment: str,
-    wanted: Deployment | None,
+    desired: Deployment | None,
     previous: Deployment | None,
     *,
     run_id: str | None,
@@ -67,7 +67,7 @@ def new(  # noqa: PLR0913 - one argument a field
         actor=where.person,
         action=action,
         environment=environment,
-        deployment=wanted,
+        deployment=desired,
         previous=previous,
         run_id=run_id,
         reason=reason,

@@ -58,8 +58,12 @@ def _rules(config: Config, environment: str, claim: Claim) -> Iterator[Rule]:
     policy, version = settings(config, environment).policy, claim.variant.version
     yield from who_may(config, environment, claim.branch, claim.where)
     if policy.require_passed:
-        told = {True: "it passed its gates", False: "it did not pass its gates", None: "nobody knows whether it passed"}
-        yield Rule(rule="require_passed", holds=claim.passed is True, why=told[claim.passed])
+        words = {
+            True: "it passed its gates",
+            False: "it did not pass its gates",
+            None: "nobody knows whether it passed",
+        }
+        yield Rule(rule="require_passed", holds=claim.passed is True, why=words[claim.passed])
     if policy.require_registered:
         why = f"it is version {version}" if version else "it is not registered"
         yield Rule(rule="require_registered", holds=version is not None, why=why)

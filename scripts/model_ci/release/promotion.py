@@ -24,9 +24,9 @@ def make(config: Config, run: Run) -> Result:
 def plan(config: Config, run: Run) -> list[str]:
     """Say what `run` would do, and change nothing."""
     making = Change(config=config, environment=config.promote.to, run=run)
-    wanted = wish(config, run, candidate(config))
-    steps = list(making.target().plan(wanted.deployment))
-    return [*making.forbidden(wanted), *steps, *change.names(wanted)]
+    desired = wish(config, run, candidate(config))
+    steps = list(making.target().plan(desired.deployment))
+    return [*making.forbidden(desired), *steps, *change.names(desired)]
 
 
 def source(config: Config) -> str:
@@ -60,8 +60,8 @@ def wish(config: Config, run: Run, variant: Variant) -> Wish:
     subject = replace(variant, name=CHAMPION, weight=100, replicas=many)
     number = subject.version
     with registry.open_registry(config, config.root, in_ci=run.in_ci) as store:
-        found = store.version(number) if number else None
-    verdict = found.tags.get("model_ci.verdict") if found else None
+        version = store.version(number) if number else None
+    verdict = version.tags.get("model_ci.verdict") if version else None
     return Wish(
         action="promote",
         deployment=Deployment(environment=config.promote.to, variants=(subject,)),

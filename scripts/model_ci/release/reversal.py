@@ -22,8 +22,8 @@ def plan(config: Config, run: Run) -> list[str]:
     """Say what `run` would do, and change nothing."""
     making = Change(config=config, environment=environment(config), run=run)
     target = making.target()
-    wanted = wish(config, run, _before(config, target.current()))
-    return [*making.forbidden(wanted), *target.plan(wanted.deployment), *change.names(wanted)]
+    desired = wish(config, run, _before(config, target.current()))
+    return [*making.forbidden(desired), *target.plan(desired.deployment), *change.names(desired)]
 
 
 def environment(config: Config) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def blocks(section: "Change") -> Iterator[Block]:
     """Say what serves, what was asked of it, and why not where it was not to be."""
-    yield Paragraph(text=_told(section), essential=True)
+    yield Paragraph(text=_summary(section), essential=True)
     if moved := section["aliases"]:
         before = f"; before it was version {moved['previous']}" if moved["previous"] else ""
         yield Paragraph(text=f"The registry's champion is version {moved['champion']}{before}.")
@@ -33,7 +33,7 @@ def blocks(section: "Change") -> Iterator[Block]:
         yield Table(title=f"Policy of {section['environment']}", columns=["rule", "refused"], rows=rows)
 
 
-def _told(section: "Change") -> str:
+def _summary(section: "Change") -> str:
     if section["verdict"] != Verdict.FAILED:
         address = f", at {section['address']}" if section["address"] else ""
         return f"{_capital(section['action'])}: {section['why']}{address}."

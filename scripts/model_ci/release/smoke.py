@@ -84,28 +84,32 @@ def through(ask: Ask, variant: Variant, probe: Probe | None, settings: Smoke) ->
 
     Raises RolloutError for an answer that is none, is another than is known, or comes too late.
     """
-    found = SmokeResult()
+    result = SmokeResult()
     most = math.ceil(settings.requests * _PATIENCE * 100 / max(variant.weight, 1))
     if probe is None:
         require_ready(ask)
-        return found
+        return result
     for part, body in cycle(probe.requests()):
         answer = ask("/invocations", body)
-        found.requests += 1
+        result.requests += 1
         if answer.variant in (None, variant.name):
-            found.add(probe, part, answer, variant, settings)
+            result.add(probe, part, answer, variant, settings)
         else:
             _require(answer, "/invocations")
-        if found.compared >= settings.requests or found.requests >= most or (not variant.weight and found.requests > 1):
+        if (
+            result.compared >= settings.requests
+            or result.requests >= most
+            or (not variant.weight and result.requests > 1)
+        ):
             break
-    if variant.weight and not found.compared:
-        raise RolloutError(f"smoke test: none of {found.requests} requests was answered by {variant.name}")
-    slow = statistics.median(found.seconds) * 1000 if found.seconds else 0.0
+    if variant.weight and not result.compared:
+        raise RolloutError(f"smoke test: none of {result.requests} requests was answered by {variant.name}")
+    slow = statistics.median(result.seconds) * 1000 if result.seconds else 0.0
     if settings.max_latency_ms is not None and slow > settings.max_latency_ms:
         raise RolloutError(
             f"smoke test: the median answer took {slow:.1f} ms; {settings.max_latency_ms:g} ms are allowed"
         )
-    return found
+    return result
 
 
 def over_http(address: str, timeout_s: float) -> Ask:
@@ -132,5 +136,5 @@ def require_ready(ask: Ask) -> None:
 
 def _require(answer: Answer, path: str) -> None:
     if answer.status != 200:
-        said = answer.body[:200].decode(errors="replace")
-        raise RolloutError(f"smoke test: {path} answered {answer.status or 'nothing'}: {said}")
+        body = answer.body[:200].decode(errors="replace")
+        raise RolloutError(f"smoke test: {path} answered {answer.status or 'nothing'}: {body}")

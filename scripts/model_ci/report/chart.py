@@ -66,11 +66,11 @@ def _row(chart: Chart, i: int, width: str, before: float | None) -> str:
     return (
         f'<text x="{_NAMES - 8}" y="{top + 12}" text-anchor="end">{escape(shown)}</text>'
         f'<rect class="bar" x="{_NAMES}" y="{top}" width="{width}" height="{_ROW - 6}"><title>{escape(label)}</title></rect>'
-        f'{mark}<text x="{_NAMES + max(float(width), before or 0) + 6:.1f}" y="{top + 12}">{_said(chart, i)}</text>'
+        f'{mark}<text x="{_NAMES + max(float(width), before or 0) + 6:.1f}" y="{top + 12}">{_label(chart, i)}</text>'
     )
 
 
-def _said(chart: Chart, i: int) -> str:
+def _label(chart: Chart, i: int) -> str:
     return percent(chart.values[i]) if chart.shares else number(chart.values[i])
 
 

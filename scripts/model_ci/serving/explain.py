@@ -55,24 +55,24 @@ class Explainer:
             from model_ci.serving.sklearn_engine import SklearnEngine, open_estimator
         except ImportError as error:
             raise Refusal(501, "explain", f"{_ABSENT} ({error})") from None
-        service, said = self._service, self._service.manifest["explain"]
+        service, settings = self._service, self._service.manifest["explain"]
         if self._engine is None or self._background is None:
             service.require_loaded()
             self._engine = SklearnEngine(open_estimator(service.manifest), service.signature)
             self._background = self._engine.table(_background(service))
         manifest = service.manifest
         terms = explainer.Terms(
-            task=manifest["task"], classes=manifest.classes, seed=said["seed"], tolerance=said["tolerance"],
+            task=manifest["task"], classes=manifest.classes, seed=settings["seed"], tolerance=settings["tolerance"],
             positive=manifest.positive,
         )  # fmt: skip
-        found = _explained(self._engine, rows, self._background, terms)
-        if not found.holds(said["tolerance"]):
-            missed = f"the attributions miss the model's output by {found.error:.3g}"
+        attributions = _explained(self._engine, rows, self._background, terms)
+        if not attributions.holds(settings["tolerance"]):
+            missed = f"the attributions miss the model's output by {attributions.error:.3g}"
             raise Refusal(
-                422, "explain", f"{missed}, more than {said['tolerance']:g} of it; these rows are not explained"
+                422, "explain", f"{missed}, more than {settings['tolerance']:g} of it; these rows are not explained"
             )
         of_class = None if manifest.positive is None else manifest.classes[manifest.positive]
-        return _record(found, of_class, manifest.classes)
+        return _record(attributions, of_class, manifest.classes)
 
 
 def _background(service: Service) -> Rows:
@@ -97,17 +97,17 @@ def _explained(engine: "SklearnEngine", rows: Rows, background: "pd.DataFrame", 
         raise Refusal(422, "explain", f"the model cannot be asked about these rows: {first}") from error
 
 
-def _record(found: Value, of_class: Value, classes: Value) -> Document:
-    one = found.values.shape[2] == 1
+def _record(attributions: Value, of_class: Value, classes: Value) -> Document:
+    one = attributions.values.shape[2] == 1
     return {
-        "explainer": found.explainer,
-        "scale": found.scale,
+        "explainer": attributions.explainer,
+        "scale": attributions.scale,
         "of_class": of_class,
         "classes": None if one else list(classes),
-        "columns": list(found.columns),
-        "base": found.base[0] if one else found.base,
-        "outputs": found.outputs[:, 0].tolist() if one else found.outputs.tolist(),
-        "attributions": found.values[:, :, 0].tolist() if one else found.values.tolist(),
-        "rows": found.rows,
-        "note": found.note,
+        "columns": list(attributions.columns),
+        "base": attributions.base[0] if one else attributions.base,
+        "outputs": attributions.outputs[:, 0].tolist() if one else attributions.outputs.tolist(),
+        "attributions": attributions.values[:, :, 0].tolist() if one else attributions.values.tolist(),
+        "rows": attributions.rows,
+        "note": attributions.note,
     }

@@ -49,8 +49,8 @@ def rows(body: Record, signature: Signature, limit: int) -> Rows:
     shapes = [_shape(tensor) for tensor in tensors]
     counts = {shape[0] for shape in shapes}
     if len(counts) > 1:
-        told = ", ".join(f"{name} has {shape[0]}" for name, shape in zip(names[:10], shapes, strict=False))
-        raise Refusal(400, "format", f"all tensors must have as many rows: {told}")
+        sizes = ", ".join(f"{name} has {shape[0]}" for name, shape in zip(names[:10], shapes, strict=False))
+        raise Refusal(400, "format", f"all tensors must have as many rows: {sizes}")
     count = counts.pop()
     if count > limit:
         raise Refusal(413, "rows", f"{count} rows are more than the {limit} that one request may have; send fewer")
@@ -138,7 +138,7 @@ def _flat(data: Values) -> Iterator[Value]:
             yield part
 
 
-def wanted(body: Record, offered: Sequence[str]) -> Sequence[str]:
+def requested(body: Record, offered: Sequence[str]) -> Sequence[str]:
     """Return which outputs a request names; all where it names none. Raise Refusal 400 for one that there is not."""
     outputs = body.get("outputs")
     if not outputs:
@@ -168,11 +168,11 @@ def outputs(names: Sequence[str], label: Value, classes: int) -> list[Document]:
     return [probabilities if name == PROBABILITIES else labels for name in names]
 
 
-def answer(found: Predictions, names: Sequence[str]) -> list[Document]:
+def answer(predictions: Predictions, names: Sequence[str]) -> list[Document]:
     """Write predictions as tensors."""
     outputs: list[Document] = []
     for name in names:
-        values = found.labels if name == LABELS else found.probabilities
+        values = predictions.labels if name == LABELS else predictions.probabilities
         if values is not None:
             datatype = _KINDS.get(values.dtype.kind, "BYTES")
             outputs.append(

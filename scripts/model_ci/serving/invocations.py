@@ -27,12 +27,12 @@ def rows(body: Record, signature: Signature, limit: int) -> Rows:
     return signature.rows(columns, count)
 
 
-def answer(found: Predictions) -> Document:
+def answer(predictions: Predictions) -> Document:
     """Return what MLflow's server says, and the probabilities beside it."""
-    said: Document = {"predictions": found.listed}
-    if found.probabilities is not None:
-        said["probabilities"] = found.probabilities
-    return said
+    document: Document = {"predictions": predictions.listed}
+    if predictions.probabilities is not None:
+        document["probabilities"] = predictions.probabilities
+    return document
 
 
 def _split(given: Value) -> tuple[Columns, int]:
@@ -88,8 +88,8 @@ def _columns(given: Record, where: str) -> tuple[Columns, int]:
     lists = {name: values if type(values) is list else [values] for name, values in given.items()}
     counts = {len(values) for values in lists.values()}
     if len(counts) > 1:
-        told = ", ".join(f"{name} has {len(values)}" for name, values in list(lists.items())[:10])
-        raise Refusal(400, "format", f"the columns of {where} must have as many values each: {told}")
+        sizes = ", ".join(f"{name} has {len(values)}" for name, values in list(lists.items())[:10])
+        raise Refusal(400, "format", f"the columns of {where} must have as many values each: {sizes}")
     unnested = {name: [_unwrapped(value) for value in values] for name, values in lists.items()}
     return unnested, counts.pop() if counts else 0
 

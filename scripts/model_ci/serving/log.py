@@ -128,9 +128,9 @@ class PredictionLog:
 
     def _prune(self, size: int) -> None:
         """Delete the oldest files of the folder that nobody writes to, until the next ones fit."""
-        found = sorted(self.folder.glob(FILES), key=lambda file: file.name)
-        sizes = {file: file.stat().st_size for file in found}
-        for file in found:
+        files = sorted(self.folder.glob(FILES), key=lambda file: file.name)
+        sizes = {file: file.stat().st_size for file in files}
+        for file in files:
             if sum(sizes.values()) + size + self._limit / _PARTS <= self._limit:
                 return
             if delete_unless_open(file):

@@ -75,11 +75,11 @@ class Manifest:
         wrong = [f"{self.root / name}: the manifest does not know this file; remove it" for name in there - set(known)]
         for name, expected in sorted(known.items()):
             try:
-                found = hashlib.sha256((self.root / name).read_bytes()).hexdigest()
+                actual = hashlib.sha256((self.root / name).read_bytes()).hexdigest()
             except OSError as error:
                 wrong.append(f"{self.root / name}: cannot be read: {error.strerror}; build the image again")
                 continue
-            if found != expected:
+            if actual != expected:
                 wrong.append(f"{self.root / name}: is not what the manifest vouches for; build the image again")
         if digest(known) != self.values["digest"]:
             wrong.append(f"{self.root}: the manifest's digest is not that of its files; build the image again")

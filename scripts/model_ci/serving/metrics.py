@@ -31,11 +31,11 @@ class Histogram:
 
     def buckets(self) -> list[tuple[str, float]]:
         """Return the bounds with how many values are at most that."""
-        found, below = [], 0
+        counts, below = [], 0
         for bound, count in zip([*map(str, self.bounds), "+Inf"], self.counts, strict=True):
             below += count
-            found.append((bound, float(below)))
-        return found
+            counts.append((bound, float(below)))
+        return counts
 
 
 class Metrics:
@@ -86,10 +86,10 @@ class Metrics:
             return family
 
         def histogram(
-            name: str, text: str, labels: Sequence[str], found: "dict[tuple[str, ...], Histogram]"
+            name: str, text: str, labels: Sequence[str], result: "dict[tuple[str, ...], Histogram]"
         ) -> "Metric":
             family = HistogramMetricFamily(f"model_ci_{name}", text, labels=[*labels, *names])
-            for key, counted in found.items():
+            for key, counted in result.items():
                 family.add_metric([*key, *always], counted.buckets(), counted.total)
             return family
 

@@ -134,16 +134,16 @@ def _schemas(columns: list[Column]) -> Document:
 
 
 def _values(column: Column) -> Record:
-    said: Document = {"type": _TYPES[column.type]}
+    schema: Document = {"type": _TYPES[column.type]}
     if column.type in RANGES:
-        said["minimum"], said["maximum"] = RANGES[column.type]
+        schema["minimum"], schema["maximum"] = RANGES[column.type]
     if column.type in LARGEST:
-        said["minimum"], said["maximum"] = -LARGEST[column.type], LARGEST[column.type]
+        schema["minimum"], schema["maximum"] = -LARGEST[column.type], LARGEST[column.type]
     if column.type == "datetime" and column.zoned is not False:
-        said["format"] = "date-time"
+        schema["format"] = "date-time"
     elif column.type == "datetime":
-        said["description"] = "A time without an offset, such as 2024-05-01T12:30:00."
-    return said
+        schema["description"] = "A time without an offset, such as 2024-05-01T12:30:00."
+    return schema
 
 
 def _predictions() -> Record:

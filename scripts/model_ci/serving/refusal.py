@@ -35,11 +35,11 @@ class Refusal(Exception):  # noqa: N818 - it is no error of ours
 
     def as_record(self) -> Document:
         """Return the body of the answer."""
-        said: Document = {"error": self.message}
+        document: Document = {"error": self.message}
         if self.problems:
-            said["problems"] = [problem.as_record() for problem in self.problems[:SHOWN]]
-            said["problem_count"] = len(self.problems)
-        return said
+            document["problems"] = [problem.as_record() for problem in self.problems[:SHOWN]]
+            document["problem_count"] = len(self.problems)
+        return document
 
 
 class StartError(Exception):

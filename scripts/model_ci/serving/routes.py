@@ -81,18 +81,20 @@ class Routes:
 
     def _invocations(self, sent: bytes) -> Question:
         rows = invocations.rows(body.read(sent), self._service.signature, self._service.settings.max_rows)
-        return Question(rows=rows, write=lambda found: body.write(invocations.answer(found)))
+        return Question(rows=rows, write=lambda result: body.write(invocations.answer(result)))
 
     def _infer(self, sent: bytes) -> Question:
         asked = body.read(sent)
         rows = inference.rows(asked, self._service.signature, self._service.settings.max_rows)
-        names, manifest = inference.wanted(asked, self._outputs()), self._service.manifest
-        said: Document = {"model_name": manifest["name"]}
+        names, manifest = inference.requested(asked, self._outputs()), self._service.manifest
+        document: Document = {"model_name": manifest["name"]}
         if manifest.version:
-            said["model_version"] = manifest.version
+            document["model_version"] = manifest.version
         if isinstance(asked.get("id"), str):
-            said["id"] = asked["id"]
-        return Question(rows=rows, write=lambda found: body.write({**said, "outputs": inference.answer(found, names)}))
+            document["id"] = asked["id"]
+        return Question(
+            rows=rows, write=lambda result: body.write({**document, "outputs": inference.answer(result, names)})
+        )
 
     def _explain(self, sent: bytes) -> bytes:
         limit = min(explain.MOST_ROWS, self._service.settings.max_rows)

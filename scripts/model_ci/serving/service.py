@@ -83,8 +83,8 @@ class Service:
         """Return predictions, and the seconds that they took; raise Refusal 503 while the model is being loaded."""
         loaded = self.require_loaded()
         begin = time.perf_counter()
-        found = engine.ask(loaded, rows)
-        return found, time.perf_counter() - begin
+        answers = engine.ask(loaded, rows)
+        return answers, time.perf_counter() - begin
 
     def described(self) -> Record:
         """Return what is served, for people and for the tools that compare."""

@@ -31,19 +31,19 @@ class Settings:
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
         """Read the environment; raise StartError with everything that is wrong with it."""
-        found: Document = {}
+        values: Document = {}
         wrong: list[str] = []
         for name, (parse, allowed) in _PARSERS.items():
             text = environment.get(PREFIX + name.upper(), "")
             if not text:
                 continue
             try:
-                found[name] = parse(text)
+                values[name] = parse(text)
             except ValueError:
                 wrong.append(f"{PREFIX}{name.upper()}: must be {allowed}. Got {text!r}.")
         if wrong:
             raise StartError(*wrong)
-        return cls(**found)
+        return cls(**values)
 
 
 def _number(low: float, high: float, *, above: bool = False) -> Callable[[str], float]:

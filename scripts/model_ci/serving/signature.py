@@ -95,13 +95,13 @@ class Signature:
         problems: list[Problem] = []
         values: list[Values] = []
         for name, check, column in self._checks:
-            found = given.get(name)
-            if found is None:
+            column_values = given.get(name)
+            if column_values is None:
                 if column.required:
                     problems.append(Problem(column=name, reason="the model needs this column, and it is not there"))
                     continue
-                found = (None,) * count
-            values.append(check(found, column, problems))
+                column_values = (None,) * count
+            values.append(check(column_values, column, problems))
         if problems:
             raise refused(problems)
         return Rows(count=count, values=values)
@@ -120,24 +120,24 @@ def _text(values: Values, column: Column, problems: list[Problem]) -> Values:
     kinds = set(map(type, values))
     if kinds <= {str, _NONE}:
         return values
-    found: list[Value] = []
+    texts: list[Value] = []
     for row, value in enumerate(values):
         if _is_null(value):
-            found.append(None)
+            texts.append(None)
             continue
         if type(value) is not str:
             problems.append(Problem(column=column.name, row=row, reason=f"must be text or null. Got {shown(value)}."))
-        found.append(value)
-    return found
+        texts.append(value)
+    return texts
 
 
 def _double(values: Values, column: Column, problems: list[Problem]) -> Values:
     kinds = set(map(type, values))
     if kinds <= {float, int, bool, _NONE} and column.type == "double":
         try:
-            found = values if kinds <= {float, _NONE} else [None if v is None else float(v) for v in values]
-            if _INFINITE not in found and -_INFINITE not in found:
-                return found
+            numbers = values if kinds <= {float, _NONE} else [None if v is None else float(v) for v in values]
+            if _INFINITE not in numbers and -_INFINITE not in numbers:
+                return numbers
         except OverflowError:
             pass
     checked: list[float | None] = []
@@ -165,7 +165,7 @@ def _long(values: Values, column: Column, problems: list[Problem]) -> Values:
     low, high = RANGES[column.type]
     if set(map(type, values)) == {int} and min(values) >= low and max(values) <= high:
         return values
-    found = []
+    numbers = []
     for row, value in enumerate(values):
         try:
             number = _as_int(value)
@@ -175,8 +175,8 @@ def _long(values: Values, column: Column, problems: list[Problem]) -> Values:
             reason = f"must be a whole number from {low} to {high}. Got {shown(value)}."
             problems.append(Problem(column=column.name, row=row, reason=reason))
             continue
-        found.append(number)
-    return found
+        numbers.append(number)
+    return numbers
 
 
 def _as_int(value: Value) -> int:

@@ -81,18 +81,18 @@ class SklearnEngine:
 
 def open_estimator(manifest: Manifest) -> Value:
     """Open the model's file: skops with the types that the manifest trusts, and a pickle that it vouches for."""
-    said = manifest["sklearn"]
-    file = manifest.root / said["file"]
-    if said["file"] not in manifest["files"]:
+    described = manifest["sklearn"]
+    file = manifest.root / described["file"]
+    if described["file"] not in manifest["files"]:
         raise StartError(f"{file}: the manifest does not vouch for this file; build the image again")
     code = manifest.root / FOLDER / "code"
     if code.is_dir() and str(code) not in sys.path:
         sys.path.insert(0, str(code))
-    if said["format"] not in FORMATS:
+    if described["format"] not in FORMATS:
         raise StartError(
-            f"{file}: the format {said['format']!r} is not known; save the model as {' or '.join(FORMATS)}"
+            f"{file}: the format {described['format']!r} is not known; save the model as {' or '.join(FORMATS)}"
         )
-    return read(file, said["format"], said["trusted_types"])
+    return read(file, described["format"], described["trusted_types"])
 
 
 def read(file: Path, kind: str, trusted: Sequence[str]) -> Value:

@@ -32,12 +32,12 @@ def _in_a_word(record: "Record") -> str:
     """Say what became of the model, or which checks of its service said no."""
     if record["line"] == "model":
         return _WORDS[Verdict(record["verdict"])]
-    said = [name for name, section in sections(record).items() if section["verdict"] == record["verdict"]]
+    names = [name for name, section in sections(record).items() if section["verdict"] == record["verdict"]]
     match record["verdict"]:
         case Verdict.FAILED:
-            return f"{', '.join(said)} failed"
+            return f"{', '.join(names)} failed"
         case Verdict.PASSED:
-            return f"{', '.join(said)} passed"
+            return f"{', '.join(names)} passed"
     return "nothing was judged"
 
 

@@ -34,8 +34,8 @@ def open_target(config: Config, environment: str, trial: Trial | None = None) ->
 
     Raises ConfigError when the configuration has no such environment.
     """
-    wanted = settings(config, environment)
-    return import_module(_MODULES[wanted.target]).open(config, environment, wanted, trial)  # type: ignore[no-any-return]
+    chosen = settings(config, environment)
+    return import_module(_MODULES[chosen.target]).open(config, environment, chosen, trial)  # type: ignore[no-any-return]
 
 
 def settings(config: Config, environment: str) -> Environment:

@@ -83,10 +83,10 @@ class Target(Protocol):
     def current(self) -> Deployment | None:
         """Return what really runs now, read from the target and never from a file; None when nothing does."""
 
-    def plan(self, wanted: Deployment) -> Sequence[str]:
+    def plan(self, desired: Deployment) -> Sequence[str]:
         """Say in words what `apply` would do; nothing when there is nothing to do."""
 
-    def apply(self, wanted: Deployment, say: Callable[[str], None]) -> None:
+    def apply(self, desired: Deployment, say: Callable[[str], None]) -> None:
         """Make it run and wait until it is healthy; on failure restore what ran before and raise RolloutError."""
 
     def address(self) -> str | None:
@@ -106,7 +106,7 @@ class Target(Protocol):
 class Renders(Protocol):
     """A target whose wishes can be written down as files, for tools that apply them themselves."""
 
-    def render(self, wanted: Deployment) -> Mapping[str, str]:
+    def render(self, desired: Deployment) -> Mapping[str, str]:
         """Return the text of each file by its name."""
 
 

@@ -59,7 +59,7 @@ def main(args: argparse.Namespace) -> int:
     proposal = propose(root, given, data=args.data, platform=args.platform)
     texts = plan(proposal, file.name)
     written = write(proposal, root, file.name, force=args.force)
-    print(_told(proposal, texts, written), end="")
+    print(_summary(proposal, texts, written), end="")
     return Exit.YES
 
 
@@ -155,7 +155,7 @@ def _platform(root: Path, top: Path) -> columns.Choice:
     return columns.Choice(value="none", why="no remote says which; choose with --platform")
 
 
-def _told(proposal: Proposal, texts: Mapping[Path, str], written: list[Path]) -> str:
+def _summary(proposal: Proposal, texts: Mapping[Path, str], written: list[Path]) -> str:
     lines = [f"{label:<12} {value:<28} {why}" for label, value, why in _decisions(proposal)]
     kept = [file for file in texts if file not in written]
     lines += ["", *(f"wrote        {_shown(file, proposal.top)}" for file in written)]

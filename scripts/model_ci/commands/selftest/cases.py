@@ -47,7 +47,7 @@ class Case:
 
     name: str
     expected: str
-    found: str
+    outcome: str
     holds: bool | None
 
 
@@ -69,9 +69,9 @@ def run(config: Config, run: Run) -> Findings:
     trained = run.require("train", wanted_by="selftest")
     data = table.load(config.data, root=config.root)
     run.require_data("train", data.version.sha256, "selftest")
-    wanted = judgement.metrics(config)
+    metrics = judgement.metrics(config)
     bench = _Bench(
-        config, data, wanted, judgement.ask(config, run, data), _classes(config, trained["model"]["classes"])
+        config, data, metrics, judgement.ask(config, run, data), _classes(config, trained["model"]["classes"])
     )
     cases = [*bench.cases(), _contaminated(run, data), _changed_gates(config, run), *_contract_cases(config)]
     return Findings(cases=cases, gates=bench.alone())
@@ -81,21 +81,21 @@ class _Bench:
     """The user's gates with the user's model at hand, before which models are planted."""
 
     def __init__(
-        self, config: Config, data: "Table", wanted: Mapping[str, Metric], honest: Side, classes: "Sequence[Label]"
+        self, config: Config, data: "Table", metrics: Mapping[str, Metric], honest: Side, classes: "Sequence[Label]"
     ) -> None:
-        self.config, self.data, self.wanted, self.honest = config, data, wanted, honest
+        self.config, self.data, self.metrics, self.honest = config, data, metrics, honest
         self.measured = {name: value for name, value in honest.scores.values.items() if name in MEASURED}
         self.refusing = {State.FAILED} | (
             {State.INCONCLUSIVE} if config.evaluate.uncertainty.inconclusive == "fail" else set()
         )
-        told = honest.outputs
-        assert told is not None  # noqa: S101 - a model that cannot be asked was an error before
-        self.told = told
+        answers = honest.outputs
+        assert answers is not None  # noqa: S101 - a model that cannot be asked was an error before
+        self.answers = answers
         self.planted = {
-            "shuffled predictions": self._side(faults.shuffled(told)),
-            "constant prediction": self._side(_constant(told, data, classes)),
-            "predictions of NaN": self._side(faults.of_nan(told)),
-            **({"swapped classes": self._side(faults.swapped(told))} if config.model.task == "binary" else {}),
+            "shuffled predictions": self._side(faults.shuffled(answers)),
+            "constant prediction": self._side(_constant(answers, data, classes)),
+            "predictions of NaN": self._side(faults.of_nan(answers)),
+            **({"swapped classes": self._side(faults.swapped(answers))} if config.model.task == "binary" else {}),
             "missing metrics": Side(scores=Scores(values={}, reasons={}), outputs=None),
         }
         self.against_itself = self._weigh(honest, honest)
@@ -127,10 +127,10 @@ class _Bench:
         ]
 
     def _side(self, outputs: Outputs) -> Side:
-        return judgement.side(self.wanted, outputs, self.measured)
+        return judgement.side(self.metrics, outputs, self.measured)
 
     def _weigh(self, challenger: Side, champion: Side | None) -> Mapping[str, Any]:
-        return judgement.weigh(self.config, self.data.holdout, self.wanted, challenger, champion)
+        return judgement.weigh(self.config, self.data.holdout, self.metrics, challenger, champion)
 
     def _answer(self, planted: "Gate", honest: "Gate") -> str:
         if planted["metric"] in MEASURED and planted["challenger"] == honest["challenger"]:
@@ -153,23 +153,23 @@ class _Bench:
         unjudged = all(g["state"] == State.NO_CHAMPION for g in section["gates"])
         holds = section["verdict"] == Verdict.FAILED and bool(refusing or unjudged) and not through
         if through:
-            found = f"let through by {', '.join(through)}"
+            outcome = f"let through by {', '.join(through)}"
         elif holds:
-            found = f"refused by {', '.join(dict.fromkeys(refusing))}" if refusing else f"refused: {section['why']}"
+            outcome = f"refused by {', '.join(dict.fromkeys(refusing))}" if refusing else f"refused: {section['why']}"
         elif section["verdict"] == Verdict.PASSED:
-            found = "let through: no gate refuses it"
+            outcome = "let through: no gate refuses it"
         else:
-            found = "refused, but only for what your own model is refused for too; no gate sees the difference"
-        return Case(name=name, expected="refused", found=found, holds=holds)
+            outcome = "refused, but only for what your own model is refused for too; no gate sees the difference"
+        return Case(name=name, expected="refused", outcome=outcome, holds=holds)
 
     def _itself(self) -> Case:
         compared = [g for g in self.against_itself["gates"] if tolerates(g["condition"])]
         worse = [_name(g) for g in compared if g["state"] in self.refusing and g["difference"] is not None]
         expected, name = "not called worse", "the champion against itself"
         if not compared:
-            return Case(name=name, expected=expected, found="no gate compares with the champion", holds=None)
-        found = f"called worse by {', '.join(worse)}" if worse else "not called worse"
-        return Case(name=name, expected=expected, found=found, holds=not worse)
+            return Case(name=name, expected=expected, outcome="no gate compares with the champion", holds=None)
+        outcome = f"called worse by {', '.join(worse)}" if worse else "not called worse"
+        return Case(name=name, expected=expected, outcome=outcome, holds=not worse)
 
     def _first(self) -> Case:
         gates: Gates = self.first["gates"]
@@ -177,64 +177,64 @@ class _Bench:
         judged = [_name(g) for g in relative if g["state"] == State.PASSED]
         passed = [g for g in gates if g["state"] == State.PASSED]
         holds = not judged and (self.first["verdict"] == Verdict.FAILED or bool(passed))
-        found = f"{self.first['verdict']} by {len(gates) - len(relative)} absolute conditions" if holds else (
+        outcome = f"{self.first['verdict']} by {len(gates) - len(relative)} absolute conditions" if holds else (
             f"judged against a champion that is not there: {', '.join(judged)}"
         )  # fmt: skip
-        return Case(name="a first model", expected="judged by absolute gates alone", found=found, holds=holds)
+        return Case(name="a first model", expected="judged by absolute gates alone", outcome=outcome, holds=holds)
 
     def _of_one_class(self) -> Case:
         name, expected = "a holdout of one class", "refused"
         if self.config.model.task == "regression":
-            return Case(name=name, expected=expected, found="numbers have no classes", holds=None)
-        rows = faults.of_one_class(self.told)
-        side = self._side(self.told.drawn(rows))
-        section = judgement.weigh(self.config, self.data.holdout.iloc[rows], self.wanted, side, None)
-        found = f"{section['verdict']}: {section['why']}"
-        return Case(name=name, expected=expected, found=found, holds=section["verdict"] == Verdict.FAILED)
+            return Case(name=name, expected=expected, outcome="numbers have no classes", holds=None)
+        rows = faults.of_one_class(self.answers)
+        side = self._side(self.answers.drawn(rows))
+        section = judgement.weigh(self.config, self.data.holdout.iloc[rows], self.metrics, side, None)
+        outcome = f"{section['verdict']}: {section['why']}"
+        return Case(name=name, expected=expected, outcome=outcome, holds=section["verdict"] == Verdict.FAILED)
 
     def _without_threshold(self) -> Case:
         """Plant labels that ignore the model's threshold; only a gate on labels can see it."""
         name, expected = "an ignored threshold", "refused"
         if self.config.model.task != "binary":
-            return Case(name=name, expected=expected, found="only two classes have a threshold", holds=None)
-        section = self._weigh(self._side(faults.without_threshold(self.told)), None)
+            return Case(name=name, expected=expected, outcome="only two classes have a threshold", holds=None)
+        section = self._weigh(self._side(faults.without_threshold(self.answers)), None)
         case = self._refused(name, section, self.first, every=False)
         if case.holds:
             return case
-        found = "no gate on labels refuses it; add one on precision or balanced_accuracy"
-        return replace(case, found=found, holds=None)
+        outcome = "no gate on labels refuses it; add one on precision or balanced_accuracy"
+        return replace(case, outcome=outcome, holds=None)
 
     def _of_the_target(self) -> Case:
         name, expected = "a model that knows the target", "refused"
         if self.config.evaluate.too_good is None:
-            return Case(name=name, expected=expected, found="evaluate.too_good is null", holds=None)
-        section = self._weigh(self._side(faults.of_the_target(self.told)), None)
+            return Case(name=name, expected=expected, outcome="evaluate.too_good is null", holds=None)
+        section = self._weigh(self._side(faults.of_the_target(self.answers)), None)
         measured = section["too_good"]
         if measured is None:
-            return Case(name=name, expected=expected, found="too few held-out rows to tell", holds=None)
+            return Case(name=name, expected=expected, outcome="too few held-out rows to tell", holds=None)
         holds = section["verdict"] == Verdict.FAILED and measured["share"] >= measured["limit"]
-        found = "refused as too good to be true" if holds else "not noticed as too good"
-        return Case(name=name, expected=expected, found=found, holds=holds)
+        outcome = "refused as too good to be true" if holds else "not noticed as too good"
+        return Case(name=name, expected=expected, outcome=outcome, holds=holds)
 
     def _bounds(self) -> Case:
         """Compare with a model that answers a tenth of the rows otherwise: some resamples have more of them than others."""
         name, expected = "a model that differs in a tenth of the rows", "compared by bounds that are apart"
-        section = self._weigh(self._side(faults.a_little_worse(self.told)), self.honest)
+        section = self._weigh(self._side(faults.a_little_worse(self.answers)), self.honest)
         compared = [g for g in section["gates"] if compares(g["condition"]) and g["interval"]]
         if not compared:
-            return Case(name=name, expected=expected, found="no gate compares by bounds", holds=None)
+            return Case(name=name, expected=expected, outcome="no gate compares by bounds", holds=None)
         without = [_name(g) for g in compared if g["difference"] and g["interval"][0] == g["interval"][1]]
-        found = f"bounds of {', '.join(without)} are equal, as if chance had no part" if without else "compared so"
-        return Case(name=name, expected=expected, found=found, holds=not without)
+        outcome = f"bounds of {', '.join(without)} are equal, as if chance had no part" if without else "compared so"
+        return Case(name=name, expected=expected, outcome=outcome, holds=not without)
 
     def _few(self, name: str, rows: int) -> Case:
         import numpy as np
 
         few = self.data.holdout.iloc[:rows]
-        side = self._side(self.told.drawn(np.arange(len(few))))
-        section = judgement.weigh(self.config, few, self.wanted, side, side)
+        side = self._side(self.answers.drawn(np.arange(len(few))))
+        section = judgement.weigh(self.config, few, self.metrics, side, side)
         holds = section["verdict"] == Verdict.FAILED
-        return Case(name=name, expected="refused", found=f"{section['verdict']}: {section['why']}", holds=holds)
+        return Case(name=name, expected="refused", outcome=f"{section['verdict']}: {section['why']}", holds=holds)
 
 
 def _contaminated(run: Run, data: "Table") -> Case:
@@ -242,13 +242,13 @@ def _contaminated(run: Run, data: "Table") -> Case:
     name, expected = "a holdout that the model has learnt from", "recognized"
     recorded = run.require("train", wanted_by="selftest").get("training_rows")
     if recorded is None:
-        return Case(name=name, expected=expected, found="the run has no record of its training rows", holds=False)
+        return Case(name=name, expected=expected, outcome="the run has no record of its training rows", holds=False)
     learnt = TrainingRows.read(run.folder / recorded["folder"], f"run {run.id}")
     planted = data.train.tail(len(data.holdout))
     seen = int(learnt.contain(planted).sum())
     whole = recorded["rows"] >= len(data.train)  # a sample or a short window leaves rows out
-    found = f"{seen:,} of {len(planted):,} rows recognized and left out"
-    return Case(name=name, expected=expected, found=found, holds=seen == len(planted) if whole else seen > 0)
+    outcome = f"{seen:,} of {len(planted):,} rows recognized and left out"
+    return Case(name=name, expected=expected, outcome=outcome, holds=seen == len(planted) if whole else seen > 0)
 
 
 def _changed_gates(config: Config, run: Run) -> Case:
@@ -258,11 +258,11 @@ def _changed_gates(config: Config, run: Run) -> Case:
     section = config.values["evaluate"]
     altered = replace(config, values={**config.values, "evaluate": {**section, "gates": [*section["gates"], {}]}})
     if fingerprint.digests(stage.inputs(altered, run)) == fingerprint.digests(stage.inputs(config, run)):
-        return Case(name=name, expected=expected, found="a change of evaluate.gates is not noticed", holds=False)
+        return Case(name=name, expected=expected, outcome="a change of evaluate.gates is not noticed", holds=False)
     files = around.inputs(stage, run).get(CODE, {})
     unseen = [file for file in _own_files(config) if file not in files]
-    found = f"a change of {', '.join(unseen)} is not noticed; add it to evaluate.code" if unseen else "judged again"
-    return Case(name=name, expected=expected, found=found, holds=not unseen)
+    outcome = f"a change of {', '.join(unseen)} is not noticed; add it to evaluate.code" if unseen else "judged again"
+    return Case(name=name, expected=expected, outcome=outcome, holds=not unseen)
 
 
 def _own_files(config: Config) -> list[str]:
@@ -275,16 +275,16 @@ def _own_files(config: Config) -> list[str]:
     return [file.relative_to(top).as_posix() for file in dict.fromkeys(files) if file.is_relative_to(root)]
 
 
-def _constant(told: Outputs, data: "Table", classes: "Sequence[Label]") -> Outputs:
+def _constant(answers: Outputs, data: "Table", classes: "Sequence[Label]") -> Outputs:
     """Return what a model says that has learnt nothing but the training rows' mean, or their shares of the classes."""
     import numpy as np
 
-    answers, rows = data.train[data.target], len(told.truth)
+    target, rows = data.train[data.target], len(answers.truth)
     if not classes:
-        return Outputs(truth=told.truth, labels=np.full(rows, float(answers.mean())), probabilities=None)
-    shares = np.bincount(naming.codes(answers, classes), minlength=len(classes)) / len(answers)
-    probabilities = None if told.probabilities is None else np.tile(shares, (rows, 1))
-    return Outputs(truth=told.truth, labels=np.full(rows, shares.argmax()), probabilities=probabilities)
+        return Outputs(truth=answers.truth, labels=np.full(rows, float(target.mean())), probabilities=None)
+    shares = np.bincount(naming.codes(target, classes), minlength=len(classes)) / len(target)
+    probabilities = None if answers.probabilities is None else np.tile(shares, (rows, 1))
+    return Outputs(truth=answers.truth, labels=np.full(rows, shares.argmax()), probabilities=probabilities)
 
 
 def _classes(config: Config, known: "Sequence[Label]") -> "list[Label]":
@@ -304,14 +304,14 @@ def _contract_cases(config: Config) -> Iterator[Case]:
     name = config.check_data.contract
     same, moved = "the data as it is", "data moved out of its ranges"
     if not (config.root / name).is_file():
-        found = "there is no data contract; write one with `model-ci check-data --learn`"
-        yield Case(name=same, expected="keeps the contract", found=found, holds=None)
-        yield Case(name=moved, expected="refused", found=found, holds=None)
+        outcome = "there is no data contract; write one with `model-ci check-data --learn`"
+        yield Case(name=same, expected="keeps the contract", outcome=outcome, holds=None)
+        yield Case(name=moved, expected="refused", outcome=outcome, holds=None)
         return
     agreed = contract.read(config.root / name, name)
     broken = _findings(config, agreed, moved=False)
-    told = f"{broken[0].where}: {broken[0].what}" if broken else "keeps the contract"
-    yield Case(name=same, expected="keeps the contract", found=told, holds=not broken)
+    problem = f"{broken[0].where}: {broken[0].what}" if broken else "keeps the contract"
+    yield Case(name=same, expected="keeps the contract", outcome=problem, holds=not broken)
     yield _moved_case(moved, agreed, _findings(config, agreed, moved=True))
 
 
@@ -320,10 +320,10 @@ def _moved_case(name: str, agreed: Contract, findings: Sequence[Finding]) -> Cas
     seen = {finding.where for finding in findings if finding.rule in ("ranges", "values")}
     unseen = [column for column in bounded if column not in seen]
     if not bounded:
-        found = "no column of the contract has bounds or values, so that nothing would be noticed"
+        outcome = "no column of the contract has bounds or values, so that nothing would be noticed"
     else:
-        found = f"not noticed in {', '.join(unseen)}" if unseen else f"refused in {len(bounded)} columns"
-    return Case(name=name, expected="refused", found=found, holds=bool(bounded) and not unseen)
+        outcome = f"not noticed in {', '.join(unseen)}" if unseen else f"refused in {len(bounded)} columns"
+    return Case(name=name, expected="refused", outcome=outcome, holds=bool(bounded) and not unseen)
 
 
 def _findings(config: Config, agreed: Contract, *, moved: bool) -> list[Finding]:

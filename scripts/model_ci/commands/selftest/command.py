@@ -54,7 +54,7 @@ def _blocks(findings: Findings, model: str, run_id: str) -> list[Block]:
         Table(
             title="Cases",
             columns=["planted", "must be", "was", "result"],
-            rows=[[c.name, c.expected, c.found, _WORDS[c.holds]] for c in findings.cases],
+            rows=[[c.name, c.expected, c.outcome, _WORDS[c.holds]] for c in findings.cases],
         ),
     ]
     planted = list(findings.gates[0][1]) if findings.gates else []
@@ -66,4 +66,4 @@ def _blocks(findings: Findings, model: str, run_id: str) -> list[Block]:
 
 
 def _problem(case: selftest.Case) -> str:
-    return f"{case.name[:1].upper()}{case.name[1:]} must be {case.expected}, but: {case.found}"
+    return f"{case.name[:1].upper()}{case.name[1:]} must be {case.expected}, but: {case.outcome}"

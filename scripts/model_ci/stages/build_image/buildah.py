@@ -13,7 +13,7 @@ from typing import Any, Final
 from model_ci.errors import ServiceError
 from model_ci.image import repository
 from model_ci.image.repository import Login, Name
-from model_ci.stages.build_image.builder import ASK_PYTHON, Image, Trial, look
+from model_ci.stages.build_image.builder import ASK_PYTHON, Image, Trial, read_base
 from model_ci.stages.build_image.context import CONTAINERFILE, USER, Base
 
 _LINES: Final = 15
@@ -40,8 +40,8 @@ class Buildah:
         _buildah("pull", "--quiet", "--policy", "ifnewer", *_tls(name), reference)
         digest = json.loads(_buildah("inspect", "--type", "image", reference))["FromImageDigest"]
         with _container(reference) as container:
-            said = _buildah(*_RUN, container, "--", "python3", *ASK_PYTHON)
-        return look(reference, str(digest), said)
+            output = _buildah(*_RUN, container, "--", "python3", *ASK_PYTHON)
+        return read_base(reference, str(digest), output)
 
     def build(self, context: Path, tag: str, cache: Name | None, login: Login | None) -> Image:
         """Build, every layer at the beginning of time, so that it is the same wherever it is made.
@@ -52,10 +52,12 @@ class Buildah:
             "bud", "--isolation", "chroot", "--format", "oci", "--layers", "--timestamp", "0", "--pull=never",
             "--tag", tag, "--file", str(context / CONTAINERFILE), str(context),
         )  # fmt: skip
-        found = json.loads(_buildah("inspect", "--type", "image", tag))
-        layers = found["OCIv1"]["rootfs"]["diff_ids"]
+        inspected = json.loads(_buildah("inspect", "--type", "image", tag))
+        layers = inspected["OCIv1"]["rootfs"]["diff_ids"]
         return Image(
-            id=f"sha256:{found['FromImageID']}", size_mb=round(_size(found["FromImageID"]), 3), layers=len(layers)
+            id=f"sha256:{inspected['FromImageID']}",
+            size_mb=round(_size(inspected["FromImageID"]), 3),
+            layers=len(layers),
         )
 
     @contextmanager
@@ -91,14 +93,14 @@ class Buildah:
         """Push, again where the registry is busy; layers that it has are not sent."""
         target = f"docker://{name.registry}/{name.path}:{tag}"
         with tempfile.TemporaryDirectory() as scratch, repository.login_file(name, login) as variables:
-            told = Path(scratch) / "digest"
-            command = ["push", "--quiet", "--digestfile", str(told), *_tls(name), _plain(image), target]
+            digest_file = Path(scratch) / "digest"
+            command = ["push", "--quiet", "--digestfile", str(digest_file), *_tls(name), _plain(image), target]
 
             def attempt() -> tuple[str, str]:
                 done = _attempt(command, variables)
                 if done.returncode:
                     return _tail(done.stderr) or "it did not say why", ""
-                return "", told.read_text(encoding="utf-8").strip()
+                return "", digest_file.read_text(encoding="utf-8").strip()
 
             # where it is asked too often, buildah itself has asked twenty times
             return repository.pushed(name, login, attempt, passing=(0, repository.AWAY))

@@ -45,7 +45,7 @@ class Builder(Protocol):
         ...
 
     def base(self, reference: str) -> Base:
-        """Fetch the base image where it is not here, and look at it."""
+        """Fetch the base image where it is not here, and read_base at it."""
         ...
 
     def build(self, context: Path, tag: str, cache: Name | None, login: Login | None) -> Image:
@@ -69,12 +69,12 @@ class Builder(Protocol):
         ...
 
 
-def look(reference: str, digest: str, said: str) -> Base:
+def read_base(reference: str, digest: str, output: str) -> Base:
     """Return what a base says of itself when it is asked by ASK_PYTHON; raise ConfigError when we cannot stand on it."""
-    python, _, machine = said.strip().partition(" ")
+    python, _, machine = output.strip().partition(" ")
     if machine not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise ConfigError(
-            f"build-image.base: {reference}: wheels are fetched for {known} alone. Got {machine or said!r}."
+            f"build-image.base: {reference}: wheels are fetched for {known} alone. Got {machine or output!r}."
         )
     return Base(reference, digest, python, ARCHITECTURES[machine])

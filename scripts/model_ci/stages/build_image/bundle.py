@@ -81,7 +81,7 @@ def create(  # noqa: PLR0913 - the last three have defaults
     rows: "pd.DataFrame",
     into: Path,
     *,
-    wanted: str = "auto",
+    engine: str = "auto",
     tolerance: float = TOLERANCE,
     explain: Explain | None = None,
 ) -> Bundle:
@@ -102,11 +102,11 @@ def create(  # noqa: PLR0913 - the last three have defaults
         trained_on = trained_on.iloc[kept]
         reference = _reference(source, signature, real, trained_on)
         onnx, why = None, "engine: sklearn is asked for"
-        if wanted != SKLEARN:
+        if engine != SKLEARN:
             onnx, why = _onnx(source, signature, reference, into, tolerance)
         given = _given(source, signature, reference)
         probe = _probe(reference, trained_on, signature, _SAME if onnx is None else tolerance)
-    if onnx is None and wanted == ONNX:
+    if onnx is None and engine == ONNX:
         raise ConfigError(f"build-image.engine: onnx cannot be had: {why}; write engine: auto or sklearn")
     name = SKLEARN if onnx is None else ONNX
     explained = _background(explain, signature, into) if explain else None
@@ -159,10 +159,10 @@ def _stated(folder: Path) -> Document:
 def _copy(source: Source, target: Path) -> None:
     """Copy the model's files; raise ConfigError when one is not as recorded."""
     shutil.copytree(source.folder, target, ignore=shutil.ignore_patterns("__pycache__"))
-    found = _hashes(target.parent)
+    hashes = _hashes(target.parent)
     expected = {f"{FOLDER}/{name}": sha256 for name, sha256 in source.files.items()}
-    if found != expected:
-        wrong = sorted(n for n in found.keys() | expected.keys() if found.get(n) != expected.get(n))
+    if hashes != expected:
+        wrong = sorted(n for n in hashes.keys() | expected.keys() if hashes.get(n) != expected.get(n))
         raise ConfigError(
             f"{source.folder}: {', '.join(wrong)} not as recorded when the model was trained; train again"
         )
@@ -297,15 +297,15 @@ def _onnx(
     try:
         graph = onnx.convert(source.estimator, signature.columns)
         loaded = OnnxEngine(graph, signature, [_plain(c) for c in source.classes], 1)
-        found = reference.compare(loaded, tolerance)
+        comparison = reference.compare(loaded, tolerance)
     except UnconvertibleError as error:
         return None, str(error)
     except Exception as error:  # noqa: BLE001 - a graph that ONNX Runtime does not take
         return None, f"ONNX Runtime cannot run it: {' '.join(str(error).split())[:200]}"
-    if found.problem:
-        return None, f"on {found.rows} rows the graph answers otherwise than the model: {found.problem}"
+    if comparison.problem:
+        return None, f"on {comparison.rows} rows the graph answers otherwise than the model: {comparison.problem}"
     (into / ONNX_FILE).write_bytes(graph)
-    return {"parity": found.as_record()}, "it converts, and answers alike"
+    return {"parity": comparison.as_record()}, "it converts, and answers alike"
 
 
 def _given(source: Source, signature: Signature, reference: parity.Reference) -> str:

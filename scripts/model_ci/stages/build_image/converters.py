@@ -176,22 +176,21 @@ def _trees(model: "BaseEstimator") -> Document:
     from onnx import TensorProto, helper
 
     sources, categories = _sources(model)
-    found: dict[str, list[Any]] = {name: [] for name in _PER_NODE}
-    found |= {"leaf_targetids": [], "leaf_weights": [], "tree_roots": [], "membership_values": []}
+    attributes: dict[str, Any] = {name: [] for name in _PER_NODE}
+    attributes |= {"leaf_targetids": [], "leaf_weights": [], "tree_roots": [], "membership_values": []}
     base = model._baseline_prediction.ravel().tolist()
     for predictors in model._predictors:
         for target, tree in enumerate(predictors):
-            found["tree_roots"].append(len(found["nodes_modes"]))
-            _Tree(tree, (target, base[target]), sources, categories, found).add_root()
+            attributes["tree_roots"].append(len(attributes["nodes_modes"]))
+            _Tree(tree, (target, base[target]), sources, categories, attributes).add_root()
         base = [0.0] * len(base)  # the first trees begin with it, as scikit-learn's sum does
     kinds = {
         "nodes_splits": TensorProto.DOUBLE, "leaf_weights": TensorProto.DOUBLE, "nodes_modes": TensorProto.UINT8,
         "membership_values": TensorProto.DOUBLE,
     }  # fmt: skip
-    attributes: Document = dict(found)
     for name, kind in kinds.items():
-        attributes[name] = helper.make_tensor(name, kind, [len(found[name])], found[name])
-    if not found["membership_values"]:
+        attributes[name] = helper.make_tensor(name, kind, [len(attributes[name])], attributes[name])
+    if not attributes["membership_values"]:
         del attributes["membership_values"]
     return attributes
 
@@ -219,10 +218,10 @@ class _Tree:
 
     def __init__(
         self, tree: Any, target: tuple[int, float], sources: Sequence[int], categories: Mapping[int, Sequence[float]],
-        found: dict[str, list[Any]],
+        attributes: dict[str, list[Any]],
     ) -> None:  # fmt: skip
         self.tree, self.nodes, (self.target, self.base) = tree, tree.nodes, target
-        self.sources, self.categories, self.found = sources, categories, found
+        self.sources, self.categories, self.attributes = sources, categories, attributes
 
     def add_root(self) -> None:
         if not self.nodes[0]["is_leaf"]:
@@ -242,15 +241,15 @@ class _Tree:
             if missing:  # what is unknown goes with what is missing, so the other side is named
                 known = [c for c in self.categories[int(node["feature_idx"])] if not _is_null(c)]
                 left, yes, no, missing = [c for c in known if c not in left], no, yes, 0
-            self.found["membership_values"] += [*left, float("nan")]
+            self.attributes["membership_values"] += [*left, float("nan")]
         place = self._append({
             **dict.fromkeys(_PER_NODE, 0), "nodes_featureids": self.sources[int(node["feature_idx"])],
             "nodes_splits": split, "nodes_modes": mode, "nodes_missing_value_tracks_true": missing,
         })  # fmt: skip
         for side, child in (("true", yes), ("false", no)):
             leaf = bool(self.nodes[child]["is_leaf"])
-            self.found[f"nodes_{side}leafs"][place] = int(leaf)
-            self.found[f"nodes_{side}nodeids"][place] = self._leaf(child) if leaf else self._add(child)
+            self.attributes[f"nodes_{side}leafs"][place] = int(leaf)
+            self.attributes[f"nodes_{side}nodeids"][place] = self._leaf(child) if leaf else self._add(child)
         return place
 
     def _left(self, node: Any) -> list[float]:
@@ -260,11 +259,11 @@ class _Tree:
         return [c for code, c in enumerate(known) if not _is_null(c) and bits[code // 32] >> (code % 32) & 1]
 
     def _leaf(self, index: int) -> int:
-        self.found["leaf_targetids"].append(self.target)
-        self.found["leaf_weights"].append(float(self.nodes[index]["value"]) + self.base)
-        return len(self.found["leaf_weights"]) - 1
+        self.attributes["leaf_targetids"].append(self.target)
+        self.attributes["leaf_weights"].append(float(self.nodes[index]["value"]) + self.base)
+        return len(self.attributes["leaf_weights"]) - 1
 
     def _append(self, values: Mapping[str, Any]) -> int:
         for name in _PER_NODE:
-            self.found[name].append(values[name])
-        return len(self.found["nodes_modes"]) - 1
+            self.attributes[name].append(values[name])
+        return len(self.attributes["nodes_modes"]) - 1

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.image import repository
 from model_ci.image.repository import Login, Name
-from model_ci.stages.build_image.builder import ASK_PYTHON, TRIAL, Image, look
+from model_ci.stages.build_image.builder import ASK_PYTHON, TRIAL, Image, read_base
 from model_ci.stages.build_image.builder import Trial as Trial_
 from model_ci.stages.build_image.context import CONTAINERFILE, LOG, PORT, Base
 
@@ -67,7 +67,7 @@ class DockerBuilder:
             except ImageNotFound:
                 image = self.client.images.pull(reference)
             try:
-                said = self.client.containers.run(
+                output = self.client.containers.run(
                     image.id, list(ASK_PYTHON), entrypoint="python3", remove=True, network_mode="none"
                 )
             except ContainerError as error:
@@ -75,7 +75,7 @@ class DockerBuilder:
                     f"build-image.base: {reference}: its python3 does not work: {error.stderr!r}"
                 ) from None
         digests = [d.partition("@")[2] for d in image.attrs.get("RepoDigests") or []]
-        return look(reference, (digests or [image.id])[0], said.decode())
+        return read_base(reference, (digests or [image.id])[0], output.decode())
 
     def build(self, context: Path, tag: str, cache: Name | None, login: Login | None) -> Image:
         """Build with BuildKit where there is buildx, else by the API."""
@@ -115,7 +115,7 @@ class DockerBuilder:
                 alive=lambda: _runs(container),
             )
         finally:
-            self._words = self._said(container)
+            self._words = self._output(container)
             container.remove(force=True, v=True)
 
     def last_words(self) -> str:
@@ -134,21 +134,21 @@ class DockerBuilder:
 
     def _push(self, target: str, tag: str, login: Login | None) -> tuple[str, str]:
         """Return what went wrong, or the digest."""
-        said, digest = "", ""
+        output, digest = "", ""
         with translated(f"pushing {target}:{tag}"):
             for line in self.client.api.push(target, tag, stream=True, decode=True, auth_config=_auth(login)):
-                said = str(line.get("error") or said)
+                output = str(line.get("error") or output)
                 digest = (line.get("aux") or {}).get("Digest") or digest
-        return said, "" if said else digest
+        return output, "" if output else digest
 
     def _port(self, container: "Container") -> int:
         container.reload()
         bound = (container.ports or {}).get(f"{PORT}/tcp")
         if not bound:
-            raise ServiceError(f"build-image: the service ended at once: {self._said(container)}")
+            raise ServiceError(f"build-image: the service ended at once: {self._output(container)}")
         return int(bound[0]["HostPort"])
 
-    def _said(self, container: "Container") -> str:
+    def _output(self, container: "Container") -> str:
         with translated("reading what the service printed"):
             printed = container.logs(tail=_LINES).decode(errors="replace")
         return " | ".join(line.strip() for line in printed.splitlines() if line.strip()) or "it printed nothing"

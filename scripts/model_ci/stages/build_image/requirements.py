@@ -21,14 +21,14 @@ def resolve(requirements: Sequence[str], python: str, architecture: str, folder:
 
     What is installed here, and was compared with here, decides the versions: the image gets the same ones.
     """
-    wanted, known, lock = folder / "direct.txt", folder / "installed.txt", folder / "requirements.txt"
-    wanted.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
+    direct, known, lock = folder / "direct.txt", folder / "installed.txt", folder / "requirements.txt"
+    direct.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
     known.write_text("".join(f"{line}\n" for line in installed(requirements)), encoding="utf-8")
     _uv(
-        "compile", str(wanted), "--constraints", str(known), "--generate-hashes", "--no-header", "--no-annotate",
+        "compile", str(direct), "--constraints", str(known), "--generate-hashes", "--no-header", "--no-annotate",
         "--no-emit-index-url", "--no-emit-find-links", "-o", str(lock), *_target(python, architecture),
     )  # fmt: skip
-    wanted.unlink()
+    direct.unlink()
     known.unlink()
     return lock
 
@@ -57,16 +57,16 @@ def installed(requirements: Sequence[str]) -> list[str]:
     pinned: dict[str, str] = {}
     waiting = [Requirement(line) for line in requirements]
     while waiting:
-        wanted = waiting.pop()
-        name = canonicalize_name(wanted.name)
-        if name in pinned or not _applies(wanted):
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        if name in pinned or not _applies(requirement):
             continue
         try:
-            found = distribution(name)
+            distribution_found = distribution(name)
         except PackageNotFoundError:
             continue
-        pinned[name] = f"{name}=={found.version}"
-        waiting += [Requirement(line) for line in found.requires or () if "extra ==" not in line]
+        pinned[name] = f"{name}=={distribution_found.version}"
+        waiting += [Requirement(line) for line in distribution_found.requires or () if "extra ==" not in line]
     return sorted(line for name, line in pinned.items() if name not in direct)
 
 
@@ -93,16 +93,16 @@ def _uv(*arguments: str) -> None:
     command = [_program(), "pip", *arguments, "--quiet", "--no-config"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = re.sub(r"://[^/@\s]+@", "://", " ".join(done.stderr.split()))  # an index's address may hold a password
+        output = re.sub(r"://[^/@\s]+@", "://", " ".join(done.stderr.split()))  # an index's address may hold a password
         raise ServiceError(
-            f"build-image: the image's packages cannot be had: {said}; see that the index is reachable and has wheels "
+            f"build-image: the image's packages cannot be had: {output}; see that the index is reachable and has wheels "
             "for the Python of build-image.base"
         )
 
 
 def _program() -> str:
-    if found := shutil.which("uv"):
-        return found
+    if program := shutil.which("uv"):
+        return program
     import uv
 
     return str(uv.find_uv_bin())

@@ -27,9 +27,9 @@ def write(builder: Builder, image: Image, folder: Path) -> Document:
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise ServiceError(f"build-image: syft cannot read the image: {' '.join(done.stderr.split())}")
-    found = json.loads(file.read_bytes())
-    kinds = Counter(_kind(c.get("purl", "")) for c in found.get("components", []) if c.get("type") == "library")
-    return {"file": FILE, "format": f"CycloneDX {found['specVersion']}", "components": dict(sorted(kinds.items()))}
+    document = json.loads(file.read_bytes())
+    kinds = Counter(_kind(c.get("purl", "")) for c in document.get("components", []) if c.get("type") == "library")
+    return {"file": FILE, "format": f"CycloneDX {document['specVersion']}", "components": dict(sorted(kinds.items()))}
 
 
 def _kind(purl: str) -> str:
@@ -41,6 +41,6 @@ def _program() -> str:
     ours = Path(sys.executable).with_name("syft")
     if ours.is_file():
         return str(ours)
-    if found := shutil.which("syft"):
-        return found
+    if program := shutil.which("syft"):
+        return program
     raise ServiceError("build-image: there is no syft to list the image's packages; install model-ci[build-image]")

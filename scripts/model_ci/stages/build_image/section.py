@@ -47,7 +47,7 @@ def _facts(section: "BuildImageSection") -> Iterator[list[str]]:
     yield ["base", f"{base['reference']} ({base['digest']}), Python {base['python']}, {base['architecture']}"]
     yield ["built by", f"{section['builder']} {section['builder_version']}"]
     if section["sbom"]:
-        found = ", ".join(f"{count} {kind}" for kind, count in section["sbom"]["components"].items())
-        yield ["packages", f"{section['sbom']['format']}: {found}"]
+        components = ", ".join(f"{count} {kind}" for kind, count in section["sbom"]["components"].items())
+        yield ["packages", f"{section['sbom']['format']}: {components}"]
     signed = section["signature"]
     yield ["signature", f"by {signed['by']}" if signed else "none"]

@@ -53,7 +53,7 @@ def check(config: Config) -> None:
     _limits(settings)
     signing.check(settings.signature)
     if settings.repository is None:
-        if signing.wanted(settings.signature):
+        if signing.required(settings.signature):
             raise ConfigError("build-image.signature: an image that is not pushed cannot be signed; set repository")
         return
     named = settings.repository
@@ -130,7 +130,7 @@ def _bundle(config: Config, run: Run, folder: Path) -> "Bundle":
             version=_version(run), positive=config.model.positive,
         )  # fmt: skip
         return bundle.create(
-            source, data.holdout, folder, wanted=settings.engine, tolerance=settings.tolerance, explain=explained
+            source, data.holdout, folder, engine=settings.engine, tolerance=settings.tolerance, explain=explained
         )
 
 
@@ -149,12 +149,12 @@ def _try(config: Config, run: Run, builder: "Builder", image: "Image", bundle: "
             smoke |= trial.latencies(service, probe, settings.requests)
     except ServiceError as error:
         problem = f"{error}; {builder.last_words() or 'it printed nothing'}"
-    found: Document = {"size_mb": image.size_mb, **(smoke or {})}
+    measured: Document = {"size_mb": image.size_mb, **(smoke or {})}
     return {
         "parity": trial.as_record(compared) if compared else None,
         "smoke": smoke,
         "trouble": problem,
-        "gates": trial.judge(_limits(settings), found),
+        "gates": trial.judge(_limits(settings), measured),
     }
 
 
@@ -167,8 +167,8 @@ def _verdict(settings: BuildImage, tried: Mapping[str, Any]) -> tuple[Verdict, s
     if tried["trouble"]:
         return Verdict.FAILED, f"the image does not serve: {tried['trouble']}"
     if not compared or not compared["holds"]:
-        told = f": {compared['problem']}" if compared and compared.get("problem") else ""
-        return Verdict.FAILED, f"the image answers otherwise than the model{told}"
+        detail = f": {compared['problem']}" if compared and compared.get("problem") else ""
+        return Verdict.FAILED, f"the image answers otherwise than the model{detail}"
     if failed:
         return Verdict.FAILED, ", ".join(f"{g['gate']}: {g['value']} is above {g['limit']:g}" for g in failed)
     return Verdict.PASSED, "it starts, answers as the model does, and keeps its limits"
@@ -193,7 +193,7 @@ def _push(config: Config, run: Run, builder: "Builder", image: "Image", verdict:
     digest = digests.pop()
     manifest = there.manifest(digest)
     reference = f"{settings.repository}@{digest}"
-    signed = signing.sign(reference, settings.signature, there.login) if signing.wanted(settings.signature) else None
+    signed = signing.sign(reference, settings.signature, there.login) if signing.required(settings.signature) else None
     layers = [{"digest": layer["digest"], "bytes": layer["size"]} for layer in manifest["layers"]]
     return {**local, "tags": tags, "digest": digest, "reference": reference, "pushed": True, "layers": layers,
             "signature": signed}  # fmt: skip
@@ -247,8 +247,8 @@ def _base_state(settings: BuildImage) -> str:
     if "@" in named or settings.builder == "buildah":
         return named
     client, _ = engine()
-    found = client.images.list(name=named) if client else []
-    return str(found[0].id) if found else named
+    images = client.images.list(name=named) if client else []
+    return str(images[0].id) if images else named
 
 
 def _limits(settings: BuildImage) -> dict[str, float | None]:
@@ -261,8 +261,8 @@ def _limits(settings: BuildImage) -> dict[str, float | None]:
 
 def _code() -> str:
     """Return one hash over all that is shipped, and over what builds it."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for folder in _SHIPPED:
         for file in sorted((_PACKAGE / folder).glob("*.py")):
-            found.update(f"{folder}/{file.name}".encode() + file.read_bytes())
-    return found.hexdigest()
+            digest.update(f"{folder}/{file.name}".encode() + file.read_bytes())
+    return digest.hexdigest()

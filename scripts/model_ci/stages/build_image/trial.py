@@ -29,21 +29,21 @@ class TrialService:
 
         Raises ServiceError when it is not ready in time, or ends.
         """
-        said = "no answer"
+        message = "no answer"
         while time.monotonic() - since < timeout_s:
             try:
                 status, body = self.ask("GET", "/readyz")
             except (OSError, http.client.HTTPException) as error:
-                said, status = str(error), 0
+                message, status = str(error), 0
                 self._connection = self._connect()
             else:
-                said = f"{status} {body.decode(errors='replace')[:200]}"
+                message = f"{status} {body.decode(errors='replace')[:200]}"
             if status == 200:
                 return time.monotonic() - since
             if not alive():
                 raise ServiceError("the service ended before it was ready")
             time.sleep(_POLL_S)
-        raise ServiceError(f"the service was not ready within {timeout_s:g} s: {said}")
+        raise ServiceError(f"the service was not ready within {timeout_s:g} s: {message}")
 
     def predict(self, body: bytes) -> bytes:
         """Send rows to /invocations; raise ServiceError for anything but an answer."""
@@ -100,11 +100,11 @@ def latencies(service: TrialService, probe: Probe, requests: int) -> Document:
     }
 
 
-def judge(limits: Mapping[str, float | None], found: Mapping[str, float | None]) -> list[Document]:
+def judge(limits: Mapping[str, float | None], figures: Mapping[str, float | None]) -> list[Document]:
     """Judge size, cold start and latency by their limits; what was not measured does not pass."""
     judged = []
     for name, measured in _LIMITS.items():
-        limit, value = limits[name], found.get(measured)
+        limit, value = limits[name], figures.get(measured)
         if limit is not None:
             passed = value is not None and math.isfinite(value) and value <= limit
             judged.append(

@@ -65,10 +65,10 @@ class Conformity:
 
     def findings(self) -> list[Finding]:
         """Return all that broke the contract, column by column."""
-        found = list(self._columns())
+        findings = list(self._columns())
         for name, column in self._checked.items():
-            found += self._of_column(name, column)
-        return found + list(self._duplicates())
+            findings += self._of_column(name, column)
+        return findings + list(self._duplicates())
 
     def _note(self, error: Any, batch: "pl.DataFrame") -> None:
         import polars as pl

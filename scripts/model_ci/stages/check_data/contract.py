@@ -71,23 +71,25 @@ def read(file: Path, name: str) -> Contract:
         document = Document(file.read_text(encoding="utf-8"), name)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{name}: cannot be read: {error}; make it a readable UTF-8 text file") from None
-    found = list(document.problems)
-    if not found:
-        found = [f"{document.where(path)}: {message}" for path, message in problems(document.value, "contract")]
-    if found:
-        raise ConfigError(*found)
+    messages = list(document.problems)
+    if not messages:
+        messages = [f"{document.where(path)}: {message}" for path, message in problems(document.value, "contract")]
+    if messages:
+        raise ConfigError(*messages)
     schema = load_schema("contract")
     values = fill_defaults(document.value, schema, schema)
     kind = schema["$defs"]["column"]
     columns = {name: Column(**fill_defaults(spec, kind, schema)) for name, spec in values["columns"].items()}
-    found = [f"{document.where(('columns', n))}: {text}" for n, column in columns.items() for text in _faults(column)]
-    found += [
+    messages = [
+        f"{document.where(('columns', n))}: {text}" for n, column in columns.items() for text in _faults(column)
+    ]
+    messages += [
         f"{document.where(('key', i))}: {column!r} is none of the columns; correct it"
         for i, column in enumerate(values["key"])
         if column not in columns
     ]
-    if found:
-        raise ConfigError(*found)
+    if messages:
+        raise ConfigError(*messages)
     return Contract(duplicates=values["duplicates"], key=values["key"], columns=columns)
 
 
@@ -157,17 +159,17 @@ class _Seen:
             self.high = high if self.high is None else max(self.high, high)
 
     def column(self, rows: int, *, bounds: bool) -> dict[str, Any]:
-        found: dict[str, Any] = {"type": self.kind, "nulls": _room(self.nulls, rows)}
+        learnt: dict[str, Any] = {"type": self.kind, "nulls": _room(self.nulls, rows)}
         if not bounds:
-            return found
+            return learnt
         if self.low is not None and self.kind in _NUMBERS:
-            found |= self._natural() or _bounds(self.low, self.high, whole=self.kind == "integer")
+            learnt |= self._natural() or _bounds(self.low, self.high, whole=self.kind == "integer")
         elif self.low is not None:
             # A month of new data must pass, so times have no upper bound.
-            found["min"] = (self.low.date() if isinstance(self.low, datetime) else self.low).isoformat()
+            learnt["min"] = (self.low.date() if isinstance(self.low, datetime) else self.low).isoformat()
         if self.values and len(self.values) <= rows / 2:
-            found |= {"values": sorted(self.values), "unseen": 0}
-        return found
+            learnt |= {"values": sorted(self.values), "unseen": 0}
+        return learnt
 
     def _counted(self, values: "pl.Series", counts: "Counter[int]") -> "Counter[int] | None":
         """Add the values to the counts; None where they are too many for a closed set."""
@@ -217,19 +219,19 @@ def _outward(bound: float, rounded: Any, margin: float) -> float:
 
 def _faults(column: Column) -> list[str]:
     """Tell what a schema cannot: bounds of the wrong kind, or that nothing can be within."""
-    found = []
+    faults = []
     bounds = {key: bound for key in ("min", "max") if (bound := getattr(column, key)) is not None}
-    wanted = "a number" if column.type in _NUMBERS else "a time, in ISO 8601" if column.type in _TIMES else None
+    expected = "a number" if column.type in _NUMBERS else "a time, in ISO 8601" if column.type in _TIMES else None
     for key, bound in bounds.items():
-        if wanted is None:
-            found.append(f"{key}: {column.type} has no bounds; take it out")
+        if expected is None:
+            faults.append(f"{key}: {column.type} has no bounds; take it out")
         elif isinstance(bound, str) is (column.type in _NUMBERS) or (isinstance(bound, str) and not _is_time(bound)):
-            found.append(f"{key}: must be {wanted}. Got {bound!r}.")
-    if not found and len(bounds) == 2 and bounds["min"] > bounds["max"]:
-        found.append(f"min {column.min} is above max {column.max}; nothing can pass")
+            faults.append(f"{key}: must be {expected}. Got {bound!r}.")
+    if not faults and len(bounds) == 2 and bounds["min"] > bounds["max"]:
+        faults.append(f"min {column.min} is above max {column.max}; nothing can pass")
     if column.values is not None and column.type != "text":
-        found.append(f"values: are for text, and this is {column.type}; take them out")
-    return found
+        faults.append(f"values: are for text, and this is {column.type}; take them out")
+    return faults
 
 
 def _is_time(text: str) -> bool:

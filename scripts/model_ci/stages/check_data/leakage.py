@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Numbers = npt.NDArray[np.float64]
     Codes = npt.NDArray[np.int64]
 
-_ORDER: Final = "model-ci order"
+_POSITION: Final = "model-ci order"
 MAX_ROWS: Final = 50_000
 _FOLDS: Final = 5
 _FEW: Final = 50  # numbers may predict by where they lie, not by their order: as many places are told apart
@@ -62,13 +62,13 @@ class Sample:
         self._held = 0
 
     def add(
-        self, batch: "pl.DataFrame", hashes: Mapping[str, rowhash.RowHashes], wanted: "npt.NDArray[np.bool_]"
+        self, batch: "pl.DataFrame", hashes: Mapping[str, rowhash.RowHashes], chosen: "npt.NDArray[np.bool_]"
     ) -> None:
         """Take the wanted rows of one batch and the hashes of their values."""
         import polars as pl
 
-        order = pl.Series(_ORDER, rowhash.of_rows(hashes, hashes, seed=1))
-        part = batch.select(self._columns).with_columns(order).filter(pl.Series(wanted))
+        sort_key = pl.Series(_POSITION, rowhash.of_rows(hashes, hashes, seed=1))
+        part = batch.select(self._columns).with_columns(sort_key).filter(pl.Series(chosen))
         self._parts.append(part)
         self._held += part.height
         if self._held > 2 * self._size:
@@ -77,12 +77,12 @@ class Sample:
 
     def rows(self) -> "pl.DataFrame":
         """Return the rows, in the order of their hashes."""
-        return self._least().drop(_ORDER)
+        return self._least().drop(_POSITION)
 
     def _least(self) -> "pl.DataFrame":
         import polars as pl
 
-        return pl.concat(self._parts).sort(_ORDER, maintain_order=True).head(self._size)
+        return pl.concat(self._parts).sort(_POSITION, maintain_order=True).head(self._size)
 
 
 def powers(rows: "pl.DataFrame", features: Sequence[str], target: str, task: str) -> dict[str, float]:
@@ -99,7 +99,7 @@ def powers(rows: "pl.DataFrame", features: Sequence[str], target: str, task: str
     return measured
 
 
-def findings(found: Mapping[str, float], target: str, task: str, limit: float) -> list[Finding]:
+def findings(powers: Mapping[str, float], target: str, task: str, limit: float) -> list[Finding]:
     """Tell which features predict the target better than the limit."""
     measure = "squared correlation of ranks" if task == "regression" else "area under the ROC curve"
     return [
@@ -111,7 +111,7 @@ def findings(found: Mapping[str, float], target: str, task: str, limit: float) -
                 "put it in data.exclude, or raise check-data.leakage when it is known at the time of prediction"
             ),
         )
-        for name, value in found.items()
+        for name, value in powers.items()
         if value > limit
     ]
 

@@ -133,17 +133,17 @@ class _Soundness:
 
     def judge(self) -> "tuple[list[CheckDataCheck], list[Finding]]":
         """Return every check that was made, and what it found."""
-        wanted, columns = self._config.check_data, self._reading.scan.schema
+        settings, columns = self._config.check_data, self._reading.scan.schema
         few, target = self._few_rows(), self._answers.findings()
-        overlapping = self._overlap.findings(wanted.overlap)
+        overlapping = self._overlap.findings(settings.overlap)
         unsound = [finding for finding in target if finding.level == "failure"]
         leaks, strongest = self._leaks() if not unsound else ([], "")
-        odd, future = self._reading.scan.odd_cells(), self._future.findings(wanted.future)
+        odd, future = self._reading.scan.odd_cells(), self._future.findings(settings.future)
         seen, held = self._overlap.counts()
         checks = [
             _check("columns", [], f"{len(columns)} columns, each with a name of its own"),
             _check("odd-cells", odd, "no column is text because of a few cells"),
-            _check("rows", few, f"{self.span.rows}, at least {wanted.min_rows}"),
+            _check("rows", few, f"{self.span.rows}, at least {settings.min_rows}"),
             _check("future", future, "no time lies in the future"),
             _check("target", target, f"{self._config.data.target} fits the task {self._config.model.task}"),
             _check("overlap", overlapping, f"{seen} of {held} rows of the holdout stand in the training rows"),
@@ -152,10 +152,10 @@ class _Soundness:
         return checks, [*odd, *few, *future, *target, *overlapping, *leaks]
 
     def _few_rows(self) -> list[Finding]:
-        wanted = self._config.check_data.min_rows
-        if self.span.rows >= wanted:
+        needed = self._config.check_data.min_rows
+        if self.span.rows >= needed:
             return []
-        what = f"{self.span.rows} in the window, at least {wanted} are needed; widen data.window, or lower check-data.min_rows"
+        what = f"{self.span.rows} in the window, at least {needed} are needed; widen data.window, or lower check-data.min_rows"
         return [Finding(rule="rows", where="rows", what=what, count=self.span.rows)]
 
     def _leaks(self) -> tuple[list[Finding], str]:
@@ -169,8 +169,8 @@ class _Soundness:
 
 
 def _check(name: str, findings: list[Finding], detail: str) -> "CheckDataCheck":
-    said = "; ".join(f"{finding.where}: {finding.what}" for finding in findings)
-    return {"name": name, "passed": all(f.level == "warning" for f in findings), "detail": said or detail}
+    messages = "; ".join(f"{finding.where}: {finding.what}" for finding in findings)
+    return {"name": name, "passed": all(f.level == "warning" for f in findings), "detail": messages or detail}
 
 
 def _no_contract(name: str) -> Finding:

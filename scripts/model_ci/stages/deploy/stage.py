@@ -59,8 +59,8 @@ def plan(config: Config, run: Run) -> list[str]:
     """Say what `run` would do, and change nothing."""
     making = Change(config=config, environment=config.deploy.environment, run=run)
     target = making.target()
-    wanted = wish(config, run, built(config, run), target.current())
-    return [*making.forbidden(wanted), *target.plan(wanted.deployment)]
+    desired = wish(config, run, built(config, run), target.current())
+    return [*making.forbidden(desired), *target.plan(desired.deployment)]
 
 
 def render(config: Config, run: Run) -> Mapping[str, str]:
@@ -116,12 +116,12 @@ def probe(run: Run) -> Probe:
 
 def wish(config: Config, run: Run, variant: Variant, before: Deployment | None) -> Wish:
     """Say what is to serve, given what serves."""
-    wanted = composed(config, variant, before)
+    desired = composed(config, variant, before)
     judged = run.section("evaluate")
-    subject = wanted.variant(variant.name) or wanted.variants[0]
+    subject = desired.variant(variant.name) or desired.variants[0]
     return Wish(
-        action=change.action(before, wanted),
-        deployment=wanted,
+        action=change.action(before, desired),
+        deployment=desired,
         subject=subject,
         passed=judged["verdict"] == Verdict.PASSED if judged else None,
     )

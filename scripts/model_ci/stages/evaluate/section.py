@@ -106,8 +106,8 @@ def _made_of(value: "JSON") -> str:
 
 def _slices(gate: "Gate") -> Table:
     """Return every slice of a gate, the worst first; the small ones stand last and are no less shown."""
-    order = (State.FAILED, State.INCONCLUSIVE, State.PASSED, State.NO_CHAMPION, State.MEASURED, State.TOO_SMALL)
-    slices = sorted(gate["slices"], key=lambda part: order.index(part["state"]))
+    worst_first = (State.FAILED, State.INCONCLUSIVE, State.PASSED, State.NO_CHAMPION, State.MEASURED, State.TOO_SMALL)
+    slices = sorted(gate["slices"], key=lambda part: worst_first.index(part["state"]))
     return Table(
         title=f"Slices of {describe_gate(gate)}",
         columns=["slice", "rows", "champion", "challenger", "difference", "result"],

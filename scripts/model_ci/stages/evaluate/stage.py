@@ -56,9 +56,9 @@ def run(config: Config, run: Run) -> Result:
 def _leave_quality(config: Config, run: Run, asked: Side, rows: "pd.DataFrame") -> "Artifact":
     """Leave what the model is worth on rows that it did not learn from, by all that evaluate and monitor judge by."""
     later = judgement.monitored(config)
-    wanted = {**judgement.metrics(config), **judgement.metrics(later, "monitor.quality")}
+    metrics = {**judgement.metrics(config), **judgement.metrics(later, "monitor.quality")}
     gates = [*config.evaluate.gates, *later.evaluate.gates]
-    measured = judgement.quality(config, rows, asked, gates, wanted)
+    measured = judgement.quality(config, rows, asked, gates, metrics)
     with run.new_folder(quality.FOLDER) as folder:
         (folder / quality.FILE).write_bytes(measured.to_bytes())
         return {"folder": quality.FOLDER, "files": model.hash_files(folder)}

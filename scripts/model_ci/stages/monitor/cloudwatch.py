@@ -54,7 +54,7 @@ def windows(endpoint: str, variant: str | None, region: str | None, spans: Spans
         names = [v["VariantName"] for v in variants]
         answer = _ask(boto3.client("cloudwatch", region_name=region), endpoint, names, spans)
     except ClientError as error:
-        raise _told(error, endpoint) from None
+        raise _problem(error, endpoint) from None
     except BotoCoreError as error:
         raise ServiceError(f"monitor.cloudwatch: {error}; are AWS's credentials and region set?") from None
     counts = [v.get("CurrentInstanceCount") for v in variants]
@@ -70,7 +70,7 @@ def windows(endpoint: str, variant: str | None, region: str | None, spans: Spans
     ]
 
 
-def _told(error: "ClientError", endpoint: str) -> ConfigError | ServiceError:
+def _problem(error: "ClientError", endpoint: str) -> ConfigError | ServiceError:
     code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
     if code == "ValidationException" and "ould not find" in message:
         return ConfigError(f"monitor.cloudwatch: no endpoint {endpoint!r} in this account and region; name one")
@@ -89,12 +89,12 @@ def _ask(
         ScanBy="TimestampAscending",
     )
     keys = {query["Id"]: key for key, query in asked}
-    found: dict[tuple[str, str], dict[datetime, float]] = {}
+    by_metric: dict[tuple[str, str], dict[datetime, float]] = {}
     for page in pages:
         for result in page["MetricDataResults"]:
-            values = found.setdefault(keys[result["Id"]], {})
+            values = by_metric.setdefault(keys[result["Id"]], {})
             values.update(zip(result["Timestamps"], result["Values"], strict=True))
-    return found
+    return by_metric
 
 
 def _queries(endpoint: str, variants: list[str], seconds: int) -> Iterator[tuple[tuple[str, str], dict[str, object]]]:

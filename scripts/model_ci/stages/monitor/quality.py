@@ -33,11 +33,11 @@ def cut(frame: "pl.DataFrame", truth: str, spans: Spans) -> list[Span]:
     """Cut rows into spans, oldest first."""
     import polars as pl
 
-    found = []
+    parts = []
     for first, last in spans.each():
         rows = frame.filter((pl.col("_time") >= first) & (pl.col("_time") < last))
-        found.append(Span(begin=first, end=last, predicted=rows.height, rows=rows.drop_nulls(truth)))
-    return found
+        parts.append(Span(begin=first, end=last, predicted=rows.height, rows=rows.drop_nulls(truth)))
+    return parts
 
 
 def named(frame: "pl.DataFrame", truth: str, task: str) -> list[str]:
@@ -61,15 +61,15 @@ def outputs(rows: "pl.DataFrame", truth: str, known: Sequence[str], positive: in
     import numpy as np
 
     if not known:
-        said, real = (rows[name].cast(float).to_numpy() for name in ("_prediction", truth))
-        return Outputs(truth=real, labels=said, probabilities=None)
-    order = list(range(len(known))) if positive is None else [1 - positive, positive]
-    ordered = [known[place] for place in order]
-    said, real = (naming.codes(rows[name], ordered) for name in ("_prediction", truth))
+        predicted, real = (rows[name].cast(float).to_numpy() for name in ("_prediction", truth))
+        return Outputs(truth=real, labels=predicted, probabilities=None)
+    positions = list(range(len(known))) if positive is None else [1 - positive, positive]
+    ordered = [known[place] for place in positions]
+    predicted, real = (naming.codes(rows[name], ordered) for name in ("_prediction", truth))
     # A prediction that is none of the classes is no number, and no metric passes with it.
-    labels = np.where(said < 0, np.nan, said) if (said < 0).any() else said
+    labels = np.where(predicted < 0, np.nan, predicted) if (predicted < 0).any() else predicted
     columns = [name for name in rows.columns if name.startswith("_probability_")]
-    chances = rows.select(columns).to_numpy().astype(float)[:, order] if columns else None
+    chances = rows.select(columns).to_numpy().astype(float)[:, positions] if columns else None
     return Outputs(truth=real, labels=labels, probabilities=chances)
 
 

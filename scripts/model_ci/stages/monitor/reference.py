@@ -45,5 +45,5 @@ def find(config: Config, run: Run) -> Reference | str:
                 f"version {version.number} of {config.model.name} has no quality with it; "
                 "register a model that this version of model-ci evaluated"
             )
-        found = Quality.from_bytes((folder / FILE).read_bytes(), f"version {version.number}")
-        return Reference(version=version.number, run_id=version.run_id or None, quality=found)
+        quality = Quality.from_bytes((folder / FILE).read_bytes(), f"version {version.number}")
+        return Reference(version=version.number, run_id=version.run_id or None, quality=quality)

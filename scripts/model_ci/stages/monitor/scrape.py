@@ -1,4 +1,4 @@
-"""The /metrics of replicas, asked by ourselves: their counts since they started, or between two looks."""
+"""The /metrics of replicas, asked by ourselves: their counts since they started, or between two samples."""
 
 import math
 import time
@@ -22,7 +22,7 @@ Counts = Mapping[Key, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class Sample:
     """What each replica had counted at one moment, by its address; None where it gave no answer."""
 
     moment: datetime
@@ -35,16 +35,16 @@ def windows(
 ) -> tuple[list[Window], list[Finding]]:
     """Ask every endpoint, once for the counts since the start, or `windows` + 1 times, so many seconds apart."""
     findings: dict[str, Finding] = {}
-    looks = [_look(endpoints, variant, findings)]
+    samples = [_sample(endpoints, variant, findings)]
     for _ in range(windows if gap_s else 0):
         time.sleep(gap_s)
-        looks.append(_look(endpoints, variant, findings))
+        samples.append(_sample(endpoints, variant, findings))
     if not gap_s:
-        return [_window(None, looks[0], threads)], [*findings.values()]
-    return [_window(before, after, threads) for before, after in pairwise(looks)], [*findings.values()]
+        return [_window(None, samples[0], threads)], [*findings.values()]
+    return [_window(before, after, threads) for before, after in pairwise(samples)], [*findings.values()]
 
 
-def _look(endpoints: Sequence[str], variant: str | None, findings: dict[str, Finding]) -> Look:
+def _sample(endpoints: Sequence[str], variant: str | None, findings: dict[str, Finding]) -> Sample:
     counts: dict[str, Counts | None] = {}
     client = web.Client(tries=2, timeout_s=_TIMEOUT_S)
     for endpoint in endpoints:
@@ -54,7 +54,7 @@ def _look(endpoints: Sequence[str], variant: str | None, findings: dict[str, Fin
             counts[endpoint] = None
             what = f"gives no metrics: {error}; is the replica up, and is this its /metrics?"
             findings[endpoint] = Finding(rule="endpoint", where=endpoint, what=what)
-    return Look(moment=datetime.now(UTC), seconds=time.monotonic(), counts=counts)
+    return Sample(moment=datetime.now(UTC), seconds=time.monotonic(), counts=counts)
 
 
 def _fetch(client: web.Client, endpoint: str) -> str:
@@ -79,7 +79,7 @@ def parse(text: str, variant: str | None) -> Counts:
     return counts
 
 
-def _window(before: Look | None, after: Look, threads: int) -> Window:
+def _window(before: Sample | None, after: Sample, threads: int) -> Window:
     """Add up the replicas' counts; those of one that began anew in between count from its start."""
     total: dict[Key, float] = defaultdict(float)
     there = [endpoint for endpoint, counts in after.counts.items() if counts]
@@ -131,11 +131,11 @@ def _times(total: Counts, figure: str, metric: str, *, routed: bool) -> dict[str
         buckets[float(dict(labels).get("le", "inf"))] += value
     count = sum(v for _, v in _of(total, f"{metric}_count", routed=routed))
     spent = sum(v for _, v in _of(total, f"{metric}_sum", routed=routed))
-    found: dict[str, float | None] = {f"{figure}_mean_ms": 1000 * spent / count if count else None}
+    figures: dict[str, float | None] = {f"{figure}_mean_ms": 1000 * spent / count if count else None}
     for name, share in QUANTILES.items():
         seconds = quantile(buckets, share)
-        found[f"{figure}_{name}_ms"] = None if seconds is None else 1000 * seconds
-    return found
+        figures[f"{figure}_{name}_ms"] = None if seconds is None else 1000 * seconds
+    return figures
 
 
 def quantile(buckets: Mapping[float, float], share: float) -> float | None:

@@ -49,16 +49,18 @@ def check(config: Config) -> None:
 def run(config: Config, run: Run) -> Result:
     """Look at every source and judge; the verdict is failed when a limit is broken, or what it needs is missing."""
     check(config)
-    wanted = config.monitor
-    end = _end(wanted)
-    windows, found = _windows(wanted, end)
-    judged = [one for limit in wanted.limits for one in limits.judge(limit, windows, wanted.breaches)]
-    busiest = next((limit.max for limit in wanted.limits if limit.metric == "utilisation" and limit.max), None)
-    found += limits.findings(judged, windows, busiest)
+    settings = config.monitor
+    end = _end(settings)
+    windows, findings_so_far = _windows(settings, end)
+    judged = [one for limit in settings.limits for one in limits.judge(limit, windows, settings.breaches)]
+    busiest = next((limit.max for limit in settings.limits if limit.metric == "utilisation" and limit.max), None)
+    findings_so_far += limits.findings(judged, windows, busiest)
     held_to, lacking = _reference(config, run)
-    measured = _quality(config, end, held_to) if wanted.predictions else Measured()
-    spans, gates, told = measured.spans, measured.gates, measured.findings
-    findings = [replace(f, level="warning") if f.rule in wanted.allow else f for f in (*found, *lacking, *told)]
+    measured = _quality(config, end, held_to) if settings.predictions else Measured()
+    spans, gates, more = measured.spans, measured.gates, measured.findings
+    findings = [
+        replace(f, level="warning") if f.rule in settings.allow else f for f in (*findings_so_far, *lacking, *more)
+    ]
     broken = [f for f in findings if f.level == "failure"]
     states = Counter([*(one.state for one in judged), *(gate["state"] for gate in gates)])
     sure = states[State.PASSED] and not states[State.INCONCLUSIVE]
@@ -84,29 +86,29 @@ def _why(broken: Sequence[Finding], states: Mapping[str, int]) -> str:
     return "; ".join([f"{states['passed']} of {sum(states.values())} limits hold", *others])
 
 
-def _wrong(wanted: Monitor) -> Iterator[str]:
-    sources = wanted.endpoints or wanted.prometheus or wanted.cloudwatch
-    if not sources and not wanted.predictions:
+def _wrong(settings: Monitor) -> Iterator[str]:
+    sources = settings.endpoints or settings.prometheus or settings.cloudwatch
+    if not sources and not settings.predictions:
         yield "monitor: there is nothing to watch; set endpoints, prometheus, cloudwatch or predictions"
-    if wanted.limits and not sources:
+    if settings.limits and not sources:
         yield "monitor.limits: no source tells them; set endpoints, prometheus or cloudwatch"
-    for i, limit in enumerate(wanted.limits):
+    for i, limit in enumerate(settings.limits):
         if limit.min is not None and limit.max is not None and limit.min > limit.max:
             yield f"monitor.limits[{i}]: min {limit.min:g} is above max {limit.max:g}; nothing can hold"
-    if wanted.breaches > wanted.windows:
-        yield f"monitor.breaches: {wanted.breaches} of {wanted.windows} windows can never break a limit; set it lower"
-    if wanted.endpoints and not wanted.gap_s and wanted.windows > 1:
+    if settings.breaches > settings.windows:
+        yield f"monitor.breaches: {settings.breaches} of {settings.windows} windows can never break a limit; set it lower"
+    if settings.endpoints and not settings.gap_s and settings.windows > 1:
         yield "monitor.windows: endpoints without gap_s have one window, since their start; set gap_s"
-    if wanted.cloudwatch and (times.seconds(wanted.window) % 60 or times.seconds(wanted.window) > _DAY_S):
-        yield f"monitor.window: CloudWatch counts by whole minutes up to 1d. Got {wanted.window!r}."
-    yield from _wrong_quality(wanted)
+    if settings.cloudwatch and (times.seconds(settings.window) % 60 or times.seconds(settings.window) > _DAY_S):
+        yield f"monitor.window: CloudWatch counts by whole minutes up to 1d. Got {settings.window!r}."
+    yield from _wrong_quality(settings)
 
 
-def _wrong_quality(wanted: Monitor) -> Iterator[str]:
-    judged = wanted.quality
-    if judged.gates and not wanted.predictions:
+def _wrong_quality(settings: Monitor) -> Iterator[str]:
+    judged = settings.quality
+    if judged.gates and not settings.predictions:
         yield "monitor.predictions: is not set, and quality.gates need it; name the folder of the prediction log"
-    if wanted.predictions and not wanted.outcomes:
+    if settings.predictions and not settings.outcomes:
         yield "monitor.outcomes: is not set; name the table of what came of the predictions, by request_id"
     if judged.breaches > judged.windows:
         yield f"monitor.quality.breaches: {judged.breaches} of {judged.windows} windows can never fail; set it lower"
@@ -119,44 +121,48 @@ def _wrong_quality(wanted: Monitor) -> Iterator[str]:
             yield f"monitor.quality.gates[{i}]: {gate.metric} is not of rows; set it in monitor.limits"
 
 
-def _end(wanted: Monitor) -> datetime:
-    if wanted.until is None:
+def _end(settings: Monitor) -> datetime:
+    if settings.until is None:
         return datetime.now(UTC)
     try:
-        moment = datetime.fromisoformat(wanted.until)
+        moment = datetime.fromisoformat(settings.until)
     except ValueError:
         raise ConfigError(
-            f"monitor.until: {wanted.until!r} is no time; write it in ISO 8601, as 2026-03-01T12:00:00"
+            f"monitor.until: {settings.until!r} is no time; write it in ISO 8601, as 2026-03-01T12:00:00"
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _windows(wanted: Monitor, end: datetime) -> tuple[list[Window], list[Finding]]:
-    found: list[Window] = []
+def _windows(settings: Monitor, end: datetime) -> tuple[list[Window], list[Finding]]:
+    windows: list[Window] = []
     findings: list[Finding] = []
-    spans = Spans(end=end, seconds=times.seconds(wanted.window), count=wanted.windows)
-    if wanted.endpoints:
+    spans = Spans(end=end, seconds=times.seconds(settings.window), count=settings.windows)
+    if settings.endpoints:
         seen, findings = scrape.windows(
-            wanted.endpoints, windows=wanted.windows, gap_s=wanted.gap_s, variant=wanted.variant, threads=wanted.threads
+            settings.endpoints,
+            windows=settings.windows,
+            gap_s=settings.gap_s,
+            variant=settings.variant,
+            threads=settings.threads,
         )
-        found += seen
-    if wanted.prometheus:
-        variant = f'variant="{wanted.variant}"' if wanted.variant else ""
-        selector = ",".join(part for part in (wanted.selector, variant) if part)
-        found += prometheus.windows(wanted.prometheus, selector, spans, threads=wanted.threads)
-    if wanted.cloudwatch:
-        found += cloudwatch.windows(wanted.cloudwatch, wanted.variant, wanted.region, spans)
-    return found, findings
+        windows += seen
+    if settings.prometheus:
+        variant = f'variant="{settings.variant}"' if settings.variant else ""
+        selector = ",".join(part for part in (settings.selector, variant) if part)
+        windows += prometheus.windows(settings.prometheus, selector, spans, threads=settings.threads)
+    if settings.cloudwatch:
+        windows += cloudwatch.windows(settings.cloudwatch, settings.variant, settings.region, spans)
+    return windows, findings
 
 
 def _reference(config: Config, run: Run) -> tuple[Reference | None, list[Finding]]:
     """Find what gates against the champion are held to, where there are any."""
     if not any(gate.compares for gate in config.monitor.quality.gates):
         return None, []
-    found = reference.find(config, run)
-    if isinstance(found, str):
-        return None, [Finding(rule="reference", where="quality", what=found)]
-    return found, []
+    held_to = reference.find(config, run)
+    if isinstance(held_to, str):
+        return None, [Finding(rule="reference", where="quality", what=held_to)]
+    return held_to, []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,9 +179,9 @@ def _quality(config: Config, end: datetime, held_to: Reference | None) -> Measur
     """Judge each span by the gates."""
     judged = config.monitor.quality
     last = end - timedelta(seconds=times.seconds(judged.delay))
-    wanted = Spans(end=last, seconds=times.seconds(judged.window), count=judged.windows)
+    asked = Spans(end=last, seconds=times.seconds(judged.window), count=judged.windows)
     try:
-        frame, findings = _rows(config, wanted)
+        frame, findings = _rows(config, asked)
         known = quality.named(frame, config.data.target, config.model.task)
         model.require_positive(config, known)
     except ConfigError as error:
@@ -183,7 +189,7 @@ def _quality(config: Config, end: datetime, held_to: Reference | None) -> Measur
         return Measured(findings=[Finding(rule="missing", where="quality", what=problem) for problem in error.problems])
     place = naming.positive(known, config.model.positive) if config.model.task == "binary" else None
     metrics = judgement.metrics(judgement.monitored(config), "monitor.quality")
-    spans = quality.cut(frame, config.data.target, wanted)
+    spans = quality.cut(frame, config.data.target, asked)
     records = [
         _span(config, span, metrics, quality.outputs(span.rows, config.data.target, known, place), held_to)
         for span in spans
@@ -204,27 +210,27 @@ def _quality(config: Config, end: datetime, held_to: Reference | None) -> Measur
 
 
 def _rows(config: Config, spans: Spans) -> "tuple[pl.DataFrame, list[Finding]]":
-    wanted = config.monitor
-    log = predictions.scan(str(wanted.predictions), config.root)
-    columns = sorted({name for gate in wanted.quality.gates for name in gate.columns})
+    settings = config.monitor
+    log = predictions.scan(str(settings.predictions), config.root)
+    columns = sorted({name for gate in settings.quality.gates for name in gate.columns})
     absent = [name for name in columns if name not in log.columns]
     if absent and log.rows:
         there = ", ".join(log.columns)
         raise ConfigError(*(f"monitor.quality.gates: by: no column {name!r} in the log; there are {there}" for name in absent))  # fmt: skip
     rows = log.collect(columns, since=spans.each()[0][0], until=spans.end)
-    if wanted.variant:
+    if settings.variant:
         import polars as pl
 
-        rows = rows.filter(pl.col("_variant") == wanted.variant)
-    came = outcomes.read(str(wanted.outcomes), config.root, [config.data.target], config.data.csv)
+        rows = rows.filter(pl.col("_variant") == settings.variant)
+    came = outcomes.read(str(settings.outcomes), config.root, [config.data.target], config.data.csv)
     joined = outcomes.join(log, rows, came)
     # Rows without an outcome are counted span by span; late ones are no mistake.
-    told = [f for f in joined.findings if f.rule != "predictions-without-outcomes"]
-    return joined.frame, [*log.findings, *came.findings, *told]
+    notes = [f for f in joined.findings if f.rule != "predictions-without-outcomes"]
+    return joined.frame, [*log.findings, *came.findings, *notes]
 
 
 def _span(
-    config: Config, span: "Span", wanted: "Mapping[str, Metric]", said: "Outputs", held_to: Reference | None
+    config: Config, span: "Span", metrics_asked: "Mapping[str, Metric]", outputs: "Outputs", held_to: Reference | None
 ) -> "MonitorQuality":
     from model_ci.gates.comparison import Resampling
 
@@ -241,11 +247,11 @@ def _span(
         return record
     judging = judgement.monitored(config)
     sure = judging.evaluate.uncertainty
-    side = judgement.side(wanted, said, {})
-    champion = judgement.of_quality(held_to.quality, wanted) if held_to else None
-    judged = judgement.weigh(judging, span.rows.to_pandas(), wanted, side, champion, held_out=False)
+    side = judgement.side(metrics_asked, outputs, {})
+    champion = judgement.of_quality(held_to.quality, metrics_asked) if held_to else None
+    judged = judgement.weigh(judging, span.rows.to_pandas(), metrics_asked, side, champion, held_out=False)
     plan = Resampling(resamples=sure.resamples, seed=sure.seed)
-    bounds = {name: quality.interval(metric, said, plan, sure.confidence) for name, metric in wanted.items()}
+    bounds = {name: quality.interval(metric, outputs, plan, sure.confidence) for name, metric in metrics_asked.items()}
     metrics: dict[str, MonitorQualityMetric] = {
         name: {
             "value": measured["challenger"],

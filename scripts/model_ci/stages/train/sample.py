@@ -57,7 +57,7 @@ def draw(frame: "pd.DataFrame", settings: Sample, target: str, time_column: str 
     else:
         if settings.by == "decayed":
             chances = _chances(_weights(frame[str(time_column)], str(settings.half_life)), size)
-        index = _systematic(chances, _order(frame, target, seed), seed)
+        index = _systematic(chances, _by_target(frame, target, seed), seed)
     distances = tuple(_distances(frame, index, chances, settings.max_distance))
     _require_alike(distances, size, settings)
     return Drawn(index=index, chances=chances, distances=distances)
@@ -111,7 +111,7 @@ def _chances(weights: "Numbers", size: int) -> "Numbers":
         sure |= above
 
 
-def _order(frame: "pd.DataFrame", target: str, seed: int) -> "Index":
+def _by_target(frame: "pd.DataFrame", target: str, seed: int) -> "Index":
     """Return the rows by the target's values, or ranges of it, and within these in their own order: that of time."""
     import numpy as np
     import pandas as pd

@@ -35,23 +35,23 @@ class DockerTarget:
         """Return what gets requests now; None when nothing does."""
         serving, weight = self._serving()
         everything = replicas.find(self.engine)
-        found = [replica for replica in everything if replica.alias in serving]
+        existing = [replica for replica in everything if replica.alias in serving]
         if not self._answers():  # a balancer that was stopped comes back with those that run
-            found = [replica for replica in everything if replica.container.running]
-            weight = next((r.variant.weight for r in reversed(found) if r.variant.name == CHALLENGER), 0)
-        many = Counter(replica.variant.name for replica in found)
-        newest = {replica.variant.name: replica.variant for replica in found}
+            existing = [replica for replica in everything if replica.container.running]
+            weight = next((r.variant.weight for r in reversed(existing) if r.variant.name == CHALLENGER), 0)
+        many = Counter(replica.variant.name for replica in existing)
+        newest = {replica.variant.name: replica.variant for replica in existing}
         if not newest:
             return None
         weights = {CHALLENGER: weight, CHAMPION: 100 - weight} if len(newest) > 1 else dict.fromkeys(newest, 100)
         variants = (replace(v, weight=weights[v.name], replicas=many[v.name]) for _, v in sorted(newest.items()))
         return Deployment(environment=self.environment, variants=tuple(sorted(variants, key=_champion_first)))
 
-    def plan(self, wanted: Deployment) -> Sequence[str]:
+    def plan(self, desired: Deployment) -> Sequence[str]:
         """Say what apply would do."""
         steps = self.balancer.differences()
-        change = self._transition(wanted)
-        for variant in wanted.variants:
+        change = self._transition(desired)
+        for variant in desired.variants:
             for verb, many in (
                 ("start", change.missing.count(variant)),
                 ("bring in", sum(replica.variant.name == variant.name for replica in change.waiting)),
@@ -60,23 +60,23 @@ class DockerTarget:
                     steps.append(f"{verb} {_replicas(many)} of {named(variant)} as {variant.name}")
         before = self.current()
         now = {v.name: v.weight for v in before.variants} if before else {}
-        if now != (then := {v.name: v.weight for v in wanted.variants}):
+        if now != (then := {v.name: v.weight for v in desired.variants}):
             names = [name for name in (CHAMPION, CHALLENGER) if name in {**now, **then}]
             shifts = (f"{name} from {now.get(name, 0)} % to {then.get(name, 0)} %" for name in names)
             steps.append(f"move the requests: {', '.join(shifts)}")
         stopped = Counter((replica.variant.name, named(replica.variant)) for replica in change.surplus)
         return [*steps, *(f"stop {_replicas(n)} of {which}, {name}" for (name, which), n in stopped.items())]
 
-    def apply(self, wanted: Deployment, say: Callable[[str], None]) -> None:
+    def apply(self, desired: Deployment, say: Callable[[str], None]) -> None:
         """Bring what is wanted up beside what serves, move the requests in one step, and stop the rest."""
-        for variant in wanted.variants:
+        for variant in desired.variants:
             self._require(variant)
         nothing = self.current() is None
-        if not nothing and not self.plan(wanted):
+        if not nothing and not self.plan(desired):
             return
         try:
             self.balancer.ensure()
-            Rollout(self.engine, self.balancer, self.settings, self.trial).go(wanted, self._transition(wanted), say)
+            Rollout(self.engine, self.balancer, self.settings, self.trial).go(desired, self._transition(desired), say)
         except (RolloutError, ServiceError):
             if nothing:
                 self.remove()
@@ -110,13 +110,13 @@ class DockerTarget:
         """Return the manifest inside a variant's image, None when there is none."""
         return self.engine.file_of_image(variant.image, "/srv/manifest.json")
 
-    def _transition(self, wanted: Deployment) -> Transition:
+    def _transition(self, desired: Deployment) -> Transition:
         serving, _ = self._serving(down=False)
-        return transition(replicas.find(self.engine), serving, wanted, self.settings)
+        return transition(replicas.find(self.engine), serving, desired, self.settings)
 
     def _answers(self) -> bool:
-        found = self.balancer.container()
-        return found is not None and found.running
+        existing = self.balancer.container()
+        return existing is not None and existing.running
 
     def _serving(self, *, down: bool = True) -> tuple[set[str], int]:
         """Return who gets requests, with those that are down or without, and the challenger's weight."""

@@ -43,14 +43,14 @@ class Balancer:
 
     def differences(self) -> list[str]:
         """Say what is not as the configuration has it."""
-        found = self.container()
-        if found is None:
+        existing = self.container()
+        if existing is None:
             return [f"start the balancer {self.settings.balancer}"]
-        if found.labels.get(_PLACE) != self._place():
+        if existing.labels.get(_PLACE) != self._place():
             return ["replace the balancer, for its image or its port changed; the service is away for a moment"]
-        if not found.running:
+        if not existing.running:
             return ["start the balancer again"]
-        if self._frame_of(found) != _digest(haproxy.frame(self.settings)):
+        if self._frame_of(existing) != _digest(haproxy.frame(self.settings)):
             return ["tell the balancer its new settings"]
         return []
 
@@ -101,9 +101,9 @@ class Balancer:
             raise
         self.engine.remove(old)
 
-    def _usable(self, found: Container) -> bool:
+    def _usable(self, existing: Container) -> bool:
         """Tell whether it is of the image and the port that are wanted, and was not left half made."""
-        return found.labels.get(_PLACE) == self._place() and bool(self.engine.file(found, haproxy.FILE))
+        return existing.labels.get(_PLACE) == self._place() and bool(self.engine.file(existing, haproxy.FILE))
 
     def servers(self) -> list[Server]:
         """Return its places and who is in them."""
@@ -130,9 +130,9 @@ class Balancer:
 
     def shift(self, ready: Iterable[str], weight: int) -> None:
         """In one step, give the requests to these replicas and to no others, and the challenger its weight."""
-        wanted = set(ready)
+        serving = set(ready)
         container = self._running()
-        after = [replace(server, ready=server.alias in wanted) for server in self.servers() if server.alias]
+        after = [replace(server, ready=server.alias in serving) for server in self.servers() if server.alias]
         self._write(container, after, weight)
         arrive = [f"set server {server.path} state ready" for server in after if server.ready]
         leave = [f"set server {server.path} state drain" for server in after if not server.ready]
@@ -170,10 +170,10 @@ class Balancer:
             time.sleep(0.2)
 
     def _running(self) -> Container:
-        found = self.container()
-        if found is None or not found.running:
+        existing = self.container()
+        if existing is None or not existing.running:
             raise ServiceError("docker: the balancer does not run; deploy again")
-        return found
+        return existing
 
     def _place(self) -> str:
         return f"{self.settings.balancer} {self.settings.bind} {self.settings.port or 'any'}"
@@ -208,8 +208,8 @@ class Balancer:
         )  # fmt: skip
         try:
             self.engine.start(probe)
-            found = next(each for each in self.engine.containers() if each.id == probe.id)
-            return int(found.ports[f"{PORT}/tcp"][0]["HostPort"])
+            existing = next(each for each in self.engine.containers() if each.id == probe.id)
+            return int(existing.ports[f"{PORT}/tcp"][0]["HostPort"])
         finally:
             self.engine.remove(probe)
 
@@ -225,10 +225,10 @@ class Balancer:
                 if self.servers():
                     return
             except ServiceError:
-                found = self.container()
-                if time.monotonic() > deadline or (found and found.restarts):
-                    said = self.engine.last_words(found) if found else "it is gone"
-                    raise ServiceError(f"docker: the balancer does not come up: {said}; mend that") from None
+                existing = self.container()
+                if time.monotonic() > deadline or (existing and existing.restarts):
+                    output = self.engine.last_words(existing) if existing else "it is gone"
+                    raise ServiceError(f"docker: the balancer does not come up: {output}; mend that") from None
             time.sleep(0.2)
 
 

@@ -93,14 +93,14 @@ class Engine:
         from docker.errors import NotFound
 
         filters = {"label": [f"{name}={value}" for name, value in self.labels.items()]}
-        found = []
+        containers = []
         with translated("listing containers"):
             for each in self.client.api.containers(all=True, filters=filters):
                 try:
-                    found.append(_read(self.client.api.inspect_container(each["Id"])))
+                    containers.append(_read(self.client.api.inspect_container(each["Id"])))
                 except NotFound:
                     continue  # it went away meanwhile
-        return sorted(found, key=lambda container: container.created)
+        return sorted(containers, key=lambda container: container.created)
 
     def network(self) -> str:
         """Return the name of the environment's network, made when it is not there."""
@@ -175,8 +175,8 @@ class Engine:
             printed, complained = self._output(made)
             code = self.client.api.exec_inspect(made)["ExitCode"]
         if code:
-            said = (complained or printed).decode(errors="replace").strip()
-            raise ServiceError(f"docker: {container.name}: {command[0]} failed ({code}): {said}; see `docker logs`")
+            output = (complained or printed).decode(errors="replace").strip()
+            raise ServiceError(f"docker: {container.name}: {command[0]} failed ({code}): {output}; see `docker logs`")
         return printed.decode()
 
     def _output(self, execution: str) -> tuple[bytes, bytes]:

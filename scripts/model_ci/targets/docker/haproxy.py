@@ -134,14 +134,14 @@ def read_servers(printed: str) -> list[Server]:
     """Read what `show servers state` prints."""
     lines = [line.split() for line in printed.splitlines()]
     names = next((line[1:] for line in lines if line[:1] == ["#"]), [])
-    found = []
+    servers = []
     for line in lines:
         if len(line) != len(names) or line[0] == "#":
             continue
         row = dict(zip(names, line, strict=True))
         administrative = int(row["srv_admin_state"])
         taken = row["srv_fqdn"] not in ("-", NOBODY)
-        found.append(
+        servers.append(
             Server(
                 backend=row["be_name"],
                 slot=row["srv_name"],
@@ -152,7 +152,7 @@ def read_servers(printed: str) -> list[Server]:
                 up=int(row["srv_op_state"]) == _UP and int(row["srv_check_result"]) == _CHECK_PASSED,
             )
         )
-    return found
+    return servers
 
 
 def read_weight(printed: str) -> int:

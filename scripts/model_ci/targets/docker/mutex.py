@@ -67,16 +67,16 @@ def _create(engine: Engine, name: str, image: str, owner: str) -> str:
 
 def _give_up(engine: Engine, name: str) -> None:
     """Say who holds the lock, unless it never got as far as holding it: then it is out of the way."""
-    found = next((container for container in engine.containers() if container.name == name), None)
-    if found and not found.running:
-        engine.remove(found)
-    elif found:
-        raise ServiceError(_held_by(found))
+    existing = next((container for container in engine.containers() if container.name == name), None)
+    if existing and not existing.running:
+        engine.remove(existing)
+    elif existing:
+        raise ServiceError(_held_by(existing))
 
 
-def _held_by(found: Container) -> str:
-    who, since = found.labels.get(_OWNER, "somebody"), found.labels.get(_SINCE, "a while")
+def _held_by(existing: Container) -> str:
+    who, since = existing.labels.get(_OWNER, "somebody"), existing.labels.get(_SINCE, "a while")
     return (
         f"docker: {who} has been deploying here since {since}; wait until that is done, or, "
-        f"when it is certain that nobody is, remove the lock with `docker rm --force {found.name}`"
+        f"when it is certain that nobody is, remove the lock with `docker rm --force {existing.name}`"
     )

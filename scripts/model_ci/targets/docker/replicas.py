@@ -29,9 +29,9 @@ class Replica:
     variant: Variant
     settings: str
 
-    def serves(self, wanted: Variant, settings: Docker) -> bool:
+    def serves(self, desired: Variant, settings: Docker) -> bool:
         """Tell whether it is what is wanted, whatever its weight and however many there are."""
-        same = replace(self.variant, weight=wanted.weight, replicas=wanted.replicas) == wanted
+        same = replace(self.variant, weight=desired.weight, replicas=desired.replicas) == desired
         return same and self.settings == _digest(settings)
 
 
@@ -40,11 +40,11 @@ def find(engine: Engine) -> list[Replica]:
     return [_read(container) for container in engine.containers() if container.role == REPLICA]
 
 
-def start(engine: Engine, wanted: Variant, settings: Docker) -> Replica:
+def start(engine: Engine, desired: Variant, settings: Docker) -> Replica:
     """Start one more replica; it is not ready yet."""
-    alias = f"{wanted.name}-{secrets.token_hex(4)}"
-    labels = {_VARIANT: json.dumps(asdict(wanted)), _SETTINGS: _digest(settings), _ALIAS: alias}
-    made = engine.create(REPLICA, alias, wanted.image, labels, **_limits(settings), **_run(wanted, settings))
+    alias = f"{desired.name}-{secrets.token_hex(4)}"
+    labels = {_VARIANT: json.dumps(asdict(desired)), _SETTINGS: _digest(settings), _ALIAS: alias}
+    made = engine.create(REPLICA, alias, desired.image, labels, **_limits(settings), **_run(desired, settings))
     engine.start(made)
     return _read(made)
 
@@ -58,12 +58,12 @@ def _read(container: Container) -> Replica:
     )
 
 
-def _run(wanted: Variant, settings: Docker) -> Document:
+def _run(desired: Variant, settings: Docker) -> Document:
     """Return what the service is told, and where it may write."""
     log = settings.prediction_log
-    told = {"MODEL_CI_VARIANT": wanted.name, "MODEL_CI_PREDICTION_LOG": LOG_FOLDER if log else ""}
+    variables = {"MODEL_CI_VARIANT": desired.name, "MODEL_CI_PREDICTION_LOG": LOG_FOLDER if log else ""}
     return {
-        "environment": {**told, **settings.variables},
+        "environment": {**variables, **settings.variables},
         "read_only": True,
         "tmpfs": {"/tmp": "mode=1777"},  # noqa: S108 - of the container
         "volumes": {log: {"bind": LOG_FOLDER, "mode": "rw"}} if log else {},
@@ -78,8 +78,8 @@ def _limits(settings: Docker) -> Document:
 
 def _digest(settings: Docker) -> str:
     """Identify the settings that a running replica cannot be told."""
-    told = [settings.memory, settings.cpus, settings.prediction_log, dict(settings.variables)]
-    return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    parts = [settings.memory, settings.cpus, settings.prediction_log, dict(settings.variables)]
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def aliases(replicas: Iterable[Replica]) -> list[str]:

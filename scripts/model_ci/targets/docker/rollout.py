@@ -32,18 +32,20 @@ class Transition:
     surplus: Sequence[Replica]
 
 
-def transition(found: Sequence[Replica], serving: set[str], wanted: Deployment, settings: Environment) -> Transition:
+def transition(
+    existing: Sequence[Replica], serving: set[str], desired: Deployment, settings: Environment
+) -> Transition:
     """Compare what is wanted with the replicas there are; `serving` names those that get requests and answer."""
     kept, waiting, missing = [], [], []
-    for variant in wanted.variants:
-        fit = [r for r in found if r.container.running and r.serves(variant, settings.docker)]
+    for variant in desired.variants:
+        fit = [r for r in existing if r.container.running and r.serves(variant, settings.docker)]
         active = [r for r in fit if r.alias in serving][: variant.replicas]
         idle = [r for r in fit if r.alias not in serving][: variant.replicas - len(active)]
         kept += active
         waiting += idle
         missing += [variant] * (variant.replicas - len(active) - len(idle))
     used = {*replicas.aliases(kept), *replicas.aliases(waiting)}
-    surplus = [replica for replica in found if replica.alias not in used]
+    surplus = [replica for replica in existing if replica.alias not in used]
     return Transition(kept=kept, waiting=waiting, missing=missing, surplus=surplus)
 
 
@@ -53,7 +55,7 @@ class Rollout:
     def __init__(self, engine: Engine, balancer: Balancer, settings: Environment, trial: Trial | None) -> None:
         self.engine, self.balancer, self.settings, self.trial = engine, balancer, settings, trial
 
-    def go(self, wanted: Deployment, change: Transition, say: Callable[[str], None]) -> None:
+    def go(self, desired: Deployment, change: Transition, say: Callable[[str], None]) -> None:
         """Do it; raise RolloutError, with nothing changed for those who ask, when what is new will not do."""
         new = list(change.waiting)
         try:
@@ -66,10 +68,10 @@ class Rollout:
             if isinstance(error, ServiceError) and new:
                 raise RolloutError(str(error)) from None
             raise
-        challenger = wanted.variant(CHALLENGER)
+        challenger = desired.variant(CHALLENGER)
         ready = [*replicas.aliases(change.kept), *replicas.aliases(new)]
         self.balancer.shift(ready, challenger.weight if challenger else 0)
-        shares = ", ".join(f"{variant.name} {variant.weight} %" for variant in wanted.variants)
+        shares = ", ".join(f"{variant.name} {variant.weight} %" for variant in desired.variants)
         say(f"serves: {shares}")
         self._retire(change.surplus, say)
 
@@ -95,14 +97,14 @@ class Rollout:
     def _until_ready(self, new: Sequence[Replica]) -> None:
         """Wait until each replica says that it is ready, and the balancer finds it so."""
         deadline = time.monotonic() + self.settings.timeout_s
-        waiting, said = list(new), ""
+        waiting, message = list(new), ""
         while waiting:
             self._require_alive(waiting)
             for replica in list(waiting):
-                said = self._ready(replica)
-                if not said:
+                message = self._ready(replica)
+                if not message:
                     waiting.remove(replica)
-            self._in_time(deadline, waiting, said)
+            self._in_time(deadline, waiting, message)
         running = {c.id: c for c in self.engine.containers()}
         for backend in dict.fromkeys(replica.variant.name for replica in new):
             mine = [replica for replica in new if replica.variant.name == backend]
@@ -126,20 +128,20 @@ class Rollout:
         if not late:
             return
         if time.monotonic() > deadline:
-            said = self.engine.last_words(late[0].container)
+            output = self.engine.last_words(late[0].container)
             raise RolloutError(
-                f"docker: {named(late[0].variant)} was not ready within {self.settings.timeout_s:g} s: {why}; it said: {said}"
+                f"docker: {named(late[0].variant)} was not ready within {self.settings.timeout_s:g} s: {why}; it said: {output}"
             )
         time.sleep(0.2)
 
-    def _require_alive(self, wanted: Sequence[Replica]) -> None:
+    def _require_alive(self, desired: Sequence[Replica]) -> None:
         there = {container.id: container for container in self.engine.containers()}
-        for replica in wanted:
-            found = there.get(replica.container.id)
-            if found is None or not found.running or found.restarts:
-                said = self.engine.last_words(found) if found else "it was removed"
-                code = found.exit_code if found else "?"
-                raise RolloutError(f"docker: {named(replica.variant)} ended by itself ({code}); it said: {said}")
+        for replica in desired:
+            existing = there.get(replica.container.id)
+            if existing is None or not existing.running or existing.restarts:
+                output = self.engine.last_words(existing) if existing else "it was removed"
+                code = existing.exit_code if existing else "?"
+                raise RolloutError(f"docker: {named(replica.variant)} ended by itself ({code}); it said: {output}")
 
     def _clear(self, new: Iterable[Replica]) -> None:
         """Take away what was started, whatever stopped us; what cannot be taken away now is next time."""

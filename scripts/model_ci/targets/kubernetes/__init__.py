@@ -28,9 +28,9 @@ def open(  # noqa: A001 - each target has it
     config: Config, environment: str, settings: Environment, trial: Trial | None
 ) -> "KubernetesTarget":
     """Return the environment on the cluster of KUBECONFIG."""
-    wanted = settings.kubernetes
-    names = Names.of(config.model.name, environment, wanted.namespace)
-    return KubernetesTarget(Cluster(wanted.context, wanted.namespace), names, environment, settings, trial)
+    options = settings.kubernetes
+    names = Names.of(config.model.name, environment, options.namespace)
+    return KubernetesTarget(Cluster(options.context, options.namespace), names, environment, settings, trial)
 
 
 class KubernetesTarget:
@@ -46,33 +46,35 @@ class KubernetesTarget:
         """Return what gets requests now; None when nothing does."""
         return State.read(self.cluster, self.names).deployment(self.environment)
 
-    def plan(self, wanted: Deployment) -> Sequence[str]:
+    def plan(self, desired: Deployment) -> Sequence[str]:
         """Say what apply would do, as the API server finds it in a dry run."""
         self._require_offer()
         state = State.read(self.cluster, self.names)
-        manifests = self._manifests().all(wanted, state.counts())
+        manifests = self._manifests().all(desired, state.counts())
         steps = [step for manifest in manifests for step in self._step(manifest, state)]
         kept = {key(manifest) for manifest in manifests}
         steps += [f"delete {kind} {name}" for kind, name in state.objects if (kind, name) not in kept]
-        return [*steps, *self._remarks(wanted)] if steps else []
+        return [*steps, *self._remarks(desired)] if steps else []
 
-    def apply(self, wanted: Deployment, say: Callable[[str], None]) -> None:
+    def apply(self, desired: Deployment, say: Callable[[str], None]) -> None:
         """Try what is new, roll it out, share the requests anew, and remove the rest; on failure restore what was."""
         self._require_offer()
-        for remark in self._remarks(wanted):
+        for remark in self._remarks(desired):
             say(remark)
         before = State.read(self.cluster, self.names)
-        Rollout(self.cluster, self.names, self.settings, self._manifests(), self.trial).go(wanted, before, say)
+        Rollout(self.cluster, self.names, self.settings, self._manifests(), self.trial).go(desired, before, say)
         if ("Service", self.names.base) not in before.objects:
             self._until_reached(say)
 
     def address(self) -> str | None:
         """Return where callers find the service, where the configuration or the load balancer tells."""
-        wanted = self.settings.kubernetes
-        if wanted.address:
-            return wanted.address.rstrip("/")
-        found = self.cluster.get("v1", "Service", self.names.base) if wanted.service_type == "LoadBalancer" else None
-        for entry in values(found or {}, "status", "loadBalancer", "ingress") or ():
+        options = self.settings.kubernetes
+        if options.address:
+            return options.address.rstrip("/")
+        existing = (
+            self.cluster.get("v1", "Service", self.names.base) if options.service_type == "LoadBalancer" else None
+        )
+        for entry in values(existing or {}, "status", "loadBalancer", "ingress") or ():
             return f"http://{entry.get('hostname') or entry['ip']}"
         return None
 
@@ -94,9 +96,9 @@ class KubernetesTarget:
         for manifest in State.read(self.cluster, self.names).objects.values():
             self.cluster.delete(manifest)
 
-    def render(self, wanted: Deployment) -> Mapping[str, str]:
+    def render(self, desired: Deployment) -> Mapping[str, str]:
         """Return each object as a file of its own, for a cluster of today; no cluster is asked."""
-        return files(Manifests(self.names, self.settings, Offer.newest()).all(wanted))
+        return files(Manifests(self.names, self.settings, Offer.newest()).all(desired))
 
     def _until_reached(self, say: Callable[[str], None]) -> None:
         """Wait until a new address answers: the nodes and the balancer learn of it a moment after the API server."""
@@ -125,37 +127,37 @@ class KubernetesTarget:
         if live is None:
             return [f"create {kind} {name}"]
         then = self.cluster.apply(manifest, dry_run=True)
-        changes = list(differences(_said(live), _said(then)))
+        changes = list(differences(_comparable(live), _comparable(then)))
         return [f"change {kind} {name}: {change}" for change in changes]
 
-    def _remarks(self, wanted: Deployment) -> Sequence[str]:
+    def _remarks(self, desired: Deployment) -> Sequence[str]:
         """Say where what is asked for is met only nearly, or not at all."""
-        scaling, found = self.settings.kubernetes.autoscaling, []
+        scaling, remarks = self.settings.kubernetes.autoscaling, []
         manifests = self._manifests()
-        takers = {variant.name for variant in wanted.variants if variant.weight}
+        takers = {variant.name for variant in desired.variants if variant.weight}
         if network.routing(self.settings) == network.REPLICAS and len(takers) > 1:
             pods = {
                 name: many
-                for name, many in counts(wanted, self.settings.kubernetes.most_pods).items()
+                for name, many in counts(desired, self.settings.kubernetes.most_pods).items()
                 if name in takers
             }
             real = ", ".join(f"{name} {share} % by {pods[name]} pods" for name, share in shares(pods).items())
-            found.append(f"the numbers of the pods share the requests: {real}")
-        if scaling.max_replicas is not None and not manifests.scales(wanted):
-            found.append("nothing is scaled by load while the numbers of the pods are the weights")
+            remarks.append(f"the numbers of the pods share the requests: {real}")
+        if scaling.max_replicas is not None and not manifests.scales(desired):
+            remarks.append("nothing is scaled by load while the numbers of the pods are the weights")
         if (
             scaling.max_replicas is not None
             and scaling.requests_per_second is not None
             and not self.cluster.offer.custom_metrics
         ):
-            found.append("the cluster serves no custom metrics: the cpu alone decides how many pods there are")
-        return found
+            remarks.append("the cluster serves no custom metrics: the cpu alone decides how many pods there are")
+        return remarks
 
     def _require_offer(self) -> None:
         """Refuse what needs a kind that the cluster does not have."""
-        wanted = self.settings.kubernetes
+        options = self.settings.kubernetes
         needed = {"gateway.networking.k8s.io": network.routing(self.settings) == network.GATEWAY}
-        needed["serving.kserve.io"] = wanted.output == "kserve"
+        needed["serving.kserve.io"] = options.output == "kserve"
         for group, need in needed.items():
             if need and not self.cluster.offer.version(group):
                 raise ConfigError(
@@ -171,7 +173,7 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _said(manifest: Manifest) -> Manifest:
+def _comparable(manifest: Manifest) -> Manifest:
     """Return what an object says of itself, without what the cluster notes of it."""
     noted = ("managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink")
     metadata = {name: value for name, value in manifest["metadata"].items() if name not in noted}

@@ -58,18 +58,18 @@ class Cluster:
     @cached_property
     def offer(self) -> Offer:
         """What the cluster offers."""
-        found = self.ask("GET", "/apis")
-        return Offer(groups={g["name"]: [v["version"] for v in g["versions"]] for g in found["groups"]})
+        groups = self.ask("GET", "/apis")
+        return Offer(groups={g["name"]: [v["version"] for v in g["versions"]] for g in groups["groups"]})
 
     def find(self, version: str, kind: str, selector: str) -> list[Manifest]:
         """Return the objects of a kind that have these labels; none when the cluster has no such kind."""
         try:
-            found = self.ask("GET", self._path(version, kind), query=[("labelSelector", selector)])
+            listed = self.ask("GET", self._path(version, kind), query=[("labelSelector", selector)])
         except ApiError as error:
             if error.status == 404:
                 return []
             raise
-        return [{"apiVersion": version, "kind": kind, **each} for each in found["items"]]
+        return [{"apiVersion": version, "kind": kind, **each} for each in listed["items"]]
 
     def get(self, version: str, kind: str, name: str) -> Manifest | None:
         """Return an object, None when it is not there."""
@@ -129,9 +129,9 @@ class Cluster:
         from kubernetes.stream import stream
 
         ask = client.CoreV1Api(self.client).connect_get_namespaced_pod_exec
-        wanted = {"container": container, "command": ["cat", path], "stdout": True, "stderr": False}
+        query = {"container": container, "command": ["cat", path], "stdout": True, "stderr": False}
         try:
-            opened = stream(ask, pod, self.namespace, stdin=False, tty=False, _preload_content=False, **wanted)
+            opened = stream(ask, pod, self.namespace, stdin=False, tty=False, _preload_content=False, **query)
             opened.run_forever(timeout=_TIMEOUT_S[1])
             code, content = opened.returncode, opened.read_all()  # reading forgets the code
             opened.close()
@@ -145,10 +145,10 @@ class Cluster:
         begin = time.perf_counter()
         there = f"{self._path('v1', 'Pod', f'{pod}:{port}')}/proxy{path}"
         method = "GET" if body is None else "POST"
-        status, said = self._send(method, there, body, [], "application/json; charset=utf-8")
-        if status in (401, 403) and b'"kind":"Status"' in said.replace(b" ", b""):
-            raise self._refused(method, there, status, said)
-        return Answer(status=status, body=said, seconds=time.perf_counter() - begin)
+        status, content = self._send(method, there, body, [], "application/json; charset=utf-8")
+        if status in (401, 403) and b'"kind":"Status"' in content.replace(b" ", b""):
+            raise self._refused(method, there, status, content)
+        return Answer(status=status, body=content, seconds=time.perf_counter() - begin)
 
     def ask(
         self,
@@ -160,10 +160,10 @@ class Cluster:
     ) -> Any:
         """Send a request and return the answer's JSON; raise ApiError. What can be repeated is, while the server is busy."""
         sent = json.dumps(body).encode() if body is not None else None
-        status, said = self._send(method, path, sent, query, kind, tries=_TRIES)
+        status, content = self._send(method, path, sent, query, kind, tries=_TRIES)
         if not 200 <= status < 300:
-            raise self._refused(method, path, status, said)
-        return json.loads(said) if said else {}
+            raise self._refused(method, path, status, content)
+        return json.loads(content) if content else {}
 
     def _send(  # noqa: PLR0913, PLR0917 - a request, and how often
         self, method: str, path: str, body: bytes | None, query: Sequence[tuple[str, str]], kind: str | None,
@@ -198,11 +198,11 @@ class Cluster:
             ) from None
         return answer.status, answer.data
 
-    def _refused(self, method: str, path: str, status: int, said: bytes) -> ApiError:
+    def _refused(self, method: str, path: str, status: int, content: bytes) -> ApiError:
         try:
-            why = json.loads(said)["message"]
+            why = json.loads(content)["message"]
         except (ValueError, KeyError, TypeError):
-            why = said.decode(errors="replace").strip()[:300] or f"status {status}"
+            why = content.decode(errors="replace").strip()[:300] or f"status {status}"
         return ApiError(f"kubernetes: {method} {path}: {why}; {_advice(status, self.namespace)}", status)
 
     def _path(self, version: str, kind: str, name: str | None = None) -> str:
@@ -255,7 +255,7 @@ def _advice(status: int, namespace: str) -> str:
 
 def values(manifest: Document, *path: str) -> Any:
     """Return what stands at a path of an object, None when nothing does."""
-    found: Any = manifest
+    value: Any = manifest
     for key in path:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value

@@ -27,12 +27,12 @@ def hopeless(cluster: Cluster, pods: Sequence[Manifest]) -> str | None:
             waiting = values(status, "state", "waiting") or {}
             ended = values(status, "state", "terminated")
             if waiting.get("reason") in _HOPELESS:
-                return _told(cluster, pod, f"{waiting['reason']}: {waiting.get('message', '')}".rstrip(": "))
+                return _problem(cluster, pod, f"{waiting['reason']}: {waiting.get('message', '')}".rstrip(": "))
             if ended or status.get("restartCount", 0) > 0:
                 code = (ended or values(status, "lastState", "terminated") or {}).get("exitCode", "?")
-                return _told(cluster, pod, f"it ended by itself ({code})")
+                return _problem(cluster, pod, f"it ended by itself ({code})")
         if values(pod, "status", "phase") == "Failed":
-            return _told(cluster, pod, str(values(pod, "status", "message") or "it failed"))
+            return _problem(cluster, pod, str(values(pod, "status", "message") or "it failed"))
     return None
 
 
@@ -43,12 +43,12 @@ def late(cluster: Cluster, pods: Sequence[Manifest]) -> str:
             continue
         for condition in values(pod, "status", "conditions") or ():
             if condition["status"] == "False" and condition.get("message"):
-                return _told(cluster, pod, condition["message"])
-        return _told(cluster, pod, "it does not say why")
+                return _problem(cluster, pod, condition["message"])
+        return _problem(cluster, pod, "it does not say why")
     return "there are fewer pods than there should be; see the events of the ReplicaSet, and the quota of the namespace"
 
 
-def _told(cluster: Cluster, pod: Manifest, why: str) -> str:
+def _problem(cluster: Cluster, pod: Manifest, why: str) -> str:
     printed = cluster.log(pod["metadata"]["name"], _LOG_LINES)
-    said = " | ".join(line.strip() for line in printed.splitlines() if line.strip())
-    return f"pod {pod['metadata']['name']}: {why}" + (f"; it said: {said}" if said else "")
+    output = " | ".join(line.strip() for line in printed.splitlines() if line.strip())
+    return f"pod {pod['metadata']['name']}: {why}" + (f"; it said: {output}" if output else "")

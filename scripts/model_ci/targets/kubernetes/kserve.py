@@ -14,9 +14,9 @@ _CONTAINER: Final = "kserve-container"  # the name that KServe looks for
 _TAKEN: Final = ("automountServiceAccountToken", "imagePullSecrets", "serviceAccountName", "volumes")
 
 
-def inference_service(names: Names, wanted: Deployment, settings: Environment, offer: Offer) -> Document:
+def inference_service(names: Names, desired: Deployment, settings: Environment, offer: Offer) -> Document:
     """Return the InferenceService; the revision before the newest keeps the rest of the requests."""
-    newest = wanted.variant(CHALLENGER) or wanted.variants[0]
+    newest = desired.variant(CHALLENGER) or desired.variants[0]
     scaling = settings.kubernetes.autoscaling
     template = pod.template(names, newest, settings)
     container = pod.container(newest, settings, _CONTAINER)
@@ -38,11 +38,11 @@ def inference_service(names: Names, wanted: Deployment, settings: Environment, o
     }
     if scaling.max_replicas:
         predictor |= {"scaleMetric": "cpu", "scaleTarget": scaling.cpu_percent}
-    if len(wanted.variants) > 1:
+    if len(desired.variants) > 1:
         predictor["canaryTrafficPercent"] = newest.weight
     return {
         "apiVersion": offer.version("serving.kserve.io") or "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
-        "metadata": names.metadata(names.base, **{SHARE: json.dumps(wanted.as_record(), sort_keys=True)}),
+        "metadata": names.metadata(names.base, **{SHARE: json.dumps(desired.as_record(), sort_keys=True)}),
         "spec": {"predictor": predictor},
     }

@@ -28,9 +28,13 @@ def held(cluster: Cluster, names: Names, owner: str) -> Iterator[None]:
         over.set()
         keeper.join()
         with suppress(ServiceError):  # it runs out by itself
-            found = cluster.get(_VERSION, "Lease", lease["metadata"]["name"])
-            if found and found["metadata"]["uid"] == lease["metadata"]["uid"] and _holder(found) == _holder(lease):
-                cluster.delete(found, version=found["metadata"]["resourceVersion"])
+            existing = cluster.get(_VERSION, "Lease", lease["metadata"]["name"])
+            if (
+                existing
+                and existing["metadata"]["uid"] == lease["metadata"]["uid"]
+                and _holder(existing) == _holder(lease)
+            ):
+                cluster.delete(existing, version=existing["metadata"]["resourceVersion"])
 
 
 def _take(cluster: Cluster, names: Names, owner: str) -> Manifest:
@@ -41,26 +45,26 @@ def _take(cluster: Cluster, names: Names, owner: str) -> Manifest:
         "acquireTime": _text(now),
         "renewTime": _text(now),
     }
-    wanted: Manifest = {
+    lease: Manifest = {
         "apiVersion": _VERSION, "kind": "Lease", "metadata": names.metadata(f"{names.base}-lock"), "spec": spec
     }  # fmt: skip
     try:
-        return cluster.create(wanted)
+        return cluster.create(lease)
     except ApiError as error:
         if error.status != 409:
             raise
-    found = cluster.get(_VERSION, "Lease", wanted["metadata"]["name"])
-    if found and not _over(found, now):
-        raise ServiceError(_held_by(found, names))
-    if found:
-        wanted["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
+    existing = cluster.get(_VERSION, "Lease", lease["metadata"]["name"])
+    if existing and not _over(existing, now):
+        raise ServiceError(_held_by(existing, names))
+    if existing:
+        lease["metadata"]["resourceVersion"] = existing["metadata"]["resourceVersion"]
     try:  # of two that find it over, one comes first
-        return cluster.replace(wanted) if found else cluster.create(wanted)
+        return cluster.replace(lease) if existing else cluster.create(lease)
     except ApiError as error:
         if error.status != 409:
             raise
         raise ServiceError(
-            f"kubernetes: Lease {wanted['metadata']['name']} was just taken; wait until that is done"
+            f"kubernetes: Lease {lease['metadata']['name']} was just taken; wait until that is done"
         ) from None
 
 

@@ -19,45 +19,45 @@ class Manifests:
     def __init__(self, names: Names, settings: Environment, offer: Offer) -> None:
         self.names, self.settings, self.offer = names, settings, offer
 
-    def all(self, wanted: Deployment, live: Mapping[str, int] | None = None) -> list[Manifest]:
+    def all(self, desired: Deployment, live: Mapping[str, int] | None = None) -> list[Manifest]:
         """Return everything; `live` is how many pods the scaled variants have now, None when nobody knows."""
-        return [*self.workloads(wanted, live), *self.routing(wanted)]
+        return [*self.workloads(desired, live), *self.routing(desired)]
 
-    def workloads(self, wanted: Deployment, live: Mapping[str, int] | None = None) -> list[Manifest]:
+    def workloads(self, desired: Deployment, live: Mapping[str, int] | None = None) -> list[Manifest]:
         """Return what must be up before requests come."""
         if self.settings.kubernetes.output == "kserve":
             return []
         made = [network.policy(self.names, self.settings)]
-        for variant in wanted.variants:
+        for variant in desired.variants:
             made += [
                 workload.disruption_budget(self.names, variant, self.offer),
-                workload.deployment(self.names, variant, self.settings, self.pods(wanted, variant, live)),
+                workload.deployment(self.names, variant, self.settings, self.pods(desired, variant, live)),
                 network.variant_service(self.names, variant.name),
             ]
         return made
 
-    def routing(self, wanted: Deployment) -> list[Manifest]:
+    def routing(self, desired: Deployment) -> list[Manifest]:
         """Return what brings the requests to it, and scales it by them."""
         if self.settings.kubernetes.output == "kserve":
-            return [kserve.inference_service(self.names, wanted, self.settings, self.offer)]
-        scaled = [variant for variant in wanted.variants if self.scales(wanted)]
+            return [kserve.inference_service(self.names, desired, self.settings, self.offer)]
+        scaled = [variant for variant in desired.variants if self.scales(desired)]
         return [
             *(workload.autoscaler(self.names, variant, self.settings, self.offer) for variant in scaled),
-            network.entrance(self.names, wanted, self.settings),
-            *network.routes(self.names, wanted, self.settings, self.offer),
+            network.entrance(self.names, desired, self.settings),
+            *network.routes(self.names, desired, self.settings, self.offer),
         ]
 
-    def scales(self, wanted: Deployment) -> bool:
+    def scales(self, desired: Deployment) -> bool:
         """Tell whether load decides how many pods there are; where their numbers are the weights it cannot."""
-        shared = sum(variant.weight > 0 for variant in wanted.variants) > 1
+        shared = sum(variant.weight > 0 for variant in desired.variants) > 1
         by_numbers = network.routing(self.settings) == network.REPLICAS
         return self.settings.kubernetes.autoscaling.max_replicas is not None and not (shared and by_numbers)
 
-    def pods(self, wanted: Deployment, variant: Variant, live: Mapping[str, int] | None) -> int | None:
+    def pods(self, desired: Deployment, variant: Variant, live: Mapping[str, int] | None) -> int | None:
         """Return the number of pods to ask for; None leaves it to the autoscaler."""
-        if not self.scales(wanted):
+        if not self.scales(desired):
             by_numbers = network.routing(self.settings) == network.REPLICAS
-            return counts(wanted, self.settings.kubernetes.most_pods)[variant.name] if by_numbers else variant.replicas
+            return counts(desired, self.settings.kubernetes.most_pods)[variant.name] if by_numbers else variant.replicas
         if live is None:
             return None
         most = self.settings.kubernetes.autoscaling.max_replicas or variant.replicas

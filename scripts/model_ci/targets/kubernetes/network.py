@@ -19,17 +19,17 @@ _PORT: Final = 80
 
 def routing(settings: Environment) -> str:
     """Return what shares the requests: gateway, nginx or replicas."""
-    wanted = settings.kubernetes
-    if wanted.routing != "auto":
-        return wanted.routing
-    return GATEWAY if wanted.gateway else NGINX if wanted.host else REPLICAS
+    options = settings.kubernetes
+    if options.routing != "auto":
+        return options.routing
+    return GATEWAY if options.gateway else NGINX if options.host else REPLICAS
 
 
-def entrance(names: Names, wanted: Deployment, settings: Environment) -> Document:
+def entrance(names: Names, desired: Deployment, settings: Environment) -> Document:
     """Return the Service that callers use; by replicas it is what shares the requests, else it leads to the champion."""
-    takers = [variant.name for variant in wanted.variants if variant.weight]
+    takers = [variant.name for variant in desired.variants if variant.weight]
     whole = routing(settings) == REPLICAS and len(takers) > 1
-    made = _service(names, names.base, None if whole else _first(wanted))
+    made = _service(names, names.base, None if whole else _first(desired))
     kind, port = settings.kubernetes.service_type, settings.kubernetes.node_port
     made["spec"]["type"] = kind
     if port:
@@ -37,9 +37,9 @@ def entrance(names: Names, wanted: Deployment, settings: Environment) -> Documen
     return made
 
 
-def _first(wanted: Deployment) -> str:
+def _first(desired: Deployment) -> str:
     """Return whom the requests go to where they are not shared."""
-    takers = [variant.name for variant in wanted.variants if variant.weight]
+    takers = [variant.name for variant in desired.variants if variant.weight]
     return CHAMPION if CHAMPION in takers else takers[0]
 
 
@@ -83,23 +83,23 @@ def policy(names: Names, settings: Environment) -> Document:
     }
 
 
-def routes(names: Names, wanted: Deployment, settings: Environment, offer: Offer) -> list[Document]:
+def routes(names: Names, desired: Deployment, settings: Environment, offer: Offer) -> list[Document]:
     """Return what shares the requests by weight; by replicas, that is the Service."""
     match routing(settings):
         case "gateway":
-            return [_http_route(names, wanted, settings, offer)]
+            return [_http_route(names, desired, settings, offer)]
         case "nginx":
-            return _ingresses(names, wanted, settings, offer)
+            return _ingresses(names, desired, settings, offer)
     return []
 
 
-def _http_route(names: Names, wanted: Deployment, settings: Environment, offer: Offer) -> Document:
+def _http_route(names: Names, desired: Deployment, settings: Environment, offer: Offer) -> Document:
     namespace, _, gateway = (settings.kubernetes.gateway or "").rpartition("/")
     parent = {"name": gateway} | ({"namespace": namespace} if namespace else {})
     host = settings.kubernetes.host
     backends = [
         {"kind": "Service", "name": names.variant(variant.name), "port": _PORT, "weight": variant.weight}
-        for variant in wanted.variants
+        for variant in desired.variants
     ]
     return {
         "apiVersion": offer.version("gateway.networking.k8s.io") or "gateway.networking.k8s.io/v1",
@@ -111,11 +111,11 @@ def _http_route(names: Names, wanted: Deployment, settings: Environment, offer: 
     }
 
 
-def _ingresses(names: Names, wanted: Deployment, settings: Environment, offer: Offer) -> list[Document]:
+def _ingresses(names: Names, desired: Deployment, settings: Environment, offer: Offer) -> list[Document]:
     """Return the Ingress of the champion, and the one that takes the challenger's share off it."""
-    first = _first(wanted)
+    first = _first(desired)
     made = [_ingress(names, names.base, first, settings, offer, {})]
-    second = wanted.variant(CHALLENGER)
+    second = desired.variant(CHALLENGER)
     if second and second.name != first:
         marks = {_CANARY: "true", CANARY_WEIGHT: str(second.weight)}
         made.append(_ingress(names, names.variant(second.name), second.name, settings, offer, marks))

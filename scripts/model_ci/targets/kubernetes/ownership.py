@@ -45,7 +45,7 @@ def _elements(value: list[Any], key: str, fields: Document) -> Iterator[Any]:
     for element in value:
         if kind == "v" and element == text:
             yield element
-        elif kind == "k" and all(element.get(name) == wanted for name, wanted in text.items()):
+        elif kind == "k" and all(element.get(name) == expected for name, expected in text.items()):
             yield _part(element, fields) | text
 
 

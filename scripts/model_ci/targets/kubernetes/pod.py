@@ -32,17 +32,17 @@ def template(names: Names, variant: Variant, settings: Environment, role: str = 
 
 
 def _spec(names: Names, variant: Variant, settings: Environment) -> Document:
-    wanted = settings.kubernetes
+    options = settings.kubernetes
     named: Document = {}
-    if wanted.service_account:
-        named["serviceAccountName"] = wanted.service_account
-    if wanted.pull_secret:
-        named["imagePullSecrets"] = [{"name": wanted.pull_secret}]
+    if options.service_account:
+        named["serviceAccountName"] = options.service_account
+    if options.pull_secret:
+        named["imagePullSecrets"] = [{"name": options.pull_secret}]
     return named | {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         # The pause, the service's own drain, and then the longest answer that is under way.
-        "terminationGracePeriodSeconds": 2 * wanted.drain_s + _LONGEST_ANSWER_S,
+        "terminationGracePeriodSeconds": 2 * options.drain_s + _LONGEST_ANSWER_S,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": _USER,
@@ -66,20 +66,20 @@ def _spec(names: Names, variant: Variant, settings: Environment) -> Document:
 
 def container(variant: Variant, settings: Environment, name: str = CONTAINER) -> Document:
     """Return the container of the service."""
-    wanted = settings.kubernetes
-    limits = {"memory": wanted.memory} | ({"cpu": wanted.cpu_limit} if wanted.cpu_limit else {})
+    options = settings.kubernetes
+    limits = {"memory": options.memory} | ({"cpu": options.cpu_limit} if options.cpu_limit else {})
     made: Document = {
         "name": name,
         "image": variant.image,
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         "env": _variables(variant, settings),
-        "resources": {"requests": {"cpu": wanted.cpu, "memory": wanted.memory}, "limits": limits},
+        "resources": {"requests": {"cpu": options.cpu, "memory": options.memory}, "limits": limits},
         "startupProbe": _probe("/readyz", _STARTUP_PERIOD_S, max(1, round(settings.timeout_s / _STARTUP_PERIOD_S))),
         "readinessProbe": _probe("/readyz", 2, 2),
         "livenessProbe": _probe("/livez", 10, 3),
         # The pod goes on answering while the cluster takes it out of the Service, then it is told to end.
         "lifecycle": {
-            "preStop": {"exec": {"command": ["python3", "-c", f"import time; time.sleep({wanted.drain_s})"]}}
+            "preStop": {"exec": {"command": ["python3", "-c", f"import time; time.sleep({options.drain_s})"]}}
         },
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -88,19 +88,19 @@ def container(variant: Variant, settings: Environment, name: str = CONTAINER) ->
         },
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, {"name": "log", "mountPath": _LOG_FOLDER}],  # noqa: S108
     }
-    if wanted.secret:
-        made["envFrom"] = [{"secretRef": {"name": wanted.secret}}]
+    if options.secret:
+        made["envFrom"] = [{"secretRef": {"name": options.secret}}]
     return made
 
 
 def _variables(variant: Variant, settings: Environment) -> list[dict[str, str]]:
-    wanted = settings.kubernetes
-    told = {
+    options = settings.kubernetes
+    variables = {
         "MODEL_CI_VARIANT": variant.name,
-        "MODEL_CI_PREDICTION_LOG": _LOG_FOLDER if wanted.prediction_log else "",
-        "MODEL_CI_DRAIN_S": str(wanted.drain_s),
+        "MODEL_CI_PREDICTION_LOG": _LOG_FOLDER if options.prediction_log else "",
+        "MODEL_CI_DRAIN_S": str(options.drain_s),
     }
-    return [{"name": name, "value": value} for name, value in {**told, **wanted.variables}.items()]
+    return [{"name": name, "value": value} for name, value in {**variables, **options.variables}.items()]
 
 
 def _volumes(settings: Environment) -> list[Document]:

@@ -33,41 +33,41 @@ class Rollout:
         self.cluster, self.names, self.settings = cluster, names, settings
         self.manifests, self.tries = manifests, tries
 
-    def go(self, wanted: Deployment, before: State, say: Callable[[str], None]) -> None:
+    def go(self, desired: Deployment, before: State, say: Callable[[str], None]) -> None:
         """Do it; raise RolloutError, with everything as it was, when what is new will not do."""
-        workloads = self.manifests.workloads(wanted, before.counts())
-        routing = self.manifests.routing(wanted)
+        workloads = self.manifests.workloads(desired, before.counts())
+        routing = self.manifests.routing(desired)
         surplus = [each for its, each in before.objects.items() if its not in {key(m) for m in (*workloads, *routing)}]
         touched: list[Manifest] = []
         for manifest in (*workloads, *routing):
             self.cluster.apply(manifest, dry_run=True)  # what the cluster would refuse, before anything changes
         try:
-            self._try(wanted, workloads, before, say)
+            self._try(desired, workloads, before, say)
             for each in surplus:
                 if each["kind"] == "HorizontalPodAutoscaler":  # it would work against the new numbers
                     self._remove(each, touched)
             self._apply(workloads, touched)
-            for variant in wanted.variants:
+            for variant in desired.variants:
                 self._until_rolled_out(variant, say)
             self._apply(routing, touched)
-            self._until_served(wanted, say)
+            self._until_served(desired, say)
         except BaseException as error:
             self._undo(touched, before, say)
             if isinstance(error, ServiceError) and touched:
                 raise RolloutError(*error.problems) from None
             raise
-        say(f"serves: {', '.join(f'{variant.name} {variant.weight} %' for variant in wanted.variants)}")
+        say(f"serves: {', '.join(f'{variant.name} {variant.weight} %' for variant in desired.variants)}")
         for each in surplus:
             say(f"removes {each['kind']} {each['metadata']['name']}")
             self.cluster.delete(each)
 
     def _try(
-        self, wanted: Deployment, workloads: Sequence[Manifest], before: State, say: Callable[[str], None]
+        self, desired: Deployment, workloads: Sequence[Manifest], before: State, say: Callable[[str], None]
     ) -> None:
         """Try what is new or has new settings."""
         named = {each["metadata"]["name"]: each for each in workloads if each["kind"] == "Deployment"}
         tried = set()
-        for variant in wanted.variants:
+        for variant in desired.variants:
             manifest = named.get(self.names.variant(variant.name))
             if self.tries and variant.digest not in tried and self._starts_pods(variant, manifest, before):
                 tried.add(variant.digest)
@@ -101,32 +101,32 @@ class Rollout:
         name = self.names.variant(variant.name)
         say(f"rolls out {variant.name}, {calling.version(variant)}")
         deadline = time.monotonic() + self.settings.timeout_s + _SPARE_S
-        while not _rolled_out(found := self._deployment(name)):
+        while not _rolled_out(existing := self._deployment(name)):
             pods = [each for each in self._pods(variant.name) if _of(each, variant)]
             if why := health.hopeless(self.cluster, pods):
                 raise RolloutError(f"kubernetes: {calling.version(variant)} does not come up: {why}")
-            if _out_of_time(found) or time.monotonic() > deadline:
+            if _out_of_time(existing) or time.monotonic() > deadline:
                 why = health.late(self.cluster, pods)
                 raise RolloutError(
                     f"kubernetes: {calling.version(variant)} was not rolled out within {self.settings.timeout_s:g} s: {why}"
                 )
             time.sleep(_POLL_S)
 
-    def _until_served(self, wanted: Deployment, say: Callable[[str], None]) -> None:
+    def _until_served(self, desired: Deployment, say: Callable[[str], None]) -> None:
         """Wait until KServe says that the newest revision is ready; elsewhere ready pods are all there is to wait for."""
         if self.settings.kubernetes.output != "kserve":
             return
         version = self.manifests.offer.version("serving.kserve.io") or ""
         say(f"waits for InferenceService {self.names.base}")
         deadline = time.monotonic() + self.settings.timeout_s
-        while not _served(found := self.cluster.get(version, "InferenceService", self.names.base) or {}):
+        while not _served(existing := self.cluster.get(version, "InferenceService", self.names.base) or {}):
             if time.monotonic() > deadline:
-                said = [
+                conditions = [
                     c.get("message") or c["type"]
-                    for c in values(found, "status", "conditions") or ()
+                    for c in values(existing, "status", "conditions") or ()
                     if c["status"] != "True"
                 ]
-                why = "; ".join(said) or "KServe has said nothing of it; see that its controller runs"
+                why = "; ".join(conditions) or "KServe has said nothing of it; see that its controller runs"
                 raise RolloutError(
                     f"kubernetes: InferenceService {self.names.base} was not ready within {self.settings.timeout_s:g} s: {why}"
                 )
@@ -147,10 +147,10 @@ class Rollout:
             say("restored what ran before" if before.objects else "removed what was begun")
 
     def _deployment(self, name: str) -> Manifest:
-        found = self.cluster.get("apps/v1", "Deployment", name)
-        if found is None:
+        existing = self.cluster.get("apps/v1", "Deployment", name)
+        if existing is None:
             raise RolloutError(f"kubernetes: Deployment {name} was deleted while it was rolled out; run this again")
-        return found
+        return existing
 
     def _pods(self, variant: str) -> list[Manifest]:
         labels = ",".join(f"{name}={value}" for name, value in self.names.pods(variant).items())

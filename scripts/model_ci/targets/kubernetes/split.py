@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from model_ci.targets.deployment import Deployment
 
 
-def counts(wanted: Deployment, most: int) -> Mapping[str, int]:
+def counts(desired: Deployment, most: int) -> Mapping[str, int]:
     """Return how many pods each variant gets: as near to the weights as `most` pods in all allow, with as few as can be.
 
     A variant without weight keeps the replicas that it asks for; so does one that has all of it.
     """
-    asked = {variant.name: variant.replicas for variant in wanted.variants}
-    takers = [variant for variant in wanted.variants if variant.weight]
+    asked = {variant.name: variant.replicas for variant in desired.variants}
+    takers = [variant for variant in desired.variants if variant.weight]
     if len(takers) < 2:
         return asked
     one, other = takers
@@ -31,6 +31,6 @@ def shares(pods: Mapping[str, int]) -> Mapping[str, int]:
     if not total:
         return {}
     names = list(pods)
-    found = {name: round(100 * pods[name] / total) for name in names}
-    found[names[0]] += 100 - sum(found.values())
-    return found
+    shares = {name: round(100 * pods[name] / total) for name in names}
+    shares[names[0]] += 100 - sum(shares.values())
+    return shares

@@ -43,9 +43,11 @@ class State:
     @classmethod
     def read(cls, cluster: Cluster, names: Names) -> "State":
         """Ask the cluster."""
-        found = [each for version, kind in _versions(cluster) for each in cluster.find(version, kind, names.selector)]
+        existing = [
+            each for version, kind in _versions(cluster) for each in cluster.find(version, kind, names.selector)
+        ]
         pods = cluster.find("v1", "Pod", f"{names.selector},{ROLE}={REPLICA}")
-        return cls(objects={key(each): each for each in found}, pods=tuple(pods), base=names.base)
+        return cls(objects={key(each): each for each in existing}, pods=tuple(pods), base=names.base)
 
     def of(self, kind: str) -> list[Manifest]:
         """Return the objects of a kind."""
@@ -76,13 +78,13 @@ class State:
         if not weights:
             return None
         weights[max(weights, key=lambda name: weights[name])] += missing
-        found = (self._variant(name, weight) for name, weight in weights.items())
-        return Deployment(environment=environment, variants=tuple(sorted(found, key=lambda v: v.name != CHAMPION)))
+        variants = (self._variant(name, weight) for name, weight in weights.items())
+        return Deployment(environment=environment, variants=tuple(sorted(variants, key=lambda v: v.name != CHAMPION)))
 
     def _variant(self, name: str, weight: int) -> Variant:
         live = self.objects["Deployment", f"{self.base}-{name}"]
-        told = self._running(live, name)
-        return Variant(**told, weight=weight, replicas=self._replicas(live, name))
+        running = self._running(live, name)
+        return Variant(**running, weight=weight, replicas=self._replicas(live, name))
 
     def _running(self, live: Manifest, name: str) -> Document:
         """Return what most of the ready pods run; while none is ready, what they are meant to."""
@@ -155,9 +157,9 @@ def _ready(pod: Manifest) -> bool:
 
 def _of_kserve(live: Manifest) -> Deployment:
     """Return what was applied last, with the share that its newest revision has now."""
-    told = Deployment.from_record(json.loads(live["metadata"]["annotations"][SHARE]))
+    recorded = Deployment.from_record(json.loads(live["metadata"]["annotations"][SHARE]))
     share = values(live, "spec", "predictor", "canaryTrafficPercent")
-    if share is None or len(told.variants) == 1:
-        return told
-    weighed = (replace(v, weight=share if v.name == CHALLENGER else 100 - share) for v in told.variants)
-    return replace(told, variants=tuple(weighed))
+    if share is None or len(recorded.variants) == 1:
+        return recorded
+    weighed = (replace(v, weight=share if v.name == CHALLENGER else 100 - share) for v in recorded.variants)
+    return replace(recorded, variants=tuple(weighed))

@@ -47,15 +47,15 @@ def _running(cluster: Cluster, names: Names, settings: Environment, variant: Var
 def _until_ready(cluster: Cluster, name: str, settings: Environment, variant: Variant) -> None:
     deadline = time.monotonic() + settings.timeout_s
     while True:
-        found = cluster.get("v1", "Pod", name)
-        if found is None:
+        existing = cluster.get("v1", "Pod", name)
+        if existing is None:
             raise RolloutError(f"kubernetes: {calling.version(variant)}: pod {name} was deleted while it was tried")
-        if health.ready(found):
+        if health.ready(existing):
             return
-        if why := health.hopeless(cluster, [found]):
+        if why := health.hopeless(cluster, [existing]):
             raise RolloutError(f"kubernetes: {calling.version(variant)} does not come up: {why}")
         if time.monotonic() > deadline:
-            why = health.late(cluster, [found])
+            why = health.late(cluster, [existing])
             raise RolloutError(
                 f"kubernetes: {calling.version(variant)} was not ready within {settings.timeout_s:g} s: {why}"
             )

@@ -54,11 +54,11 @@ def autoscaler(names: Names, variant: Variant, settings: Environment, offer: Off
 def _metrics(settings: Environment, offer: Offer) -> list[Document]:
     scaling = settings.kubernetes.autoscaling
     target = {"type": "Utilization", "averageUtilization": scaling.cpu_percent}
-    found: list[Document] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+    metrics: list[Document] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
     if scaling.requests_per_second is not None and offer.custom_metrics:
         average = {"type": "AverageValue", "averageValue": f"{round(1000 * scaling.requests_per_second)}m"}
-        found.append({"type": "Pods", "pods": {"metric": {"name": scaling.requests_metric}, "target": average}})
-    return found
+        metrics.append({"type": "Pods", "pods": {"metric": {"name": scaling.requests_metric}, "target": average}})
+    return metrics
 
 
 def disruption_budget(names: Names, variant: Variant, offer: Offer) -> Document:

@@ -37,19 +37,21 @@ class SageMakerTarget:
 
     def current(self) -> Deployment | None:
         """Return what gets requests now; None when nothing does."""
-        found = self.endpoint.described()
-        if found is None or not found.get("ProductionVariants"):
+        existing = self.endpoint.described()
+        if existing is None or not existing.get("ProductionVariants"):
             return None
-        models = {v["VariantName"]: v["ModelName"] for v in self.catalog.described(found["EndpointConfigName"]) or ()}
+        models = {
+            v["VariantName"]: v["ModelName"] for v in self.catalog.described(existing["EndpointConfigName"]) or ()
+        }
         least = {} if self.settings.sagemaker.serverless else self.scaling.least()
-        live = {each["VariantName"]: each for each in found["ProductionVariants"]}
+        live = {each["VariantName"]: each for each in existing["ProductionVariants"]}
         weights = _percent({name: each.get("CurrentWeight", 0.0) for name, each in live.items()})
         variants = [
             Variant(
                 name=name,
                 weight=weights[name],
                 replicas=least.get(name) or each.get("CurrentInstanceCount") or self.settings.replicas,
-                **self.catalog.told(models[name]),
+                **self.catalog.variables(models[name]),
             )
             for name, each in live.items()
         ]
@@ -57,18 +59,18 @@ class SageMakerTarget:
             environment=self.environment, variants=tuple(sorted(variants, key=lambda v: v.name != CHAMPION))
         )
 
-    def plan(self, wanted: Deployment) -> Sequence[str]:
+    def plan(self, desired: Deployment) -> Sequence[str]:
         """Say what apply would do."""
-        self._require(wanted)
-        found, before = self.endpoint.described(), self.current()
+        self._require(desired)
+        existing, before = self.endpoint.described(), self.current()
         steps = []
-        if found is None or before is None:
+        if existing is None or before is None:
             steps.append(f"create endpoint {self.name}")
-        elif self._needs_fleet(found, wanted):
-            guarded = self._guarded(before, wanted)
+        elif self._needs_fleet(existing, desired):
+            guarded = self._guarded(before, desired)
             steps.append(f"update endpoint {self.name}, {self.settings.sagemaker.shift if guarded else 'all at once'}")
         now = {variant.name: variant for variant in before.variants} if before else {}
-        for variant in wanted.variants:
+        for variant in desired.variants:
             there = now.pop(variant.name, None)
             if there is None or there.digest != variant.digest:
                 steps.append(
@@ -80,23 +82,25 @@ class SageMakerTarget:
                     steps.append(f"{variant.name}: {what} from {old} to {new}")
         return [*steps, *(f"remove {name}" for name in now)]
 
-    def apply(self, wanted: Deployment, say: Callable[[str], None]) -> None:
+    def apply(self, desired: Deployment, say: Callable[[str], None]) -> None:
         """Give the endpoint the fleet, the weights and the scaling that are wanted; on failure those it had."""
-        self._require(wanted)
-        found, before = self.endpoint.described(), self.current()
-        if found is not None and found["EndpointStatus"] == "Failed":  # its creation did; nothing can be made of it
+        self._require(desired)
+        existing, before = self.endpoint.described(), self.current()
+        if (
+            existing is not None and existing["EndpointStatus"] == "Failed"
+        ):  # its creation did; nothing can be made of it
             self.endpoint.delete()
-            found = before = None
-        former = found["EndpointConfigName"] if found else None
+            existing = before = None
+        former = existing["EndpointConfigName"] if existing else None
         try:
-            self._change(found, before, wanted, say)
+            self._change(existing, before, desired, say)
         except ServiceError as error:
             self._undo(former, before, say)
             raise RolloutError(*error.problems) from None
         except BaseException:
             self._undo(former, before, say)
             raise
-        say(f"serves: {', '.join(f'{variant.name} {variant.weight} %' for variant in wanted.variants)}")
+        say(f"serves: {', '.join(f'{variant.name} {variant.weight} %' for variant in desired.variants)}")
         live = self.endpoint.described()
         self.catalog.clear(live["EndpointConfigName"] if live else None)
 
@@ -119,30 +123,32 @@ class SageMakerTarget:
         self.catalog.clear(None)
 
     def _change(
-        self, found: Document | None, before: Deployment | None, wanted: Deployment, say: Callable[[str], None]
+        self, existing: Document | None, before: Deployment | None, desired: Deployment, say: Callable[[str], None]
     ) -> None:
-        if found is None or before is None:
+        if existing is None or before is None:
             say(f"creates endpoint {self.name}")
-            configuration = self.catalog.configuration(wanted, {v.name: v.replicas for v in wanted.variants})
+            configuration = self.catalog.configuration(desired, {v.name: v.replicas for v in desired.variants})
             self.endpoint.create(configuration, [{"Key": "model-ci.endpoint", "Value": self.name}])
-        elif self._needs_fleet(found, wanted):
-            guarded = self._guarded(before, wanted)
+        elif self._needs_fleet(existing, desired):
+            guarded = self._guarded(before, desired)
             how = self.settings.sagemaker.shift if guarded else "all at once, for its variants are others"
             say(f"updates endpoint {self.name}: {how}")
             self.scaling.stop()
-            self.endpoint.update(self.catalog.configuration(wanted, self._machines(found, wanted)), guarded=guarded)
-        elif before != wanted:
+            self.endpoint.update(
+                self.catalog.configuration(desired, self._machines(existing, desired)), guarded=guarded
+            )
+        elif before != desired:
             say("changes the weights")
-            if not self.scaling.wanted:
+            if not self.scaling.enabled:
                 self.scaling.stop()
-            self.endpoint.weigh(wanted, counted=not (self.scaling.wanted or self.settings.sagemaker.serverless))
-        self._try(before, wanted, say)
-        self.scaling.start(wanted)
+            self.endpoint.weigh(desired, counted=not (self.scaling.enabled or self.settings.sagemaker.serverless))
+        self._try(before, desired, say)
+        self.scaling.start(desired)
 
-    def _try(self, before: Deployment | None, wanted: Deployment, say: Callable[[str], None]) -> None:
+    def _try(self, before: Deployment | None, desired: Deployment, say: Callable[[str], None]) -> None:
         """Try each version that is new here."""
         known = {(variant.name, variant.digest) for variant in before.variants} if before else set()
-        for variant in wanted.variants:
+        for variant in desired.variants:
             if self.trial and (variant.name, variant.digest) not in known:
                 say(f"tries {variant.name}, {names.version(variant)}")
                 self.trial(variant, self._asking(variant.name))
@@ -168,33 +174,33 @@ class SageMakerTarget:
             if live["EndpointConfigName"] != former:
                 self.scaling.stop()
                 self.endpoint.update(former, guarded=False)
-            self.endpoint.weigh(before, counted=not (self.scaling.wanted or self.settings.sagemaker.serverless))
+            self.endpoint.weigh(before, counted=not (self.scaling.enabled or self.settings.sagemaker.serverless))
             self.scaling.start(before)
             say("restored what ran before")
         except ServiceError as error:
             say(f"could not restore what ran before: {error}")
 
-    def _needs_fleet(self, found: Document, wanted: Deployment) -> bool:
+    def _needs_fleet(self, existing: Document, desired: Deployment) -> bool:
         """Tell whether anything but weights and numbers of machines is new."""
-        live = {each["VariantName"]: each for each in self.catalog.described(found["EndpointConfigName"]) or ()}
-        shapes = {variant.name: self.catalog.shape(variant) for variant in wanted.variants}
+        live = {each["VariantName"]: each for each in self.catalog.described(existing["EndpointConfigName"]) or ()}
+        shapes = {variant.name: self.catalog.shape(variant) for variant in desired.variants}
         return set(live) != set(shapes) or any(
             live[name].get(key) != value for name in shapes for key, value in shapes[name].items()
         )
 
-    def _guarded(self, before: Deployment, wanted: Deployment) -> bool:
+    def _guarded(self, before: Deployment, desired: Deployment) -> bool:
         """Tell whether SageMaker moves the requests in steps: only between fleets of the same variants, of machines."""
-        same = {variant.name for variant in before.variants} == {variant.name for variant in wanted.variants}
+        same = {variant.name for variant in before.variants} == {variant.name for variant in desired.variants}
         return same and not self.settings.sagemaker.serverless
 
-    def _machines(self, found: Document, wanted: Deployment) -> dict[str, int]:
+    def _machines(self, existing: Document, desired: Deployment) -> dict[str, int]:
         """Return how many machines to begin with: not fewer than load has made of them."""
-        live = {each["VariantName"]: each.get("CurrentInstanceCount", 0) for each in found["ProductionVariants"]}
+        live = {each["VariantName"]: each.get("CurrentInstanceCount", 0) for each in existing["ProductionVariants"]}
         most = self.settings.sagemaker.autoscaling.max_replicas
-        return {v.name: max(v.replicas, min(live.get(v.name, 0), most or 0)) for v in wanted.variants}
+        return {v.name: max(v.replicas, min(live.get(v.name, 0), most or 0)) for v in desired.variants}
 
-    def _require(self, wanted: Deployment) -> None:
-        if self.settings.sagemaker.serverless and len(wanted.variants) > 1:
+    def _require(self, desired: Deployment) -> None:
+        if self.settings.sagemaker.serverless and len(desired.variants) > 1:
             raise ConfigError(
                 f"sagemaker: a serverless endpoint has one variant; leave deploy.environments.{self.environment}."
                 "sagemaker.serverless out for a challenger beside the champion"
@@ -204,6 +210,6 @@ class SageMakerTarget:
 def _percent(weights: Mapping[str, float]) -> dict[str, int]:
     """Return weights as percent that sum to 100."""
     total = sum(weights.values()) or 1.0
-    found = {name: round(100 * weight / total) for name, weight in weights.items()}
-    first = max(found, key=lambda name: found[name])
-    return {**found, first: found[first] + 100 - sum(found.values())}
+    percent = {name: round(100 * weight / total) for name, weight in weights.items()}
+    first = max(percent, key=lambda name: percent[name])
+    return {**percent, first: percent[first] + 100 - sum(percent.values())}

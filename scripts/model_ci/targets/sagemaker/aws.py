@@ -80,8 +80,8 @@ def translated(doing: str) -> Iterator[None]:
             "sagemaker: no credentials; in CI take a role by OpenID Connect (docs/sagemaker.md), elsewhere log in with the AWS CLI"
         ) from None
     except ClientError as error:
-        told = error.response.get("Error", {})
-        code, message = told.get("Code", ""), told.get("Message", "")
+        detail = error.response.get("Error", {})
+        code, message = detail.get("Code", ""), detail.get("Message", "")
         raise AwsError(f"sagemaker: {doing}: {message or code}; {_advice(code)}", code, message) from None
     except BotoCoreError as error:
         raise ServiceError(

@@ -33,11 +33,11 @@ class Catalog:
                 self.aws.sagemaker.create_model(ModelName=name, **self._model(variant))
         return name
 
-    def configuration(self, wanted: Deployment, many: Mapping[str, int]) -> str:
+    def configuration(self, desired: Deployment, many: Mapping[str, int]) -> str:
         """Return the name of the endpoint configuration, made when it is not there; `many` machines to begin with."""
-        variants = [self.shape(variant) | self._size(variant, many) for variant in wanted.variants]
+        variants = [self.shape(variant) | self._size(variant, many) for variant in desired.variants]
         name = f"{self.name}-{_mark(variants)}"
-        for variant in wanted.variants:
+        for variant in desired.variants:
             self.model(variant)
         if self.described(name) is None:
             with translated(f"endpoint configuration {name}"):
@@ -50,34 +50,34 @@ class Catalog:
         """Return the variants of an endpoint configuration, None when there is none."""
         try:
             with translated(f"endpoint configuration {configuration}"):
-                found = self.aws.sagemaker.describe_endpoint_config(EndpointConfigName=configuration)
+                existing = self.aws.sagemaker.describe_endpoint_config(EndpointConfigName=configuration)
         except AwsError as error:
             if error.absent:
                 return None
             raise
-        return list(found["ProductionVariants"])
+        return list(existing["ProductionVariants"])
 
     def shape(self, variant: Variant) -> Document:
         """Return what of a variant cannot change without a new fleet."""
-        wanted = self.settings.sagemaker
+        options = self.settings.sagemaker
         made: Document = {"VariantName": variant.name, "ModelName": self.model_name(variant)}
-        if wanted.serverless:
+        if options.serverless:
             sizes = {
-                "MemorySizeInMB": wanted.serverless["memory_mb"],
-                "MaxConcurrency": wanted.serverless["max_concurrency"],
+                "MemorySizeInMB": options.serverless["memory_mb"],
+                "MaxConcurrency": options.serverless["max_concurrency"],
             }
             return made | {"ServerlessConfig": sizes}
         shortest, longest = _LONGEST_START_S
         start_s = round(min(max(self.settings.timeout_s, shortest), longest))
-        return made | {"InstanceType": wanted.instance_type, "ContainerStartupHealthCheckTimeoutInSeconds": start_s}
+        return made | {"InstanceType": options.instance_type, "ContainerStartupHealthCheckTimeoutInSeconds": start_s}
 
-    def told(self, model: str) -> Document:
+    def variables(self, model: str) -> Document:
         """Return what a model is: image, digest, version and run_id."""
-        found = self._described_model(model) or {}
+        existing = self._described_model(model) or {}
         with translated(f"tags of model {model}"):
-            listed = self.aws.sagemaker.list_tags(ResourceArn=found["ModelArn"])["Tags"] if found else []
+            listed = self.aws.sagemaker.list_tags(ResourceArn=existing["ModelArn"])["Tags"] if existing else []
         tags = {each["Key"].removeprefix(_TAG): each["Value"] for each in listed}
-        image = found.get("PrimaryContainer", {}).get("Image", "")
+        image = existing.get("PrimaryContainer", {}).get("Image", "")
         digest = tags.get("digest") or image.rpartition("@")[2]
         return {"image": image, "digest": digest, "version": tags.get("version"), "run_id": tags.get("run_id")}
 
@@ -110,8 +110,8 @@ class Catalog:
             raise
 
     def _model(self, variant: Variant) -> Document:
-        wanted = self.settings.sagemaker
-        told = {"MODEL_CI_VARIANT": variant.name, "MODEL_CI_PREDICTION_LOG": ""}
+        options = self.settings.sagemaker
+        variables = {"MODEL_CI_VARIANT": variant.name, "MODEL_CI_PREDICTION_LOG": ""}
         facts = {
             "variant": variant.name,
             "digest": variant.digest,
@@ -119,10 +119,10 @@ class Catalog:
             "run_id": variant.run_id,
         }
         return {
-            "PrimaryContainer": {"Image": variant.image, "Environment": {**told, **wanted.variables}},
-            "ExecutionRoleArn": wanted.role,
+            "PrimaryContainer": {"Image": variant.image, "Environment": {**variables, **options.variables}},
+            "ExecutionRoleArn": options.role,
             # The service calls nobody; a serverless variant cannot be cut off.
-            "EnableNetworkIsolation": not wanted.serverless,
+            "EnableNetworkIsolation": not options.serverless,
             "Tags": self._tags({name: value for name, value in facts.items() if value}),
         }
 

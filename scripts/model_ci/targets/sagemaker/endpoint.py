@@ -51,12 +51,12 @@ class Endpoint:
             self.aws.sagemaker.update_endpoint(EndpointName=self.name, EndpointConfigName=configuration, **more)
         self.wait(configuration)
 
-    def weigh(self, wanted: Deployment, *, counted: bool) -> None:
+    def weigh(self, goal: Deployment, *, counted: bool) -> None:
         """Give the variants other weights, and their numbers of machines when nothing else decides them."""
         desired = [
             {"VariantName": variant.name, "DesiredWeight": float(variant.weight)}
             | ({"DesiredInstanceCount": variant.replicas} if counted else {})
-            for variant in wanted.variants
+            for variant in goal.variants
         ]
         with translated(f"endpoint {self.name}"):
             self.aws.sagemaker.update_endpoint_weights_and_capacities(
@@ -68,17 +68,17 @@ class Endpoint:
         """Wait until it serves by a configuration; raise RolloutError when it does by another, or not in time."""
         limit_s = self.settings.timeout_s if configuration is None else self._longest_s() + _SPARE_S
         deadline = time.monotonic() + limit_s
-        while (found := self.described() or {}).get("EndpointStatus") in _BUSY:
+        while (existing := self.described() or {}).get("EndpointStatus") in _BUSY:
             if time.monotonic() > deadline:
                 raise RolloutError(
-                    f"sagemaker: endpoint {self.name} is still {found['EndpointStatus']} after {limit_s:g} s; "
+                    f"sagemaker: endpoint {self.name} is still {existing['EndpointStatus']} after {limit_s:g} s; "
                     "SageMaker goes on with it: look at the endpoint, and run this again when it is in service"
                 )
             time.sleep(self.poll_s)
-        status, why = found.get("EndpointStatus", "gone"), found.get("FailureReason", "it gives no reason")
+        status, why = existing.get("EndpointStatus", "gone"), existing.get("FailureReason", "it gives no reason")
         if status != IN_SERVICE:
             raise RolloutError(f"sagemaker: endpoint {self.name} is {status}: {why}; see its log in CloudWatch")
-        if configuration is not None and found["EndpointConfigName"] != configuration:
+        if configuration is not None and existing["EndpointConfigName"] != configuration:
             raise RolloutError(
                 f"sagemaker: SageMaker took the update of {self.name} back: {why}; see its log in CloudWatch"
             )
@@ -100,34 +100,36 @@ class Endpoint:
         to = {"TargetVariant": variant} if variant else {}
         try:
             with translated(f"asking {self.name}"):
-                said = self.aws.runtime.invoke_endpoint(
+                response = self.aws.runtime.invoke_endpoint(
                     EndpointName=self.name, Body=body, ContentType="application/json", **to
                 )
         except AwsError as error:
             if error.code != "ModelError":
                 raise
             return Answer(status=424, body=error.message.encode(), seconds=time.perf_counter() - begin)
-        return Answer(status=200, body=said["Body"].read(), seconds=time.perf_counter() - begin)
+        return Answer(status=200, body=response["Body"].read(), seconds=time.perf_counter() - begin)
 
     def _steps(self) -> Document:
         """Return how the requests move to the new fleet, and what undoes it."""
-        wanted = self.settings.sagemaker
-        routing: Document = {"Type": _ROUTING[wanted.shift], "WaitIntervalInSeconds": wanted.shift_wait_s}
-        if wanted.shift in _STEP:
-            least = _LEAST_LINEAR if wanted.shift == "linear" else 1
-            routing[_STEP[wanted.shift]] = {"Type": "CAPACITY_PERCENT", "Value": max(wanted.shift_percent, least)}
+        options = self.settings.sagemaker
+        routing: Document = {"Type": _ROUTING[options.shift], "WaitIntervalInSeconds": options.shift_wait_s}
+        if options.shift in _STEP:
+            least = _LEAST_LINEAR if options.shift == "linear" else 1
+            routing[_STEP[options.shift]] = {"Type": "CAPACITY_PERCENT", "Value": max(options.shift_percent, least)}
         policy = {
             "TrafficRoutingConfiguration": routing,
             "TerminationWaitInSeconds": 0,
             "MaximumExecutionTimeoutInSeconds": round(self._longest_s()),
         }
-        alarms = [{"AlarmName": name} for name in wanted.alarms]
+        alarms = [{"AlarmName": name} for name in options.alarms]
         watched = {"AutoRollbackConfiguration": {"Alarms": alarms}} if alarms else {}
         return {"BlueGreenUpdatePolicy": policy, **watched}
 
     def _longest_s(self) -> float:
         """Return how long a deployment may take: to start, and all its steps."""
-        wanted = self.settings.sagemaker
-        steps = {"canary": 2, "linear": -(-100 // max(wanted.shift_percent, _LEAST_LINEAR)), "at_once": 1}[wanted.shift]
+        options = self.settings.sagemaker
+        steps = {"canary": 2, "linear": -(-100 // max(options.shift_percent, _LEAST_LINEAR)), "at_once": 1}[
+            options.shift
+        ]
         low, high = _EXECUTION_S
-        return min(max(self.settings.timeout_s + steps * wanted.shift_wait_s, low), high)
+        return min(max(self.settings.timeout_s + steps * options.shift_wait_s, low), high)

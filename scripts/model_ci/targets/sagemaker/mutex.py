@@ -35,9 +35,9 @@ def _take(aws: Aws, parameter: str, value: str, now: datetime) -> None:
             raise
     else:
         return
-    found, version = _read(aws, parameter)
-    if datetime.fromisoformat(found["until"]) > now:
-        raise ServiceError(_held_by(parameter, found))
+    existing, version = _read(aws, parameter)
+    if datetime.fromisoformat(existing["until"]) > now:
+        raise ServiceError(_held_by(parameter, existing))
     # Of several that find it over, one writes the next version.
     if _put(aws, parameter, value, overwrite=True) != version + 1:
         raise ServiceError(f"sagemaker: lock {parameter} was just taken; wait until that deployment is done")
@@ -51,13 +51,13 @@ def _put(aws: Aws, parameter: str, value: str, *, overwrite: bool) -> int:
 
 def _read(aws: Aws, parameter: str) -> tuple[Document, int]:
     with translated(f"lock {parameter}"):
-        found = aws.parameters.get_parameter(Name=parameter)["Parameter"]
-    return json.loads(found["Value"]), int(found["Version"])
+        parameter_value = aws.parameters.get_parameter(Name=parameter)["Parameter"]
+    return json.loads(parameter_value["Value"]), int(parameter_value["Version"])
 
 
-def _held_by(parameter: str, found: Document) -> str:
+def _held_by(parameter: str, existing: Document) -> str:
     return (
-        f"sagemaker: {found['owner']} has been deploying here since {found['since']}; wait until that is done. When it "
+        f"sagemaker: {existing['owner']} has been deploying here since {existing['since']}; wait until that is done. When it "
         f"is certain that nobody is, remove the lock with `aws ssm delete-parameter --name {parameter}`"
     )
 

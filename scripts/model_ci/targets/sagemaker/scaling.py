@@ -20,7 +20,7 @@ class Scaling:
         self.aws, self.name, self.settings = aws, name, settings
 
     @property
-    def wanted(self) -> bool:
+    def enabled(self) -> bool:
         """Whether load decides how many machines there are."""
         return self.settings.sagemaker.autoscaling.max_replicas is not None
 
@@ -28,11 +28,11 @@ class Scaling:
         """Return the least machines of each variant that is scaled."""
         with translated("scalable targets"):
             pages = self.aws.scaling.get_paginator("describe_scalable_targets").paginate(ServiceNamespace="sagemaker")
-            found = [each for page in pages for each in page["ScalableTargets"]]
+            scalable = [each for page in pages for each in page["ScalableTargets"]]
         prefix = f"endpoint/{self.name}/variant/"
         return {
             each["ResourceId"].removeprefix(prefix): each["MinCapacity"]
-            for each in found
+            for each in scalable
             if each["ResourceId"].startswith(prefix)
         }
 
@@ -43,12 +43,12 @@ class Scaling:
                 with translated(f"scaling of {variant}"):
                     self.aws.scaling.deregister_scalable_target(ResourceId=self._resource(variant), **_SCALED)
 
-    def start(self, wanted: Deployment) -> None:
+    def start(self, desired: Deployment) -> None:
         """Scale each variant as the configuration says."""
         scaling = self.settings.sagemaker.autoscaling
         if scaling.max_replicas is None:
             return
-        for variant in wanted.variants:
+        for variant in desired.variants:
             where = {"ResourceId": self._resource(variant.name), **_SCALED}
             measured = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
             policy = {"TargetValue": scaling.requests_per_minute, "PredefinedMetricSpecification": measured}
