@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.gates import calibration
-from model_ci.gates.estimate import Estimate, Moments, of_resamples
+from model_ci.gates.estimate import Estimate, Moments, Same, of_resamples
 from model_ci.gates.metrics import Metric, measure
 from model_ci.gates.outputs import Outputs
 from model_ci.gates.proportion import PairedProportion, Proportion
@@ -103,6 +103,8 @@ def between(  # noqa: PLR0913, PLR0917 - both models, and what is known of how t
     """Estimate by how much one model's value is above another's on the same rows; None where there is nothing to go by."""
     import numpy as np
 
+    if value == 0 and mine.same_as(theirs):
+        return Same(value=0.0, drawn_from=len(mine.truth))
     if metric.calibrated:
         return (
             None

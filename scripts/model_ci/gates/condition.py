@@ -8,7 +8,7 @@ from typing import Any, Final
 from model_ci.config import Gate
 from model_ci.config.conditions import CONDITIONS, Condition
 from model_ci.gates.comparison import rows_needed
-from model_ci.gates.estimate import FEWEST_UNITS, Estimate
+from model_ci.gates.estimate import FEWEST_UNITS, Estimate, Same
 from model_ci.gates.metrics import MEASURED
 from model_ci.gates.outputs import Scores
 from model_ci.terms import Comparison, State
@@ -168,7 +168,7 @@ def bounded(outcome: Outcome, absolute: Absolute, *, tested: bool = False) -> Ou
         return replace(outcome, state=State.FAILED)
     settle = rows_needed(absolute.rows, sign * estimate.value, (low, high), limit)
     return replace(
-        _undecided(outcome, estimate, absolute.rows, _rows_wanted(estimate, absolute.rows, settle)), rows_needed=settle
+        _undecided(outcome, estimate, absolute.rows, _rows_needed(estimate, absolute.rows, settle)), rows_needed=settle
     )
 
 
@@ -176,8 +176,8 @@ def _unfit(estimate: Estimate, bounds: tuple[float, float], confidence: float) -
     """Return why the bounds say nothing; None where they do."""
     if estimate.too_few:
         return f"it rests on {estimate.drawn_from} {estimate.of}, and {FEWEST_UNITS} are needed"
-    if wanted := estimate.lacking_resamples(confidence):
-        return _too_few(estimate.resamples, confidence, wanted)
+    if lacking := estimate.lacking_resamples(confidence):
+        return _too_few(estimate.resamples, confidence, lacking)
     if bounds[0] == bounds[1]:
         return "it is the same in every resample, so that these rows do not show how far off it may be"
     return None
@@ -194,7 +194,7 @@ def _undecided(outcome: Outcome, estimate: Estimate, rows: int | None, why: str)
     return replace(outcome, reason=f"{outcome.reason}, but {why}")
 
 
-def _rows_wanted(estimate: Estimate, rows: int, settle: int | None) -> str:
+def _rows_needed(estimate: Estimate, rows: int, settle: int | None) -> str:
     kind = "" if estimate.of == "rows" else f" with {estimate.drawn_from:,} {estimate.of.removeprefix('rows ')}"
     if settle is None or estimate.drawn_from is None:
         how = f"about {settle:,} rows would tell" if settle else "no number of rows would tell"
@@ -217,9 +217,14 @@ def _by_interval(outcome: Outcome, compared: Comparisons) -> Outcome:
     """Judge by the bounds: passed when the lower one is within the limit, failed when the upper one is not."""
     difference = compared.differences[outcome.metric]
     outcome = replace(outcome, reason=_seen(outcome))
-    wanted = difference.lacking_resamples(compared.confidence)
-    if wanted and not difference.too_few:
-        return replace(outcome, reason=_too_few(difference.resamples, compared.confidence, wanted))
+    if isinstance(difference, Same):
+        keeps = _needed(outcome) <= ROUNDING
+        reason = f"{outcome.reason}; both models give each row the same answer"
+        comparison = Comparison.WITHIN_TOLERANCE if keeps else Comparison.WORSE
+        return replace(outcome, state=_state(keeps), comparison=comparison, reason=reason)
+    lacking = difference.lacking_resamples(compared.confidence)
+    if lacking and not difference.too_few:
+        return replace(outcome, reason=_too_few(difference.resamples, compared.confidence, lacking))
     bounds = difference.interval(compared.confidence)
     outcome = replace(outcome, interval=bounds)
     if why := _unfit(difference, bounds, compared.confidence):
@@ -236,7 +241,7 @@ def _by_interval(outcome: Outcome, compared: Comparisons) -> Outcome:
     if compared.rows is None:  # more of one's own rows would not make the other side's any surer
         return _unsure(outcome, f"{outcome.reason}, but not surely")
     settle = rows_needed(compared.rows, gain, (low, high), needed)
-    reason = f"{outcome.reason}, but {_rows_wanted(difference, compared.rows, settle)}"
+    reason = f"{outcome.reason}, but {_rows_needed(difference, compared.rows, settle)}"
     return replace(_unsure(outcome, reason), rows_needed=settle)
 
 

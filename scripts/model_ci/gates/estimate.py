@@ -149,6 +149,22 @@ class Difference(Estimate):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Same(Estimate):
+    """The difference of two models that give every row the same numbers: none, and nothing to estimate it from."""
+
+    def interval(self, confidence: float) -> tuple[float, float]:  # noqa: D102
+        return 0.0, 0.0
+
+    def chance_above(self, limit: float, sign: int = 1) -> float:  # noqa: D102
+        return float(limit <= 0)
+
+    @property
+    def too_few(self) -> bool:
+        """That every row has the same answer does not rest on the rows of a class."""
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Unseen(Estimate):
     """A value that no resample changes. Rows that would change it may exist and none be held out (Hanley and Lippman-Hand 1983).
 
