@@ -30,7 +30,7 @@ unit: .venv/.complete ## Run the unit tests: no engine, no runner, no network
 
 test: setup ## Run all tests
 	.ci/setup engine || [ "$$MODEL_CI_REQUIRE_ALL" != 1 ]
-	python -m pytest -n 4 --dist worksteal --cpu  # four workers: many tests wait for containers and runners
+	python -m pytest -n 4 --dist worksteal --cpu=40  # four workers: many tests wait for containers and runners
 
 lint: setup ## Check the code, the shell scripts, the workflows, the templates and the schemas
 	ruff check

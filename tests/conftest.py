@@ -1,10 +1,14 @@
 """What every test lives in: a home of its own, no platform's variables, and a small project to work on."""
 
+import contextlib
+import hashlib
 import io
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -47,8 +51,10 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _apart(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the machine's settings out, and the test's out of the machine."""
-    home = tmp_path_factory.mktemp("home")
-    for name, value in {**IDENTITY, "HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1", "OMP_NUM_THREADS": "1"}.items():
+    home = tempfile.mkdtemp(
+        prefix="home-", dir=tmp_path_factory.getbasetemp()
+    )  # pytest's own would count them all each time
+    for name, value in {**IDENTITY, "HOME": home, "GIT_CONFIG_NOSYSTEM": "1", "OMP_NUM_THREADS": "1"}.items():
         monkeypatch.setenv(name, value)
 
 
@@ -68,19 +74,24 @@ class Answer:
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answer]:
     """Call `model-ci` in this process, in a folder, as its console script does."""
-    from model_ci.__main__ import exit_code
 
     def call(folder: Path, *arguments: str) -> Answer:
-        out, err = io.StringIO(), io.StringIO()
         monkeypatch.chdir(folder)
-        with _forget_modules(folder), redirect_stdout(out), redirect_stderr(err):
-            try:
-                code = exit_code(list(arguments))
-            except SystemExit as end:
-                code = int(end.code or 0)
-        return Answer(int(code), out.getvalue(), err.getvalue())
+        return _call(folder, arguments)
 
     return call
+
+
+def _call(folder: Path, arguments: Sequence[str]) -> Answer:
+    from model_ci.__main__ import exit_code
+
+    out, err = io.StringIO(), io.StringIO()
+    with _forget_modules(folder), redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = exit_code(list(arguments))
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return Answer(int(code), out.getvalue(), err.getvalue())
 
 
 class _forget_modules:  # noqa: N801 - reads as the statement it is
@@ -142,8 +153,6 @@ class Project:
 
     def record(self) -> dict[str, Any]:
         """The newest run's record."""
-        import json
-
         return json.loads((self.runs()[-1] / "run.json").read_text())  # type: ignore[no-any-return]
 
 
@@ -175,10 +184,8 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shared.made("empty-store", tmp_path_factory, make)
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Project:
+def make_repository(root: Path) -> Project:
     """A small project of 400 rows and a logistic regression, in a repository without a remote, that never ran."""
-    root = tmp_path / "project"
     root.mkdir()
     write_rows(root / "data.csv")
     (root / "model_code.py").write_text(MODEL_CODE)
@@ -190,7 +197,33 @@ def repository(tmp_path: Path) -> Project:
 
 
 @pytest.fixture
+def repository(tmp_path: Path) -> Project:
+    """A small project in a repository without a remote, that never ran."""
+    return make_repository(tmp_path / "project")
+
+
+@pytest.fixture
 def project(repository: Project, empty_store: Path) -> Project:
     """The same, with an empty model store."""
     shutil.copytree(empty_store, repository.root / ".model-ci" / "store")
     return repository
+
+
+@pytest.fixture
+def ran(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Callable[..., Project]:
+    """Return the project after its first `model-ci run`, with the arguments and settings given; each is run once a session."""
+
+    def copy(*arguments: str, **settings: Any) -> Project:
+        def make(folder: Path) -> None:
+            made = make_repository(folder)
+            shutil.copytree(empty_store, folder / ".model-ci" / "store")
+            made.configure(**settings)
+            with contextlib.chdir(folder):
+                answer = _call(folder, ["run", *arguments])
+            assert answer.code == 0, answer.text
+
+        name = hashlib.sha256(json.dumps([arguments, settings], sort_keys=True).encode()).hexdigest()[:16]
+        made = shared.made(f"ran-{name}", tmp_path_factory, make)
+        return Project(shutil.copytree(made, tmp_path / "project", symlinks=True))
+
+    return copy

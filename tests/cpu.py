@@ -1,17 +1,19 @@
 """What each test costs in CPU seconds: its own process, and its children that ended. Containers are not counted."""
 
 import resource
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
 
-_SHOWN: Final = 40
 _SPENT: Final = pytest.StashKey[dict[str, float]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--cpu", action="store_true", help="show which tests cost most CPU seconds")
+    parser.addoption(
+        "--cpu", type=int, metavar="N", help="show the CPU seconds of the N costliest folders, files and tests"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,12 +39,30 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if not config.getoption("--cpu"):
+    shown = config.getoption("--cpu")
+    if shown is None:
         return
-    tests = sorted(config.stash[_SPENT].items(), key=lambda pair: -pair[1])
-    terminalreporter.section(f"CPU seconds: {sum(cost for _, cost in tests):.0f} in {len(tests)} tests")
-    for name, cost in tests[:_SHOWN]:
-        terminalreporter.line(f"{cost:8.2f}  {name}")
+    tests = Counter(config.stash[_SPENT])
+    terminalreporter.section(f"CPU seconds: {tests.total():.0f} in {len(tests)} tests")
+    for costs in (_by(tests, _folder), _by(tests, _file), tests):
+        for name, cost in costs.most_common(shown):
+            terminalreporter.line(f"{cost:8.2f}  {name}")
+        terminalreporter.line("")
+
+
+def _by(tests: Counter[str], part: Callable[[str], str]) -> Counter[str]:
+    sums: Counter[str] = Counter()
+    for name, cost in tests.items():
+        sums[part(name)] += cost  # type: ignore[assignment]  # Counter adds floats as well
+    return sums
+
+
+def _file(test: str) -> str:
+    return test.partition("::")[0]
+
+
+def _folder(test: str) -> str:
+    return _file(test).rpartition("/")[0]
 
 
 def _seconds() -> float:

@@ -103,6 +103,11 @@ class Run:
         """Whether a CI platform began the run."""
         return self.record["ci"]["provider"] != "local"
 
+    @property
+    def in_pull_request(self) -> bool:
+        """Whether a pull request began the run, which judges and changes nothing."""
+        return self.record["trigger"]["event"] == "pull_request"
+
     # The type of a section follows from the name of its stage; a name that is not known here gives what all have.
     @overload
     def section(self, stage: Literal["check-data"]) -> "CheckDataSection | None": ...
@@ -231,7 +236,7 @@ def runs_of(config: Config) -> Iterator[Run]:
 def named(config: Config, run_id: str) -> Run:
     """Open the run that --run names; raise ConfigError when it does not exist or is not of this configuration."""
     run = by_id(config.root, run_id)
-    if not _belongs(run.record, config):
+    if not belongs(run.record, config):
         model, file = run.record["model"]["name"], run.record["config"]["file"]
         raise ConfigError(
             f"--run {run_id}: is a run of model {model!r} in {file}, not of {config.model.name!r} in {config.file}; "
@@ -275,12 +280,13 @@ def command_for(stages: Sequence[str]) -> str:
 def _may_be_reused(folder: Path, config: Config) -> bool:
     try:
         record = json.loads((folder / RECORD).read_bytes())
-        return bool(record["tool"]["version"] == __version__) and _belongs(record, config)
+        return bool(record["tool"]["version"] == __version__) and belongs(record, config)
     except (OSError, ValueError, KeyError, TypeError):
         return True  # opening it tells what is wrong
 
 
-def _belongs(record: "Record", config: Config) -> bool:
+def belongs(record: "Record", config: Config) -> bool:
+    """Whether a run is one of this model and this configuration file."""
     return bool(record["model"]["name"] == config.model.name and record["config"]["file"] == config.file)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import write_rows
+from tests.conftest import Project, write_rows
 
 from model_ci.report import html
 from model_ci.stages.content import content
@@ -145,9 +145,9 @@ def test_a_season_is_compared_with_its_like(project: Any, command: Command) -> N
     assert answer.code == 0, answer.text
 
 
-def test_a_registered_model_brings_its_profile(project: Any, command: Command) -> None:
+def test_a_registered_model_brings_its_profile(ran: Callable[..., Project], command: Command) -> None:
     """The model's answers drift by the prediction log, without any training data."""
-    assert command(project.root, "run", "--stages", "train,evaluate,register").code == 0
+    project = ran("--stages", "train,evaluate,register")
     (project.root / "data.csv").unlink()
     draw, lines = random.Random(4), []
     for i in range(200):

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from model_ci.config.conditions import CONDITIONS, Judged
 
 Command = Callable[..., Any]
@@ -42,3 +44,11 @@ def test_every_condition_is_judged_and_shown(project: Any, command: Command) -> 
     alone = answer.out.partition("Each gate alone")[2] or answer.out
     for name in CONDITIONS:
         assert name in alone, f"selftest leaves {name} out"
+
+
+@pytest.mark.parametrize("metric", ["equalized_odds", "demographic_parity"])
+def test_fairness_without_a_slice_of_enough_rows_fails_the_gate(project: Any, command: Command, metric: str) -> None:
+    project.configure(evaluate={"gates": [{"metric": metric, "by": "kind", "max": 0.5, "min_rows": 100_000}]})
+    answer = command(project.root, "run", "--stages", "train,evaluate")
+    assert answer.code == 3, answer.text
+    assert "slices are too small to judge" in answer.out

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import write_rows
+from tests.conftest import Project, write_rows
 
 Command = Callable[..., Any]
 WRITES = """
@@ -130,8 +130,8 @@ def test_a_model_that_is_too_good_fails(project: Any, command: Command, numbers:
     assert project.record()["stages"]["evaluate"]["too_good"] is None
 
 
-def test_a_good_model_is_not_too_good(project: Any, command: Command) -> None:
-    assert command(project.root, "run", "--stages", "train,evaluate").code == 0
+def test_a_good_model_is_not_too_good(ran: Callable[..., Project], command: Command) -> None:
+    project = ran("--stages", "train,evaluate")
     record = project.record()["stages"]["evaluate"]
     assert record["too_good"]["share"] == pytest.approx(record["metrics"]["roc_auc"]["challenger"], abs=1e-12)
     assert command(project.root, "run", "--stages", "train,evaluate", "--set", "evaluate.too_good=0.6").code == 3

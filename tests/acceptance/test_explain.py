@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.conftest import Project
 
 Command = Callable[..., Any]
 STAGES = ("--stages", "train,evaluate,explain")
@@ -66,8 +67,8 @@ def test_a_leak_gets_its_share_and_is_refused(project: Any, command: Command) ->
     assert project.record()["verdict"] == "failed"
 
 
-def test_what_changed_against_the_champion_is_told_and_judged(project: Any, command: Command) -> None:
-    assert command(project.root, "run", "--set", "train.parameters.columns=[age]").code == 0
+def test_what_changed_against_the_champion_is_told_and_judged(ran: Callable[..., Project], command: Command) -> None:
+    project = ran("--set", "train.parameters.columns=[age]")
     project.configure(explain={"max_shift": 0.05})
     answer = command(project.root, "run", *STAGES)
     assert answer.code == 3, answer.text
@@ -83,8 +84,10 @@ def test_what_changed_against_the_champion_is_told_and_judged(project: Any, comm
     assert command(project.root, "run", *STAGES, "--set", "explain.max_shift=1").code == 0
 
 
-def test_a_champion_that_cannot_be_explained_is_told_and_lets_no_shift_pass(project: Any, command: Command) -> None:
-    assert command(project.root, "run").code == 0
+def test_a_champion_that_cannot_be_explained_is_told_and_lets_no_shift_pass(
+    ran: Callable[..., Project], command: Command
+) -> None:
+    project = ran()
     table = (project.root / "data.csv").read_text().replace("day,size,age,kind,sold", "day,size,years,kind,sold")
     (project.root / "data.csv").write_text(table)
     project.configure(explain={})
@@ -141,8 +144,8 @@ def contributions(text: str) -> tuple[float, float]:
     return sum(figures[:-1]), figures[-1]
 
 
-def test_one_decision_is_explained_in_figures_that_add_up(project: Any, command: Command) -> None:
-    command(project.root, "train")
+def test_one_decision_is_explained_in_figures_that_add_up(ran: Callable[..., Project], command: Command) -> None:
+    project = ran("--stages", "train")
     before = project.record()
     answer = command(project.root, "explain", "--row", "3")
     assert answer.code == 0, answer.text
@@ -152,8 +155,8 @@ def test_one_decision_is_explained_in_figures_that_add_up(project: Any, command:
     assert project.record() == before, "nothing is recorded"
 
 
-def test_a_decision_is_explained_on_values_that_are_given(project: Any, command: Command) -> None:
-    command(project.root, "train")
+def test_a_decision_is_explained_on_values_that_are_given(ran: Callable[..., Project], command: Command) -> None:
+    project = ran("--stages", "train")
     answer = command(project.root, "explain", "--row", '{"size": 2, "age": 30, "kind": "a"}')
     assert answer.code == 0, answer.text
     found, said = contributions(answer.out)
@@ -177,8 +180,10 @@ def test_a_decision_is_explained_on_values_that_are_given(project: Any, command:
         ('{"size": 1, "age": 1, "kind": "a", "agee": 3}', "no column 'agee' in the data"),
     ],
 )
-def test_a_row_that_cannot_be_explained_is_told(project: Any, command: Command, row: str, told: str) -> None:
-    command(project.root, "train")
+def test_a_row_that_cannot_be_explained_is_told(
+    ran: Callable[..., Project], command: Command, row: str, told: str
+) -> None:
+    project = ran("--stages", "train")
     answer = command(project.root, "explain", f"--row={row}")
     assert answer.code == 2, answer.text
     assert told in answer.err
@@ -190,8 +195,8 @@ def test_without_a_model_there_is_nothing_to_explain(project: Any, command: Comm
     assert "with a train here; run `model-ci train` first" in answer.err
 
 
-def test_a_changed_model_file_is_not_loaded(project: Any, command: Command) -> None:
-    command(project.root, "train")
+def test_a_changed_model_file_is_not_loaded(ran: Callable[..., Project], command: Command) -> None:
+    project = ran("--stages", "train")
     with (project.runs()[-1] / "model" / "MLmodel").open("a") as file:
         file.write("\n")
     answer = command(project.root, "explain", "--row", "1")

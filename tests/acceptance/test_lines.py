@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.conftest import Project
 
 Command = Callable[..., Any]
 LINE = {
@@ -66,8 +67,10 @@ def test_an_operation_is_recorded_with_what_it_said(tested: Any, command: Comman
     assert json.loads(shown)["stages"]["compare-variants"] == run["stages"]["compare-variants"]
 
 
-def test_a_record_is_completed_in_place_when_a_later_job_adds_to_the_run(project: Any, command: Command) -> None:
-    assert command(project.root, "run", "--stages", "train,record").code == 0
+def test_a_record_is_completed_in_place_when_a_later_job_adds_to_the_run(
+    ran: Callable[..., Project], command: Command
+) -> None:
+    project = ran("--stages", "train,record")
     assert command(project.root, "run", "--stages", "evaluate,record").code == 0
     (run,) = records(project)
     log = ["git", "log", "--format=%s", "model-ci/records", "--", f"runs/{run['run_id']}/run.json"]

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.conftest import Project
 
 from model_ci.origin import difference
 from model_ci.run import Run
@@ -49,8 +50,8 @@ def said(champion: dict[str, Any], challenger: dict[str, Any]) -> tuple[list[str
 
 
 @pytest.fixture
-def record(project: Any, command: Command) -> dict[str, Any]:
-    assert command(project.root, "run", "--stages", "train").code == 0
+def record(ran: Callable[..., Project]) -> dict[str, Any]:
+    project = ran("--stages", "train")
     return project.record()  # type: ignore[no-any-return]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import Project
 
 Command = Callable[..., Any]
 
@@ -247,8 +248,8 @@ def build(C=1.0):
     assert "Traceback" not in answer.err
 
 
-def test_the_probe_is_spread_over_classes_and_predictions(project: Any, command: Command) -> None:
-    command(project.root, "run", "--stages", "train")
+def test_the_probe_is_spread_over_classes_and_predictions(ran: Callable[..., Project]) -> None:
+    project = ran("--stages", "train")
     probe = json.loads((project.runs()[-1] / "model" / "probe" / "answers.json").read_text())
     assert set(probe["labels"]) == {0, 1}
     assert len(probe["labels"]) == 64

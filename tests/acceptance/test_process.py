@@ -4,10 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import Project
 
 from model_ci.cli import _GROUPS, _texts
 
@@ -75,40 +78,39 @@ def test_every_command_stands_in_one_group_of_the_help() -> None:
         assert f"\n{title}:\n" in shown
 
 
-def nobody(project: Any, *arguments: str, home: str | None) -> subprocess.CompletedProcess[str]:
+def nobody(project: Project, *arguments: str, home: str | None) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if k not in ("HOME", "USER", "LOGNAME")}
     environment |= {"HOME": home} if home else {}
     return run(project.root, *NOBODY, MODEL_CI, *arguments, env=environment)
 
 
-def open_to_all(folder: Path) -> None:
-    """Let everybody reach and write the folder."""
-    for parent in [folder, *folder.parents]:
-        if parent.parts[:2] == ("/", "tmp") and len(parent.parts) > 2:
-            parent.chmod(0o777)
-    subprocess.run(["chmod", "-R", "a+rwX", folder], check=True)
+@pytest.fixture
+def public(project: Project) -> Iterator[Project]:
+    """The project where everybody may reach and write it: outside of pytest's folder, which each session of pytest closes."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(shutil.move(project.root, folder))
+        subprocess.run(["chmod", "-R", "a+rwX", folder], check=True)
+        yield Project(root)
 
 
 @as_root
 @pytest.mark.parametrize("home", [None, "/"])
-def test_a_user_without_name_and_home_gets_a_run_and_its_record(project: Any, home: str | None) -> None:
-    open_to_all(project.root)
-    done = nobody(project, "run", home=home)
+def test_a_user_without_name_and_home_gets_a_run_and_its_record(public: Project, home: str | None) -> None:
+    done = nobody(public, "run", home=home)
     assert done.returncode == 0, done.stdout + done.stderr
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project.root, capture_output=True, text=True, check=True)
-    assert project.record()["code"]["commit"] == commit.stdout.strip()
-    subprocess.run(["git", "rev-parse", "--verify", "-q", "model-ci/records"], cwd=project.root, check=True)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=public.root, capture_output=True, text=True, check=True)
+    assert public.record()["code"]["commit"] == commit.stdout.strip()
+    subprocess.run(["git", "rev-parse", "--verify", "-q", "model-ci/records"], cwd=public.root, check=True)
 
 
 @as_root
-def test_a_checkout_that_may_not_be_written_is_named(project: Any) -> None:
-    open_to_all(project.root)
-    shutil.rmtree(project.root / ".model-ci")
-    project.root.chmod(0o755)
+def test_a_checkout_that_may_not_be_written_is_named(public: Project) -> None:
+    shutil.rmtree(public.root / ".model-ci")
+    public.root.chmod(0o755)
     for arguments in (("run",), ("check-data", "--learn"), ("monitor",)):
-        done = nobody(project, *arguments, home="/")
+        done = nobody(public, *arguments, home="/")
         assert done.returncode == 2, done.stdout + done.stderr
-        assert str(project.root) in done.stderr or "data-contract" in done.stderr
+        assert str(public.root) in done.stderr or "data-contract" in done.stderr
         assert "Traceback" not in done.stderr
 
 

@@ -56,6 +56,19 @@ def test_it_decides_remembers_and_gives_up(served: Project, command: Command) ->
     assert [c["kind"] for c in asked["causes"]] == ["schedule", "demand"]
 
 
+def test_decisions_for_another_model_of_the_repository_do_not_count(served: Project, command: Command) -> None:
+    assert decide(served, command, soon(31))["retrain"]
+    other = served.root / "other.yaml"
+    other.write_text((served.root / "model-ci.yaml").read_text().replace("name: shop", "name: other"))
+    assert command(served.root, "run", "--config", str(other)).code == 0
+    answer = command(
+        served.root, "run", "--config", str(other), "--stages", "retrain,record", "--set", f"retrain.until={soon(31)}"
+    )
+    assert answer.code == 0, answer.text
+    section = served.record()["stages"]["retrain"]
+    assert (section["retrain"], section["held"], section["without_gain"]) == (True, [], 0)
+
+
 def test_new_rows_cause_one_training_and_a_promotion_counts(served: Project, command: Command) -> None:
     write_rows(served.root / "data.csv", rows=600, seed=5)
     rows = (served.root / "data.csv").read_text().replace("2024-", "2025-").splitlines()[1:]

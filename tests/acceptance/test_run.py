@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.conftest import Project
 
 GITHUB_PULL_REQUEST = {"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "pull_request", "GITHUB_REF": "refs/pull/7/merge"}
 Command = Callable[..., Any]
@@ -33,8 +34,8 @@ def test_the_first_run_registers_a_champion_and_says_there_was_none(project: Any
     assert train["duration_s"] > 0
 
 
-def test_nothing_to_do_says_so_and_gives_the_same_verdict(project: Any, command: Command) -> None:
-    command(project.root, "run")
+def test_nothing_to_do_says_so_and_gives_the_same_verdict(ran: Callable[..., Project], command: Command) -> None:
+    project = ran()
     before = project.record()
     answer = command(project.root, "run")
     assert answer.code == 0
@@ -50,8 +51,8 @@ def test_a_refusal_stays_a_refusal_when_nothing_changed(project: Any, command: C
     assert "evaluate     unchanged: failed" in second.err
 
 
-def test_better_passes_and_becomes_champion(project: Any, command: Command) -> None:
-    assert command(project.root, "run", "--set", "train.parameters.columns=[age]").code == 0
+def test_better_passes_and_becomes_champion(ran: Callable[..., Project], command: Command) -> None:
+    project = ran("--set", "train.parameters.columns=[age]")
     answer = command(project.root, "run")
     assert answer.code == 0, answer.text
     assert "Champion is version 1." in answer.out
@@ -59,8 +60,8 @@ def test_better_passes_and_becomes_champion(project: Any, command: Command) -> N
     assert project.record()["stages"]["register"]["previous"] == "1"
 
 
-def test_worse_is_refused_with_the_table_that_says_why(project: Any, command: Command) -> None:
-    assert command(project.root, "run").code == 0
+def test_worse_is_refused_with_the_table_that_says_why(ran: Callable[..., Project], command: Command) -> None:
+    project = ran()
     answer = command(project.root, "run", "--set", "train.parameters.columns=[age]")
     assert answer.code == 3
     assert answer.out.startswith("shop: refused\n")
@@ -74,8 +75,8 @@ def test_worse_is_refused_with_the_table_that_says_why(project: Any, command: Co
     assert relative["difference"] < -0.01
 
 
-def test_equal_passes(project: Any, command: Command) -> None:
-    assert command(project.root, "run").code == 0
+def test_equal_passes(ran: Callable[..., Project], command: Command) -> None:
+    project = ran()
     answer = command(project.root, "run", "--force")
     assert answer.code == 0, answer.text
     gates = project.record()["stages"]["evaluate"]["gates"]
@@ -126,8 +127,10 @@ def test_relative_gates_alone_refuse_the_first_model(project: Any, command: Comm
     assert "add a min or max to a gate" in answer.out
 
 
-def test_a_champion_that_can_no_longer_be_asked_lets_nothing_pass(project: Any, command: Command) -> None:
-    assert command(project.root, "run").code == 0
+def test_a_champion_that_can_no_longer_be_asked_lets_nothing_pass(
+    ran: Callable[..., Project], command: Command
+) -> None:
+    project = ran()
     table = (project.root / "data.csv").read_text().replace("day,size,age,kind,sold", "day,size,years,kind,sold")
     (project.root / "data.csv").write_text(table)
     answer = command(project.root, "run", "--set", "train.parameters.columns=[size]", "--stages", "train,evaluate")
@@ -151,8 +154,10 @@ def test_a_stage_by_itself_goes_on_with_the_newest_run(project: Any, command: Co
     assert champion(project) == "1"
 
 
-def test_a_change_begins_a_new_run_that_takes_over_what_is_unchanged(project: Any, command: Command) -> None:
-    command(project.root, "run")
+def test_a_change_begins_a_new_run_that_takes_over_what_is_unchanged(
+    ran: Callable[..., Project], command: Command
+) -> None:
+    project = ran()
     first = project.record()["run_id"]
     project.configure(evaluate={"gates": [{"metric": "roc_auc", "min": 0.61}]})
     answer = command(project.root, "run")
@@ -172,9 +177,9 @@ def test_a_change_begins_a_new_run_that_takes_over_what_is_unchanged(project: An
     ],
 )
 def test_dry_run_says_what_would_run_and_why_and_runs_nothing(
-    project: Any, command: Command, change: Callable[[Any], Any], why: str
+    ran: Callable[..., Project], command: Command, change: Callable[[Any], Any], why: str
 ) -> None:
-    command(project.root, "run")
+    project = ran()
     change(project)
     answer = command(project.root, "run", "--dry-run", "--stages", "train,evaluate,register")
     assert answer.code == 0
@@ -183,8 +188,10 @@ def test_dry_run_says_what_would_run_and_why_and_runs_nothing(
     assert len(project.runs()) == 1
 
 
-def test_a_pull_request_only_reads(project: Any, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    command(project.root, "run")
+def test_a_pull_request_only_reads(
+    ran: Callable[..., Project], command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = ran()
     for name, value in GITHUB_PULL_REQUEST.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("GITHUB_OUTPUT", str(project.root / "outputs"))
@@ -228,8 +235,8 @@ def test_equal_seeds_make_equal_models(project: Any, command: Command) -> None:
     assert probes[0] == probes[1]
 
 
-def test_a_changed_model_file_is_not_loaded(project: Any, command: Command) -> None:
-    command(project.root, "run", "--stages", "train")
+def test_a_changed_model_file_is_not_loaded(ran: Callable[..., Project], command: Command) -> None:
+    project = ran("--stages", "train")
     with (project.runs()[-1] / "model" / "MLmodel").open("a") as file:
         file.write("\n")
     answer = command(project.root, "evaluate")
@@ -237,8 +244,8 @@ def test_a_changed_model_file_is_not_loaded(project: Any, command: Command) -> N
     assert "MLmodel not as recorded when the model was trained" in answer.err
 
 
-def test_a_damaged_record_is_told(project: Any, command: Command) -> None:
-    command(project.root, "train")
+def test_a_damaged_record_is_told(ran: Callable[..., Project], command: Command) -> None:
+    project = ran("--stages", "train")
     record = project.runs()[-1] / "run.json"
     values = json.loads(record.read_text())
     del values["stages"]["train"]["model"]["files"]
@@ -248,8 +255,8 @@ def test_a_damaged_record_is_told(project: Any, command: Command) -> None:
     assert "'files' is missing" in answer.err
 
 
-def test_runs_of_another_version_are_left_alone(project: Any, command: Command) -> None:
-    command(project.root, "train")
+def test_runs_of_another_version_are_left_alone(ran: Callable[..., Project], command: Command) -> None:
+    project = ran("--stages", "train")
     record = project.runs()[-1] / "run.json"
     values = json.loads(record.read_text())
     values["tool"]["version"] = "0.0.1"
@@ -291,8 +298,8 @@ def test_a_record_that_is_required_ends_with_its_own_code(project: Any, command:
     assert command(project.root, "run").code == 3, "a no stays a no"
 
 
-def test_a_run_that_other_gates_judged_is_not_registered(project: Any, command: Command) -> None:
-    assert command(project.root, "run", "--stages", "train,evaluate").code == 0
+def test_a_run_that_other_gates_judged_is_not_registered(ran: Callable[..., Project], command: Command) -> None:
+    project = ran("--stages", "train,evaluate")
     project.configure(evaluate={"gates": [{"metric": "roc_auc", "min": 0.999}]})
     answer = command(project.root, "register")
     assert answer.code == 2
@@ -300,8 +307,8 @@ def test_a_run_that_other_gates_judged_is_not_registered(project: Any, command: 
     assert champion(project) is None
 
 
-def test_what_was_made_differently_stands_in_the_report(project: Any, command: Command) -> None:
-    assert command(project.root, "run").code == 0
+def test_what_was_made_differently_stands_in_the_report(ran: Callable[..., Project], command: Command) -> None:
+    project = ran()
     assert project.record()["stages"]["evaluate"]["changed"] is None
     answer = command(project.root, "run", "--set", "train.parameters.C=0.5")
     found = {change["what"]: change for change in project.record()["stages"]["evaluate"]["changed"]}
@@ -319,9 +326,9 @@ def test_what_was_made_differently_stands_in_the_report(project: Any, command: C
     ],
 )
 def test_a_model_that_would_be_made_otherwise_now_is_judged_only_by_name(
-    project: Any, command: Command, stage: str, change: Callable[[Any], Any], why: str
+    ran: Callable[..., Project], command: Command, stage: str, change: Callable[[Any], Any], why: str
 ) -> None:
-    assert command(project.root, "run", "--stages", "train,evaluate").code == 0
+    project = ran("--stages", "train,evaluate")
     (run,) = project.runs()
     change(project)
     answer = command(project.root, stage)
@@ -333,8 +340,8 @@ def test_a_model_that_would_be_made_otherwise_now_is_judged_only_by_name(
         assert command(project.root, "run", "--stages", "train,evaluate").code == 0
 
 
-def test_a_model_that_is_named_is_not_judged_on_other_rows(project: Any, command: Command) -> None:
-    assert command(project.root, "run", "--stages", "train,evaluate").code == 0
+def test_a_model_that_is_named_is_not_judged_on_other_rows(ran: Callable[..., Project], command: Command) -> None:
+    project = ran("--stages", "train,evaluate")
     (run,) = project.runs()
     answer = command(project.root, "evaluate", "--run", run.name, "--set", "data.holdout.share=0.4")
     assert answer.code == 2, answer.text

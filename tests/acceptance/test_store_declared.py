@@ -78,3 +78,27 @@ def test_what_is_not_known_to_be_the_default_branch_writes_nothing(
     answer = command(project.root, "remove", "--environment", "production")
     assert answer.code == 2
     assert "only the default branch writes" in answer.err
+
+
+@pytest.mark.parametrize("inconclusive", ["fail", "pass"])
+def test_a_pull_request_that_cannot_read_the_champion_is_inconclusive(
+    project: Any, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, inconclusive: str
+) -> None:
+    project.configure(
+        register={"store": "server"},
+        evaluate={
+            "gates": [{"metric": "roc_auc", "min": 0.6, "max_drop": 0.1}], "uncertainty": {"inconclusive": inconclusive}
+        },
+    )  # fmt: skip
+    enter(monkeypatch, PUSH | {"GITHUB_EVENT_NAME": "pull_request"}, tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr("model_ci.registry.server.TRIES", 1)
+    answer = command(project.root, "run", "--stages", "train,evaluate")
+    assert answer.code == 3, answer.text
+    section = project.record()["stages"]["evaluate"]
+    assert section["verdict"] == "failed"
+    assert section["why"].startswith("inconclusive: the champion cannot be read: ")
+    assert [g["state"] for g in section["gates"]] == ["passed", "inconclusive"]
+    assert "there is no champion" not in answer.text
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "push")
+    assert command(project.root, "run", "--stages", "train,evaluate", "--force").code == 5

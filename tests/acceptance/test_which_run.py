@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.conftest import Project
 
 Command = Callable[..., Any]
 MODEL = ("run", "--stages", "train,evaluate")
@@ -41,8 +42,10 @@ def test_a_refused_invocation_makes_the_next_one_train_nothing(
     assert len(trainings(project)) == 1
 
 
-def test_a_refused_invocation_leaves_no_folder_in_which_nothing_ran(project: Any, command: Command) -> None:
-    assert command(project.root, *MODEL).code == 0
+def test_a_refused_invocation_leaves_no_folder_in_which_nothing_ran(
+    ran: Callable[..., Project], command: Command
+) -> None:
+    project = ran("--stages", "train,evaluate")
     before = project.runs()
     for arguments, code in [
         (("train", "--set", "train.parameters.nope=3"), 2),
@@ -59,8 +62,8 @@ def test_a_refused_invocation_leaves_no_folder_in_which_nothing_ran(project: Any
         assert project.runs() == before, arguments
 
 
-def test_what_a_run_trained_by_force_is_gone_on_with(project: Any, command: Command) -> None:
-    assert command(project.root, *MODEL).code == 0
+def test_what_a_run_trained_by_force_is_gone_on_with(ran: Callable[..., Project], command: Command) -> None:
+    project = ran("--stages", "train,evaluate")
     assert command(project.root, "train", "--force").code == 0
     assert "evaluate     runs" in command(project.root, "evaluate").err
     assert len(project.runs()) == 2
@@ -184,9 +187,9 @@ def test_advice_names_a_command_that_helps(project: Any, command: Command) -> No
     assert command(project.root, "register").code == 0
 
 
-def test_a_run_that_was_killed_after_it_began_is_passed_over(project: Any, command: Command) -> None:
+def test_a_run_that_was_killed_after_it_began_is_passed_over(ran: Callable[..., Project], command: Command) -> None:
     """A `--force` that died before its first stage ended has a record with what it took over, and nothing of its own."""
-    assert command(project.root, *MODEL).code == 0
+    project = ran("--stages", "train,evaluate")
     whole = project.runs()[0]
     half: Path = whole.with_name("29991231T000000000Z-00000000")
     shutil.copytree(whole, half)

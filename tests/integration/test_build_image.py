@@ -125,9 +125,8 @@ def test_the_image_is_healthy_by_its_own_check(shop: Shop) -> None:
         end = time.monotonic() + 120
         while container.exec_run(check).exit_code:
             assert time.monotonic() < end, container.logs()
-        written = container.exec_run(["sh", "-c", "touch /srv/x /opt/x /root/x; id -u"])
-        assert written.output.decode().splitlines()[-1] == "10001"
-        assert written.output.decode().count("cannot touch") == 3
+        assert container.exec_run(["id", "-u"]).output.decode().strip() == "10001"
+        assert container.exec_run(["touch", "/srv/x", "/opt/x", "/root/x"]).output.decode().count("cannot touch") == 3
         assert container.exec_run([*check[:-1], check[-1].replace("8080", "8081")]).exit_code
     finally:
         container.remove(force=True, v=True)
@@ -151,7 +150,7 @@ def test_what_answers_otherwise_is_not_pushed(shop: Shop) -> None:
     finally:
         shop.engine.client.images.remove(base, force=True)
     assert "the model does not answer its probe rows as it did when the image was built" in section["why"]
-    assert "the probabilities differ by up to 0.001, more than 1e-06" in section["why"]
+    assert "which differ by 0.001, more than 1e-06" in section["why"]
     assert shop.pushed("v1") is None
 
 

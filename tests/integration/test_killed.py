@@ -12,11 +12,16 @@ import pytest
 
 from model_ci.schema import problems
 
-# Imports what a run needs once, and forks a run for each line: a number of steps after which the run kills itself.
+# Imports what a run needs once, starts the process that loads models, and forks a run for each line: a number of steps
+# after which the run kills itself.
 # A step is a file or folder that gets its name: only there does something become true for the next run.
 RUNNER = """
 import os, signal, sys
+from model_ci.model import process
+
+process.start()
 import mlflow.sklearn, pandas, polars, sklearn.linear_model, sklearn.pipeline
+import mlflow.store.model_registry.sqlalchemy_store, mlflow.store.tracking.sqlalchemy_store
 from model_ci.__main__ import exit_code
 
 for line in sys.stdin:

@@ -1,6 +1,6 @@
 """The year of flights through the platforms' runners: the example's own story, each month a scheduled run of its own.
 
-Its first month, which brings a new champion; with MODEL_CI_YEAR=1 the whole year.
+Its first month, which brings a new champion, on GitHub; with MODEL_CI_YEAR=1 the whole year, on GitLab as well.
 """
 
 import json
@@ -17,7 +17,8 @@ from tests.ci.gitlab import GitLab
 from tests.ci.repository import records
 
 EXAMPLE: Final = Path(__file__).parents[2] / "example-project"
-LAST: Final = 12 if os.environ.get("MODEL_CI_YEAR") == "1" else 4
+WHOLE: Final = os.environ.get("MODEL_CI_YEAR") == "1"
+LAST: Final = 12 if WHOLE else 4
 MODEL: Final = """
 on: {push: {branches: [main]}}
 permissions: {}
@@ -121,19 +122,20 @@ def decided(table: str) -> list[list[str]]:
     return [[row[0], *row[4:]] for row in rows if len(row) == 8 and row[0].isdigit()]
 
 
-def live(story: ModuleType, project: Any, place: Any) -> None:
+def on_github(project: Any, request: pytest.FixtureRequest, load: Callable[[Path], Any]) -> OnGitHub:
+    return OnGitHub(project, request.getfixturevalue("github"), load)
+
+
+def on_gitlab(project: Any, request: pytest.FixtureRequest, load: Callable[[Path], Any]) -> OnGitLab:
+    return OnGitLab(project, request.getfixturevalue("gitlab"), request.getfixturevalue("toolkit"), load)
+
+
+@pytest.mark.platform
+@pytest.mark.parametrize("platform", [on_github, on_gitlab] if WHOLE else [on_github])
+def test_the_year(platform: Any, request: pytest.FixtureRequest, story: ModuleType, tmp_path: Path) -> None:
     """Live through the months, say how it went where somebody looks, and hold it to the example's own table."""
     started = time.monotonic()
-    table = story.table(story.year(project, place, LAST))
+    project = story.Project(tmp_path / "flights")
+    table = story.table(story.year(project, platform(project, request, story.load), LAST))
     print(f"{table}\n{time.monotonic() - started:.0f} s")
     assert decided(table) == decided((EXAMPLE / "README.md").read_text())[: LAST - 3]
-
-
-def test_the_year_on_github(github: GitHub, story: ModuleType, tmp_path: Path) -> None:
-    project = story.Project(tmp_path / "flights")
-    live(story, project, OnGitHub(project, github, story.load))
-
-
-def test_the_year_on_gitlab(gitlab: GitLab, toolkit: str, story: ModuleType, tmp_path: Path) -> None:
-    project = story.Project(tmp_path / "flights")
-    live(story, project, OnGitLab(project, gitlab, toolkit, story.load))

@@ -30,3 +30,26 @@ def flights_bundle_sklearn(tmp_path_factory: pytest.TempPathFactory) -> Path:
         models.make(folder, estimator, rows, engine="sklearn")
 
     return shared.made("sklearn-bundle", tmp_path_factory, make) / "srv"
+
+
+@pytest.fixture(scope="session")
+def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model of columns of every kind, through ONNX."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        made = models.make(folder, *models.boosted(), engine="onnx")
+        assert made.manifest["engine"] == "onnx", made.manifest["why"]
+
+    return shared.made("small-onnx-bundle", tmp_path_factory, make) / "srv"
+
+
+@pytest.fixture(scope="session")
+def small_bundle_sklearn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model through scikit-learn."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        models.make(folder, *models.boosted(), engine="sklearn")
+
+    return shared.made("small-sklearn-bundle", tmp_path_factory, make) / "srv"

@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars as pl
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from threadpoolctl import threadpool_limits
 
 from model_ci import model
@@ -55,6 +59,16 @@ def table(rows: int = 300, seed: int = 0) -> pd.DataFrame:
 
 def target(rows: pd.DataFrame) -> np.ndarray:
     return (rows["size"].fillna(0) + (rows["kind"] == "a") + 0.05 * rows["count"] > 1.4).to_numpy()  # type: ignore[no-any-return]
+
+
+@functools.cache
+def boosted() -> tuple[Any, pd.DataFrame]:
+    """Return a pipeline with a few boosted trees, fitted on the table of columns of every kind, and that table."""
+    rows = table()[["kind", "size", "count", "grade", "open"]].astype({"open": int})
+    chosen = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["kind"]), remainder="passthrough")
+    estimator = make_pipeline(chosen, HistGradientBoostingClassifier(max_iter=12, min_samples_leaf=5, random_state=0))
+    with threadpool_limits(1):
+        return estimator.fit(rows, target(rows).astype(int)), rows
 
 
 def make(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.conftest import Project
 
 from model_ci import report
 from model_ci.stages.content import _in_a_word, content
@@ -13,9 +14,8 @@ HOSTILE = "<img src=x onerror=alert(1)> | `code` [a](javascript:x) @team #7 \n##
 
 
 @pytest.fixture
-def record(project: Any, command: Callable[..., Any]) -> dict[str, Any]:
-    command(project.root, "run", "--stages", "train,evaluate")
-    return project.record()  # type: ignore[no-any-return]
+def record(ran: Callable[..., Project]) -> dict[str, Any]:
+    return ran("--stages", "train,evaluate").record()
 
 
 def test_the_verdict_comes_first(record: dict[str, Any]) -> None:

@@ -35,8 +35,8 @@ def test_an_empty_setting_is_the_default() -> None:
 
 
 @pytest.fixture
-def folder(flights_bundle_sklearn: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(flights_bundle_sklearn, tmp_path / "srv"))
+def folder(small_bundle_sklearn: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(small_bundle_sklearn, tmp_path / "srv"))
 
 
 def load(folder: Path) -> None:
@@ -49,9 +49,9 @@ def change(folder: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
     (folder / "manifest.json").write_text(json.dumps(values))
 
 
-def test_what_was_not_touched_starts_and_is_by_the_schema(folder: Path, flights_bundle: Path) -> None:
+def test_what_was_not_touched_starts_and_is_by_the_schema(folder: Path, small_bundle: Path) -> None:
     load(folder)
-    for made in (folder, flights_bundle):
+    for made in (folder, small_bundle):
         assert not list(problems(json.loads((made / "manifest.json").read_text()), "manifest"))
 
 

@@ -44,7 +44,7 @@ def judge(
     rows: int = 1000,
 ) -> list[gates.Outcome]:  # fmt: skip
     metric = None if gate.metric in FAIRNESS else resolve(gate.metric, "binary", lambda name: print)
-    plan = Resampling(resamples=200, seed=0)
+    plan = Resampling(resamples=40, seed=0)
     sides = Sides(challenger=challenger, champion=champion, first=first, plan=plan, confidence=0.95)
     judged = sliced.judge(gate, metric, parts(groups, rows), sides, FAIRNESS)
     return gates.judge([gate], NO_SCORES, NO_SCORES, sliced={gate: judged})
@@ -124,7 +124,7 @@ def test_the_gap_of_a_model_that_answers_nothing_is_not_small() -> None:
 def test_a_small_slice_is_shown_and_counts_as_nothing() -> None:
     rows = 1000
     frame = pd.DataFrame({"group": ["a"] * 960 + ["b"] * 40})
-    plan = Resampling(resamples=200, seed=0)
+    plan = Resampling(resamples=40, seed=0)
     sides = Sides(challenger=GOOD, champion=None, first=True, plan=plan, confidence=0.95)
     metric = resolve("accuracy", "binary", lambda name: print)
     (outcome,) = sliced.judge(MIN, metric, cut(frame, ["group"], 4), sides)
@@ -140,7 +140,7 @@ def test_a_small_slice_is_shown_and_counts_as_nothing() -> None:
 def test_of_many_slices_one_that_chance_explains_is_not_called_failed() -> None:
     groups = [f"{i:02d}" for i in range(40)]
     alike = outputs(groups, dict.fromkeys(groups, 0.75), rows=4800, seed=0)
-    plan = Resampling(resamples=200, seed=0)
+    plan = Resampling(resamples=40, seed=0)
     sides = Sides(challenger=alike, champion=None, first=True, plan=plan, confidence=0.95)
     gate = Gate(metric="log_loss", by="group", max=0.66)
     metric = resolve("log_loss", "binary", lambda name: print)
@@ -170,7 +170,7 @@ def test_the_fairness_figures_are_fairlearns() -> None:
 def test_a_slice_is_resampled_with_the_holdout_and_as_a_loop_would(name: str) -> None:
     metric = resolve(name, "binary", lambda n: print)
     gate = Gate(metric=name, by="group", min=-9)
-    plan = Resampling(resamples=200, seed=5)
+    plan = Resampling(resamples=60, seed=5)
     sides = Sides(challenger=POOR, champion=None, first=True, plan=plan, confidence=0.9)
     (outcome,) = sliced.judge(gate, metric, parts("ab"), sides)
     weights = np.concatenate(list(plan.weights(1000))).astype(int)
@@ -187,7 +187,7 @@ def test_a_slice_of_all_rows_is_judged_as_all_rows_are() -> None:
     whole = [Slice(name="all", rows=np.arange(40))]
     few, many = (Outputs(**{k: v[:40] for k, v in vars(o).items()}) for o in (GOOD, EQUAL))
     for blocks in (None, np.repeat(np.arange(20), 2)):
-        plan = Resampling(resamples=300, seed=1, blocks=blocks)
+        plan = Resampling(resamples=40, seed=1, blocks=blocks)
         sides = Sides(challenger=few, champion=many, first=False, plan=plan, confidence=0.95)
         gate = Gate(metric="accuracy", by="group", max_drop=0.0, min_rows=2)
         (outcome,) = sliced.judge(gate, metric, whole, sides)

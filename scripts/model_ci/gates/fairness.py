@@ -96,6 +96,8 @@ def rates(metric: str, outputs: Outputs | None, parts: Sequence[Slice], plan: Re
 
     if outputs is None:
         return "cannot be asked"
+    if not parts:
+        return "has no slice with enough rows"
     if why := problem(metric, outputs, parts):
         return why
     now = values(metric, outputs, parts)
@@ -113,9 +115,8 @@ def gap(metric: str, measured: list[Rate] | str, plan: Resampling) -> Reading:
     """Return the widest gap of any of the rates; without them, none for the reason that is given."""
     import numpy as np
 
-    if isinstance(measured, str) or not len(measured[0].values):
-        reason = measured if isinstance(measured, str) else "has no slice with enough rows"
-        drawn, scores, fewest = np.full(plan.resamples, np.nan), Scores(values={}, reasons={metric: reason}), 0
+    if isinstance(measured, str):
+        drawn, scores, fewest = np.full(plan.resamples, np.nan), Scores(values={}, reasons={metric: measured}), 0
     else:
         value = max(float(rate.values.max() - rate.values.min()) for rate in measured)
         drawn = np.max([rate.drawn.max(axis=1) - rate.drawn.min(axis=1) for rate in measured], axis=0)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model_ci.errors import ConfigError
 from model_ci.git import listing
 from model_ci.git.program import GitFailed, run
 from model_ci.git.refusal import explain, without_credentials
@@ -42,7 +43,10 @@ class Checkout:
         """Return the content's hash of each file that is not ignored; outside a repository of each file at all."""
         if self._files is None:
             if self._status:
-                self._files, self._by_content = listing.files(self._status)
+                try:
+                    self._files, self._by_content = listing.files(self._status)
+                except GitFailed as failed:
+                    raise ConfigError(f"{self.root}: {explain(failed.complaint)}") from None
             else:
                 self._files = listing.tree(self.root)
         return self._files

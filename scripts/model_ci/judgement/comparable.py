@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from model_ci.config import Config
 from model_ci.errors import ConfigError
 from model_ci.gates.metrics import MEASURED, Metric
+from model_ci.gates.outputs import Scores
 from model_ci.judgement.blocks import blocks
 from model_ci.judgement.sides import Side, side
 from model_ci.origin import training_rows
@@ -99,6 +100,11 @@ def uncompared(champion: Side, problem: str) -> Side:
     if champion.outputs is None:
         return champion
     return replace(champion, scores=replace(champion.scores, incomparable=problem), outputs=None)
+
+
+def unread(problem: str) -> Side:
+    """Return a champion that nobody could read, so that every comparison with it is inconclusive."""
+    return Side(scores=Scores(values={}, reasons={}, incomparable=problem), outputs=None)
 
 
 def _challenger(run: Run) -> TrainingRows:

@@ -1,5 +1,6 @@
 """A trained model as an MLflow model folder: written, hashed and described."""
 
+import functools
 import hashlib
 import json
 import logging
@@ -203,7 +204,7 @@ def _requirements(estimator: "BaseEstimator", code: Mapping[str, Path]) -> list[
 
 def _distribution(package: str) -> str | None:
     """Return the distribution that a package comes from; None for the user's own modules."""
-    from importlib.metadata import distribution, packages_distributions
+    from importlib.metadata import distribution
 
     guess = {"sklearn": "scikit-learn"}.get(package, package)
     try:
@@ -211,4 +212,12 @@ def _distribution(package: str) -> str | None:
     except (ModuleNotFoundError, ValueError):
         if find_spec(package) is None:
             return None  # imported where it is there, and not needed where it is not
-        return next(iter(packages_distributions().get(package, [])), None)
+        return next(iter(_distributions().get(package, [])), None)
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Return the distributions of each package: reads the list of files of everything that is installed, so once."""
+    from importlib.metadata import packages_distributions
+
+    return packages_distributions()

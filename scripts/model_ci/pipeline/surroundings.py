@@ -1,5 +1,6 @@
 """What the user's code may depend on beside a stage's own inputs: every file, imported module, package and declared variable."""
 
+import functools
 import glob
 import hashlib
 import json
@@ -210,14 +211,15 @@ def _version(text: str | None) -> str:
 def _module_files() -> Iterator[tuple[str, Path]]:
     """Yield the imported modules outside of the standard library, of what is installed, and of model-ci."""
     library = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")}
+    outside = {*library, _OURS, *_sites()}
+    resolved = functools.cache(Path.resolve)  # thousands of modules stand in a few hundred folders
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if not isinstance(file, str) or name in ("__main__", "__mp_main__"):
             continue
-        path = Path(file).resolve()
-        if not any(part in _INSTALLED for part in path.parts) and not any(
-            path.is_relative_to(folder) for folder in (*library, _OURS, *_sites())
-        ):
+        path = Path(file)
+        path = path.resolve() if path.is_symlink() else resolved(path.parent) / path.name
+        if not any(part in _INSTALLED for part in path.parts) and outside.isdisjoint(path.parents):
             yield name, path
 
 

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from model_ci.config import Retrain
+from model_ci.config import Config, Retrain
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.git import Branch
-from model_ci.run import RECORD, RUNS
+from model_ci.run import RECORD, RUNS, belongs
 
 if TYPE_CHECKING:
     from model_ci.record_types import Record
@@ -73,12 +73,12 @@ class History:
                 yield training.at, True, False
 
 
-def read(root: Path, branch: Branch, *, besides: str, remote_needed: bool) -> History:
-    """Read the history but for the run `besides`; no branch means a first run.
+def read(config: Config, branch: Branch, *, besides: str, remote_needed: bool) -> History:
+    """Read the history of the model but for the run `besides`; no branch means a first run.
 
     Raises ServiceError when a record on the branch is damaged, or the remote does not answer and `remote_needed`.
     """
-    files = {file.parent.name: file for file in sorted((root / RUNS).glob(f"*/{RECORD}"))}
+    files = {file.parent.name: file for file in sorted((config.root / RUNS).glob(f"*/{RECORD}"))}
     with tempfile.TemporaryDirectory(prefix="model-ci-history-") as scratch:
         try:
             branch.fetch(Path(scratch))
@@ -87,7 +87,8 @@ def read(root: Path, branch: Branch, *, besides: str, remote_needed: bool) -> Hi
                 raise
         for file in sorted((Path(scratch) / "runs").glob(f"*/{RECORD}")):
             files[file.parent.name] = file
-        records = [_record(file, branch.name) for name, file in sorted(files.items()) if name != besides]
+        read = (_record(file, branch.name) for name, file in sorted(files.items()) if name != besides)
+        records = [record for record in read if belongs(record, config)]
     decisions = sorted((d for r in records for d in _decision(r)), key=lambda d: d.at)
     trainings = sorted((t for r in records for t in _training(r)), key=lambda t: t.at)
     return History(decisions=decisions, trainings=trainings)
@@ -114,7 +115,13 @@ def moment(text: str) -> datetime:
 def _record(file: Path, branch: str) -> "Record":
     try:
         record = json.loads(file.read_bytes())
-        record["run_id"], record["stages"].get("retrain"), record["trigger"]["reason"]
+        (
+            record["run_id"],
+            record["stages"].get("retrain"),
+            record["trigger"]["reason"],
+            record["model"]["name"],
+            record["config"]["file"],
+        )
         [*_decision(record), *_training(record)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ServiceError(

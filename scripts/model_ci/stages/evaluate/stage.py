@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from model_ci import judgement, model, registry
 from model_ci.config import Config
+from model_ci.errors import ServiceError
 from model_ci.gates import quality
 from model_ci.judgement import Side
 from model_ci.run import Result, Run
@@ -47,7 +48,12 @@ def run(config: Config, run: Run) -> Result:
     run.require_data("train", data.version.sha256, "evaluate")
     challenger = judgement.ask(config, run, data)
     with registry.open_registry(config, config.root, in_ci=run.in_ci) as store:
-        section = judgement.judge(config, run, data, challenger, store, store.champion())
+        try:
+            section = judgement.judge(config, run, data, challenger, store, store.champion())
+        except ServiceError as error:
+            if not run.in_pull_request:
+                raise
+            section = judgement.judge_unread(config, run, data, challenger, store, str(error))
     verdict = section.pop("verdict")
     left = _leave_quality(config, run, challenger, data.holdout)
     return Result(section={**section, "quality": left, "store_state": state}, verdict=verdict)
