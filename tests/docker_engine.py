@@ -2,7 +2,6 @@
 
 import fcntl
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from secrets import token_hex
 from typing import Any, Final
 
 import pytest
+from tests import shared
 
 BASE: Final = "model-ci-test/python:3.11"
 BALANCER: Final = "model-ci-test/haproxy:2.6"
@@ -50,11 +50,16 @@ def docker_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerEn
     with _locked("images"):
         _make_base(client)
         _make_registry(client)
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    with _shared_registry(client, shared / "registry.json") as address:
-        yield DockerEngine(client, address)
+
+    def start() -> dict[str, Any]:
+        _sweep(client)
+        return _start(client)
+
+    def stop(registry: dict[str, Any]) -> None:
+        client.containers.get(registry["container"]).remove(force=True, v=True)
+
+    with shared.running("registry", tmp_path_factory, start, stop) as registry:
+        yield DockerEngine(client, registry["address"])
     client.close()
 
 
@@ -160,27 +165,6 @@ def _make_registry(client: Any) -> None:
         lines = [f"FROM {BASE}", f"RUN {_APT.format('docker-registry')}", "COPY config.yml /config.yml"]
         lines += ["VOLUME /var/lib/registry", 'CMD ["docker-registry", "serve", "/config.yml"]']
         build(client, REGISTRY, lines, {"config.yml": _CONFIG.encode()})
-
-
-@contextmanager
-def _shared_registry(client: Any, state: Path) -> Iterator[str]:
-    """Start one registry for all workers of the session; the last one to leave removes it."""
-    with _locked("registry"):
-        found = json.loads(state.read_text()) if state.is_file() else None
-        if not found:
-            _sweep(client)
-            found = {"users": 0, **_start(client)}
-        found["users"] += 1
-        state.write_text(json.dumps(found))
-    try:
-        yield found["address"]
-    finally:
-        with _locked("registry"):
-            left = json.loads(state.read_text())
-            left["users"] -= 1
-            state.write_text(json.dumps(left) if left["users"] else "null")
-            if not left["users"]:
-                client.containers.get(left["container"]).remove(force=True, v=True)
 
 
 def _start(client: Any) -> dict[str, str]:

@@ -1,21 +1,17 @@
 """The process: results and exceptions become the exit code; nothing else ends it."""
 
 import errno
-import io
 import os
 import signal
 import sys
 import traceback
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
+from model_ci import output
 from model_ci.errors import Exit, ModelCIError, UserCodeError
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 _NOT_WRITABLE: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -26,25 +22,9 @@ def main() -> None:
         print(f"model-ci runs on Linux and macOS, not on {sys.platform}; use WSL or a container", file=sys.stderr)
         sys.exit(Exit.CONFIG)
     signal.signal(signal.SIGTERM, _interrupt)
-    sys.stdout, sys.stderr = _patient(sys.stdout), _patient(sys.stderr)
+    sys.stdout, sys.stderr = output.guarded(sys.stdout), output.guarded(sys.stderr)
     _require_home()
     sys.exit(exit_code(sys.argv[1:]))
-
-
-class _Patient(io.FileIO):
-    """A stream whose reader may go away: `model-ci run | head -1` still ends the run, and with its exit code."""
-
-    def write(self, content: "ReadableBuffer", /) -> int:
-        with suppress(BrokenPipeError):
-            return super().write(content)
-        return memoryview(content).nbytes
-
-
-def _patient(stream: Any) -> "io.TextIOWrapper | None":
-    if stream is None:
-        return None
-    raw = _Patient(stream.fileno(), "wb", closefd=False)
-    return io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=True)
 
 
 def _require_home() -> None:

@@ -7,12 +7,12 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from model_ci import web
+from model_ci import output, web
 from model_ci.errors import ServiceError
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     from model_ci.record_types import RecordCi
@@ -242,17 +242,16 @@ def publish(where: Context, root: Path, outputs: Mapping[str, str], summary: str
             (folder / name).write_text(text, encoding="utf-8")
 
 
-def annotation(
-    where: Context, level: str, title: str, message: str, place: tuple[str, int] | None = None
-) -> str | None:
-    """Return the line that makes the platform show `message` (error, warning or notice), or None where there is none.
+def annotate(where: Context, level: str, title: str, message: str, place: tuple[str, int] | None = None) -> bool:
+    """Make the platform show a message of a level (error, warning or notice); return False where it cannot.
 
     `place` is the file and the line that it is shown beside.
     """
     if where.provider != "github":
-        return None
+        return False
     beside = f"file={_escape(place[0], ':,')},line={place[1]}," if place else ""
-    return f"::{level} {beside}title={_escape(title, ':,')}::{_escape(message)}"
+    output.command(f"::{level} {beside}title={_escape(title, ':,')}::{_escape(message)}")
+    return True
 
 
 def _github_output(name: str, value: str) -> str:

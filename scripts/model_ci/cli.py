@@ -56,7 +56,8 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"model-ci {__version__}")
     commands = parser.add_subparsers(required=True, prog="model-ci", metavar="command", help=argparse.SUPPRESS)
-    for name, text in _texts().items():
+    texts = _texts()
+    for name, text in ({chosen: texts[chosen]} if chosen in texts else texts).items():
         command = commands.add_parser(name, description=text, allow_abbrev=False)
         if name != chosen:
             continue

@@ -60,6 +60,7 @@ class RecordConfig(TypedDict):
     """The configuration, complete with defaults and overrides."""
 
     file: str
+    folder: str
     values: Mapping[str, JSON]
 
 

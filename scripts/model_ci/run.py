@@ -6,7 +6,6 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, cast, overload
@@ -15,6 +14,7 @@ from model_ci import __version__
 from model_ci.config import Config
 from model_ci.errors import ConfigError
 from model_ci.files import write_atomically
+from model_ci.frozen import dataclass
 from model_ci.schema import dotted_path
 from model_ci.terms import Verdict
 from model_ci.validity import violations

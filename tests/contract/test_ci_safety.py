@@ -146,10 +146,11 @@ def test_an_action_passes_hostile_values_on_unchanged(name: str, value: str, tmp
 def test_an_action_bootstraps_with_hostile_values(name: str, value: str, tmp_path: Path) -> None:
     step = load(ROOT / "actions" / name / "action.yml")["runs"]["steps"][0]
     work = tmp_path / "check out"  # the checkout's path is not ours to choose either
-    for folder in ("scripts", "schemas"):
-        shutil.copytree(ROOT / folder, work / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / file, work)
+    for folder in ("scripts/model_ci", "schemas"):
+        (work / folder).mkdir(parents=True)
+        (work / folder / "file").touch()  # the folder's content only names the environment
+    for file in ("scripts/bootstrap.sh", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / file, work / file)
     (work / "actions" / name).mkdir(parents=True)
     (tmp_path / value).touch()
     install_stub(tmp_path, "uv")

@@ -60,7 +60,7 @@ def record(name: str = "flight-delays", gates: list[dict[str, Any]] | None = Non
         "code": {"repository": "https://github.com/acme/shop", "commit": "c" * 40, "branch": None, "dirty": False,
                  "diff_sha256": None},
         "environment": {"python": "3.12.3", "platform": "Linux", "packages_sha256": "4" * 64},
-        "config": {"file": "model-ci.yaml", "values": {}}, "verdict": verdict,
+        "config": {"file": "model-ci.yaml", "folder": "", "values": {}}, "verdict": verdict,
         "stages": {
             "check-data": {**COMMON, "verdict": "passed", "data": DATA, "checks": [{"name": "columns", "passed": True, "detail": "5 columns"}], "findings": []},
             "train": {**COMMON, "verdict": "done", "data": DATA, "how": "model_code:build", "parameters": {"depth": 4},

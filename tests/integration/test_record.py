@@ -32,7 +32,7 @@ HEADER = {
     "ci": {"provider": "local", "run_url": None, "actor": None, "branch": None},
     "code": {"repository": None, "commit": None, "branch": None, "dirty": None, "diff_sha256": None},
     "environment": {"python": "3.11", "platform": "Linux", "packages_sha256": "0" * 64},
-    "config": {"file": "model-ci.yaml", "values": {}},
+    "config": {"file": "model-ci.yaml", "folder": "", "values": {}},
 }
 # What a clone of its own does in a process of its own.
 PUSH = """

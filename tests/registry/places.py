@@ -1,10 +1,11 @@
 """The three places a registry can be in, for real, and a model to put there."""
 
-import functools
+import contextlib
 import hashlib
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -47,17 +48,14 @@ def a_new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Server:
     uri: str
     artifacts: Path
-    process: "subprocess.Popen[bytes]"
 
 
 @pytest.fixture(scope="session", name="server")
 def a_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A real MLflow server, one for all modules: what a session needs ends with the session."""
-    running = _start(tmp_path_factory.getbasetemp())
-    yield running
-    if running.process.poll() is None:
-        os.killpg(running.process.pid, 15)
-        running.process.wait()
+    """A real MLflow server, one for all workers."""
+    folder = shared.folder(tmp_path_factory) / "shared-server"
+    with shared.running("mlflow", tmp_path_factory, lambda: _start(folder), _stop) as running:
+        yield Server(running["uri"], folder / "artifacts")
 
 
 def _make_model(folder: Path) -> None:
@@ -84,10 +82,9 @@ def _make_database(folder: Path) -> None:
     relocate(store.database, artifacts_uri(folder), NOWHERE)
 
 
-@functools.cache
-def _start(base: Path) -> Server:
-    folder, port = base / "shared-server", free_port()
-    folder.mkdir()
+def _start(folder: Path) -> dict[str, Any]:
+    folder.mkdir(exist_ok=True)
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
     command += ["--artifacts-destination", f"{folder}/artifacts"]
@@ -96,7 +93,12 @@ def _start(base: Path) -> Server:
         process = subprocess.Popen(command, cwd=folder, env=told, stdout=log, stderr=log, start_new_session=True)
     uri = f"http://127.0.0.1:{port}"
     wait_for(f"{uri}/health", process)
-    return Server(uri, folder / "artifacts", process)
+    return {"uri": uri, "process": process.pid}
+
+
+def _stop(server: dict[str, Any]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server["process"], signal.SIGTERM)
 
 
 def free_port() -> int:

@@ -119,10 +119,10 @@ def test_outputs_cannot_be_forged_by_a_value(tmp_path: Path, monkeypatch: pytest
     assert delimiter not in "\n".join(lines[1:-1])
 
 
-def test_annotations_are_one_line() -> None:
-    line = ci.annotation(ci.context(GITHUB), "error", "a: b, c", "50% of\nrows::error::x")
-    assert line == "::error title=a%3A b%2C c::50%25 of%0Arows::error::x"
-    assert ci.annotation(ci.context({}), "error", "t", "m") is None
+def test_annotations_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not ci.annotate(ci.context({}), "error", "t", "m")
+    assert ci.annotate(ci.context(GITHUB), "error", "a: b, c", "50% of\nrows::error::x")
+    assert capsys.readouterr().out == "::error title=a%3A b%2C c::50%25 of%0Arows::error::x\n"
 
 
 def test_the_summary_is_appended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

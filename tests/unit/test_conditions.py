@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from model_ci.config import Gate
 from model_ci.config import conditions as table
 from model_ci.config.conditions import CONDITIONS, Condition, Judged, compares, tolerates
+from model_ci.frozen import dataclass
 from model_ci.gates.condition import opened
 from model_ci.gates.gate import judge, verdict
 from model_ci.gates.outputs import Scores

@@ -118,11 +118,11 @@ def test_other_tensors_are_refused(status: int, sent: Mapping[str, Any]) -> None
 
 def test_only_the_outputs_that_are_wanted() -> None:
     offered = inference.offered("binary", probabilities=True)
-    assert inference.outputs({}, offered) == ("predict", "predict_proba")
-    assert inference.outputs({"outputs": [{"name": "predict"}]}, offered) == ["predict"]
+    assert inference.requested({}, offered) == ("predict", "predict_proba")
+    assert inference.requested({"outputs": [{"name": "predict"}]}, offered) == ["predict"]
     for wrong in ([{"name": "other"}], ["predict"], "predict", [{}]):
         with pytest.raises(Refusal):
-            inference.outputs({"outputs": wrong}, offered)
+            inference.requested({"outputs": wrong}, offered)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_parameter_that_may_change_the_meaning_is_refused(parameters: Any) -> 
     questions = [
         lambda: inference.rows({**tensors(), "parameters": parameters}, SIGNATURE, 10),
         lambda: inference.rows(tensors(parameters=parameters), SIGNATURE, 10),
-        lambda: inference.outputs({"outputs": [{"name": "predict", "parameters": parameters}]}, offered),
+        lambda: inference.requested({"outputs": [{"name": "predict", "parameters": parameters}]}, offered),
     ]
     for question in questions:
         with pytest.raises(Refusal, match="parameters") as refused:
@@ -178,7 +178,7 @@ def test_parameters_that_leave_the_meaning_are_taken() -> None:
         assert (
             inference.rows({**tensors(parameters={"content_type": "np"}), "parameters": sent}, SIGNATURE, 10).count == 2
         )
-    assert inference.outputs({"outputs": [{"name": "predict", "parameters": {"binary_data": False}}]}, ("predict",))
+    assert inference.requested({"outputs": [{"name": "predict", "parameters": {"binary_data": False}}]}, ("predict",))
 
 
 @pytest.mark.parametrize(

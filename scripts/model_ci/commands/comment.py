@@ -74,7 +74,7 @@ def _after_workflow(github: GitHub, request: ci.Request, run: "Document") -> int
 
 
 def _handed_over(archives: Iterable[tuple[str, bytes]]) -> "tuple[list[Record], list[str]]":
-    """Return the newest record of each model, and what is wrong with the others."""
+    """Return the newest record of each folder's model, and what is wrong with the others."""
     records: list[Record] = []
     problems: list[str] = []
     for i, (_, archive) in enumerate(archives, start=1):
@@ -85,7 +85,7 @@ def _handed_over(archives: Iterable[tuple[str, bytes]]) -> "tuple[list[Record], 
             records.append(handover.from_archive(archive, f"artifact {i}"))
         except ModelCIError as error:
             problems += error.problems
-    newest = {record["model"]["name"]: record for record in sorted(records, key=lambda r: r["run_id"])}
+    newest = {_marker(record): record for record in sorted(records, key=lambda r: r["run_id"])}
     return list(newest.values()), problems
 
 
@@ -105,8 +105,8 @@ def _local(arguments: argparse.Namespace) -> "Record":
 def _comment(forge: GitHub | GitLab, numbers: Iterable[int], records: "Iterable[Record]", link: str | None) -> int:
     texts = list(_texts(records, link, forge.comment_limit))
     for number in numbers:
-        for model, body in texts:
-            done = put(forge.thread(number), report.marker(model), body)
+        for marker, body in texts:
+            done = put(forge.thread(number), marker, body)
             print(f"comment: {done} in {number}")
     return Exit.YES
 
@@ -114,13 +114,15 @@ def _comment(forge: GitHub | GitLab, numbers: Iterable[int], records: "Iterable[
 def _texts(records: "Iterable[Record]", link: str | None, limit: int) -> Iterator[tuple[str, str]]:
     for record in records:
         try:
-            yield (
-                record["model"]["name"],
-                report.comment(content(record), mark=report.marker(record["model"]["name"]), link=link, limit=limit),
-            )
+            marker = _marker(record)
+            yield marker, report.comment(content(record), mark=marker, link=link, limit=limit)
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
             # the schema leaves some corners open, and what stands there may be anything
             raise ConfigError("comment: the record does not hold what a report is made of; it is not shown") from None
+
+
+def _marker(record: "Record") -> str:
+    return report.marker(record["model"]["name"], folder=record["config"]["folder"])
 
 
 def _nothing(why: str) -> int:

@@ -3,12 +3,12 @@
 import argparse
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from model_ci import ci, config, report
 from model_ci.errors import ConfigError, Exit, ModelCIError, ServiceError
 from model_ci.forge import HEARTBEAT, WEBHOOK, GitHub, GitLab, Tracker, beat, raise_issue, settle, tell
+from model_ci.frozen import dataclass
 from model_ci.run import Run, by_id, sections
 from model_ci.stages import STAGES
 from model_ci.stages.content import content
@@ -80,13 +80,16 @@ def _tracker(request: ci.Request | None) -> tuple[Tracker | None, int]:
 
 def _causes(run: Run | None, model: str, link: str | None, limit: int) -> Iterator[Cause]:
     """Yield every cause that this run can tell of; what did not run, or judged nothing, is left as it was."""
+    folder = run.record["config"]["folder"] if run else ""
     for name, section in sections(run.record).items() if run else ():
         if STAGES[name].judges and "reused_from" not in section and section["verdict"] != Verdict.DONE:
             yield Cause(
-                marker=report.marker(model, name),
+                marker=report.marker(model, name, folder=folder),
                 lasts=section["verdict"] == Verdict.FAILED,
                 title=f"{model}: {name} says no",
-                body=report.comment(content(run.record), mark=report.marker(model, name), link=link, limit=limit)
+                body=report.comment(
+                    content(run.record), mark=report.marker(model, name, folder=folder), link=link, limit=limit
+                )
                 if run
                 else "",
             )
@@ -139,4 +142,5 @@ def _beat(run: Run | None, verdict: str) -> None:
         beat(address, well=verdict in (Verdict.DONE, Verdict.PASSED))
     except ModelCIError as error:
         warning = f"the watcher was not told: {'; '.join(error.problems)}"
-        print(ci.annotation(where, "warning", "model-ci notify", warning) or f"notify: {warning}")
+        if not ci.annotate(where, "warning", "model-ci notify", warning):
+            print(f"notify: {warning}")

@@ -189,8 +189,7 @@ def _annotate_refusals(run: Run, context: ci.Context, config: Config, level: str
     file, line = context.in_checkout(config.root / config.file), _lines(config)
     for refusal in islice(report.refusals(run.record), 9):
         place = (file, line(refusal.path))
-        if text := ci.annotation(context, level, f"model-ci {refusal.check}", refusal.message, place):
-            print(text)
+        ci.annotate(context, level, f"model-ci {refusal.check}", refusal.message, place)
 
 
 def _lines(config: Config) -> Callable[[tuple[str | int, ...]], int]:
@@ -203,8 +202,7 @@ def _lines(config: Config) -> Callable[[tuple[str | int, ...]], int]:
 
 
 def _annotate(context: ci.Context, level: str, message: str) -> None:
-    if line := ci.annotation(context, level, "model-ci", message):
-        print(line)
+    ci.annotate(context, level, "model-ci", message)
 
 
 def _failure(error: ModelCIError) -> str:

@@ -5,7 +5,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +12,7 @@ from model_ci import ci, model, registry
 from model_ci.commands import check_config
 from model_ci.config import Config
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.run import find
 
 if TYPE_CHECKING:

@@ -1,9 +1,10 @@
 """The conditions that a gate may have: one table. Schema, checks, judgement, monitor, selftest and reports derive from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
+
+from model_ci.frozen import dataclass
 
 
 class Judged(Enum):

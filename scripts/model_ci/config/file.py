@@ -3,8 +3,9 @@
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
@@ -13,6 +14,7 @@ from model_ci.config.model import CheckData, Data, Evaluate, Explain, Model, Reg
 from model_ci.config.operation import CheckDrift, CompareVariants, Monitor, Record, Retrain
 from model_ci.config.release import BuildImage, Deploy, Promote, Rollback
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.schema import Document, Path_, Schema, fill_defaults, load_schema, resolved
 from model_ci.types import Settings
 from model_ci.validity import violations
@@ -82,7 +84,7 @@ def load(file: Path, overrides: Sequence[str] = ()) -> Config:
     sections = {
         f.name: values.get(f.name.replace("_", "-")) for f in fields(Config) if f.name not in ("root", "file", "values")
     }
-    typed = {name: _typed(get_type_hints(Config)[name], value) for name, value in sections.items()}
+    typed = {name: _typed(_hints(Config)[name], value) for name, value in sections.items()}
     return Config(root=file.resolve().parent, file=file.name, values=values, **typed)
 
 
@@ -97,9 +99,14 @@ def _read(file: Path) -> Document:
         raise ConfigError(f"{file}: cannot be read: {error}; make it a readable UTF-8 text file") from None
 
 
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
 def _typed(kind: Any, value: Any) -> Any:  # of whatever type the field has
     if is_dataclass(kind) and isinstance(kind, type):
-        hints = get_type_hints(kind)
+        hints = _hints(kind)
         return kind(**{name: _typed(hints[name], v) for name, v in value.items()})
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return kind(value)

@@ -1,9 +1,9 @@
 """The sections that make a model: its data, its training, its judgement, its place in the registry."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from model_ci.config.conditions import CONDITIONS, Condition
+from model_ci.frozen import dataclass
 from model_ci.schema import default
 from model_ci.terms import HoldoutKind, StoreKind, WindowKind
 from model_ci.types import Settings

@@ -1,9 +1,9 @@
 """The sections that watch a service, and what is written down."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from model_ci.config.model import Gate
+from model_ci.frozen import dataclass
 from model_ci.schema import default
 from model_ci.terms import Trigger
 

@@ -1,8 +1,8 @@
 """The sections that bring a model to where it serves."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from model_ci.frozen import dataclass
 from model_ci.terms import TargetKind
 
 

@@ -1,9 +1,9 @@
 """A set of rows in two bytes a row: a Bloom filter over the hashes of the rows (Bloom 1970)."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from model_ci.data import rowhash
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

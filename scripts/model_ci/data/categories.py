@@ -1,13 +1,13 @@
 """Categorical columns of Parquet: the categories that a file names, in their order."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model_ci.data.hashes import Stamp, stamp
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,7 +1,6 @@
 """Which rows are held out, and which of the others are learnt from."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from model_ci.config import Data
@@ -10,6 +9,7 @@ from model_ci.data.holdout import Sides, stratified
 from model_ci.data.scan import HELD_OUT, Scan
 from model_ci.data.times import Clock
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.terms import HoldoutKind, WindowKind
 
 if TYPE_CHECKING:

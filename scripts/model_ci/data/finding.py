@@ -1,8 +1,9 @@
 """What is wrong with the data, as it is told and recorded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     from model_ci import record_types

@@ -1,13 +1,13 @@
 """Which rows are held out: by what they are, so that a row stays on its side when others come, go or move."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from model_ci.config import Data
 from model_ci.data import identity, rowhash
 from model_ci.data.scan import HELD_OUT
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.terms import HoldoutKind
 
 if TYPE_CHECKING:

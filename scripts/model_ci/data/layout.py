@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +14,7 @@ from model_ci.data.finding import MAX_EXAMPLES
 from model_ci.data.hashes import Stamp, stamp
 from model_ci.data.source import Source
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.schema import fill_defaults, load_schema
 
 if TYPE_CHECKING:

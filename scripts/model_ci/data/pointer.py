@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import yaml
 
 from model_ci.data.hashes import Hashes
 from model_ci.errors import ConfigError, ServiceError
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     from model_ci.types import Settings

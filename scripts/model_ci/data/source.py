@@ -3,7 +3,6 @@
 import glob
 import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +11,7 @@ from model_ci.data import pointer
 from model_ci.data.hashes import Hashes, Stamp, stamp
 from model_ci.data.pointer import Pointer
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     from model_ci.types import JSON

@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from model_ci.data.scan import Scan
 from model_ci.data.source import DataVersion
 from model_ci.data.span import Span
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.terms import HoldoutKind
 
 if TYPE_CHECKING:

@@ -2,12 +2,12 @@
 
 import math
 import re
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     import polars as pl

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from model_ci import web
 from model_ci.errors import ConfigError, ServiceError
+from model_ci.frozen import dataclass
 from model_ci.web import Answer
 
 _MOST_PAGES: Final = 100

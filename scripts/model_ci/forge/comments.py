@@ -1,10 +1,10 @@
 """One comment a model: found again by its marker, written anew in place."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
 from model_ci.forge.api import until_answered
+from model_ci.frozen import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

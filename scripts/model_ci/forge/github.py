@@ -1,7 +1,6 @@
 """GitHub: the pull request of a commit, the artifacts of a run, and the comments of a pull request."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 from urllib.parse import quote
@@ -9,6 +8,7 @@ from urllib.parse import quote
 from model_ci.forge.api import Api, RefusedError
 from model_ci.forge.comments import Comment
 from model_ci.forge.issues import Issue
+from model_ci.frozen import dataclass
 
 _ISSUES: Final = "`issues: write` in the workflow's permissions"
 _READ: Final = "`pull-requests: read` (or write) in the workflow's permissions"

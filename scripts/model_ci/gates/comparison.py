@@ -3,9 +3,9 @@
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from model_ci.frozen import dataclass
 from model_ci.gates import calibration
 from model_ci.gates.estimate import Estimate, Moments, Same, of_resamples
 from model_ci.gates.metrics import Metric, measure

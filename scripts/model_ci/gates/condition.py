@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from model_ci.config import Gate
 from model_ci.config.conditions import CONDITIONS, Condition
+from model_ci.frozen import dataclass
 from model_ci.gates.comparison import rows_needed
 from model_ci.gates.estimate import FEWEST_UNITS, Estimate, Same
 from model_ci.gates.metrics import MEASURED

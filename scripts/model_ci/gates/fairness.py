@@ -5,9 +5,9 @@ differences between their true and their false positive rates. The figures are f
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from model_ci.frozen import dataclass
 from model_ci.gates.comparison import Resampling
 from model_ci.gates.outputs import Outputs, Scores
 from model_ci.gates.reading import Reading

@@ -2,9 +2,9 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from model_ci.frozen import dataclass
 from model_ci.gates.outputs import Outputs, class_count, class_name
 from model_ci.gates.weighted import Weighted
 

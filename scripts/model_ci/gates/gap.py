@@ -1,9 +1,10 @@
 """The gap between slices: the greatest difference between two, and whether chance explains that it is so large."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from model_ci.frozen import dataclass
 from model_ci.gates.comparison import FEWEST
 from model_ci.gates.estimate import Difference, narrowed, normal_tail
 

@@ -6,11 +6,12 @@ import math
 import numbers
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.gates.basis import Basis, basis
 from model_ci.gates.calibration import CALIBRATION, EXPECTED
 from model_ci.gates.confusion import formula

@@ -1,8 +1,10 @@
 """What a model said, and what it scored: the values that metrics and gates hand to each other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     from model_ci.types import Array

@@ -3,11 +3,12 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from model_ci.config import Gate
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.gates import fairness, slices
 from model_ci.gates.comparison import Resampling
 from model_ci.gates.estimate import Difference, Estimate

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from model_ci.frozen import dataclass
 from model_ci.gates.comparison import FEWEST, Resampling, alone, between, ready
 from model_ci.gates.estimate import Estimate, of_resamples
 from model_ci.gates.metrics import Metric, measure

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from model_ci.config import Gate
 from model_ci.config.conditions import CONDITIONS, Judged
+from model_ci.frozen import dataclass
 from model_ci.gates import condition, fairness
 from model_ci.gates.comparison import Resampling
 from model_ci.gates.condition import ROUNDING, Absolute, Comparisons, Outcome

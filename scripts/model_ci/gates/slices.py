@@ -1,10 +1,10 @@
 """Slices: parts of the held-out rows that are judged apart, by the values of one or two columns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     import pandas as pd

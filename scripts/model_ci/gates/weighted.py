@@ -170,17 +170,22 @@ def _area_by_rows(truth: "Array", scores: "Array") -> Weighted:
     first, last = (np.searchsorted(scores[downs], scores[ups], side) for side in ("left", "right"))
     tied = bool((first != last).any())
 
-    def values(weights: "Array") -> "Array":
-        weights = weights.astype(np.float32)  # counts: exact, and twice as many of them stay in the cache
-        sums = np.zeros((len(weights), len(downs) + 1))
-        np.cumsum(weights[:, downs], axis=1, dtype=float, out=sums[:, 1:])
-        positive = weights[:, ups].astype(float)
-        below = (sums[:, first] + sums[:, last]) / 2 if tied else sums[:, first]
-        pairs = positive.sum(axis=1) * sums[:, -1]
-        with np.errstate(invalid="ignore"):  # a resample of one class only has no area
-            return np.einsum("ij,ij->i", positive, below) / pairs  # type: ignore[no-any-return]
+    negative, positive = np.empty(len(downs)), np.empty(len(ups))
+    sums, lower, upper = np.zeros(len(downs) + 1), np.empty(len(ups)), np.empty(len(ups))
 
-    return values
+    def area(weights: "Array") -> float:
+        # One resample at a time, into memory that stays in the cache: `clip` only spares a check, no place is outside.
+        np.take(weights, downs, out=negative, mode="clip")
+        np.take(weights, ups, out=positive, mode="clip")
+        np.cumsum(negative, out=sums[1:])
+        np.take(sums, first, out=lower, mode="clip")
+        if tied:
+            np.take(sums, last, out=upper, mode="clip")
+            np.divide(np.add(lower, upper, out=lower), 2, out=lower)
+        pairs = positive.sum() * sums[-1]
+        return float(positive @ lower / pairs) if pairs else float("nan")  # of one class only there is no area
+
+    return lambda weights: np.array([area(each) for each in weights])
 
 
 def average_precision(truth: "Array", scores: "Array") -> Weighted:
@@ -196,11 +201,17 @@ def average_precision(truth: "Array", scores: "Array") -> Weighted:
         return lambda weights: np.array([_precision(*(part[::-1] for part in tally(each))) for each in weights])
     ranks = np.argsort(-scores, kind="stable")
     first = np.flatnonzero(np.append(True, np.diff(scores[ranks]) != 0))  # of each score
-    positive = truth[ranks] == 1
+    positive = (truth[ranks] == 1).astype(float)
+    tied = len(first) < len(ranks)
+    drawn = np.empty(len(ranks))
 
     def value(weights: "Array") -> float:
-        drawn = weights.astype(np.float32)[ranks].astype(float)
-        return _precision(np.add.reduceat(drawn * ~positive, first), np.add.reduceat(drawn * positive, first))
+        np.take(weights, ranks, out=drawn, mode="clip")
+        hits = drawn * positive
+        negative = drawn - hits
+        if tied:
+            negative, hits = np.add.reduceat(negative, first), np.add.reduceat(hits, first)
+        return _precision(negative, hits)
 
     return lambda weights: np.array([value(each) for each in weights])
 

@@ -3,11 +3,11 @@
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from model_ci.errors import ServiceError
+from model_ci.frozen import dataclass
 from model_ci.git import destination, private, program
 from model_ci.git.destination import Destination
 from model_ci.git.private import Private

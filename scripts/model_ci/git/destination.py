@@ -3,11 +3,11 @@
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.git.checkout import configuration, remotes
 from model_ci.git.program import GitFailed, clean_environment, run
 from model_ci.git.refusal import explain, without_credentials

@@ -3,11 +3,12 @@
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.git.program import GitFailed, run
 
 _OURS: Final = ":(exclude,top,glob)**/.model-ci/**"

@@ -9,12 +9,12 @@ import tempfile
 import urllib.parse
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from model_ci import web
 from model_ci.errors import ConfigError, ServiceError
+from model_ci.frozen import dataclass
 from model_ci.types import Document
 from model_ci.web import Answer
 

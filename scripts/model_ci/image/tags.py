@@ -1,10 +1,10 @@
 """The tags `champion` and `previous` of a repository of images, which say what serves since a promotion."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from model_ci.config import Config
+from model_ci.frozen import dataclass
 from model_ci.image import repository
 from model_ci.image.repository import Name, Repository
 

@@ -2,12 +2,13 @@
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.config import Config
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.gates.metrics import MEASURED, Metric
 from model_ci.gates.outputs import Scores
 from model_ci.judgement.blocks import blocks

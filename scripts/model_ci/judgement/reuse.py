@@ -1,11 +1,12 @@
 """How often the same held-out rows were judged on: who tries often enough finds a challenger that passes by chance."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from model_ci.config import Config
 from model_ci.errors import ConfigError, ServiceError
+from model_ci.frozen import dataclass
 from model_ci.git import Branch
 from model_ci.records import challengers
 from model_ci.run import Run

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from model_ci import model
 from model_ci.config import Config
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.gates.metrics import Metric, measure
 from model_ci.gates.outputs import Outputs, Scores
 from model_ci.gates.quality import Quality

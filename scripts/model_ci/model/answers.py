@@ -1,8 +1,9 @@
 """What a model answers, as it stands in its own order of classes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     from model_ci.types import Array

@@ -2,13 +2,14 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_ci.data import categories
 from model_ci.data.categories import Categories
 from model_ci.errors import ConfigError, UserCodeError
+from model_ci.frozen import dataclass
 from model_ci.gates.outputs import Outputs
 from model_ci.model import probe, saved
 from model_ci.model.answers import Answers

@@ -8,11 +8,11 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ConfigError, first_line
+from model_ci.frozen import dataclass
 from model_ci.model.answers import Answers
 from model_ci.serving import classes as naming
 from model_ci.types import Label

@@ -3,9 +3,9 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from model_ci.frozen import dataclass
 from model_ci.run import Run
 
 if TYPE_CHECKING:

@@ -2,12 +2,12 @@
 
 import platform
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from model_ci import __version__
 from model_ci.ci import Context
 from model_ci.config import Config
+from model_ci.frozen import dataclass
 from model_ci.pipeline import base, fingerprint
 from model_ci.pipeline.fingerprint import digests, sha256
 from model_ci.pipeline.invocation import Invocation, line_of, selected
@@ -164,7 +164,11 @@ class Decider:
                 "packages_sha256": sha256(self.surroundings.packages),
                 "packages": self.surroundings.packages,
             },
-            "config": {"file": self.config.file, "values": self.config.values},
+            "config": {
+                "file": self.config.file,
+                "folder": self.surroundings.folder,
+                "values": self.config.values,
+            },
         }
 
 

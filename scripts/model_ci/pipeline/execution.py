@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from model_ci.ci import Context
 from model_ci.config import Config
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.pipeline import fingerprint
 from model_ci.pipeline.decision import Decider, Step
 from model_ci.pipeline.invocation import Invocation

@@ -1,9 +1,9 @@
 """What the caller asks for: which stages, on which run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.stages import STAGES, Stage
 
 

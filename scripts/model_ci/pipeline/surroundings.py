@@ -44,6 +44,12 @@ class Surroundings:
         self.checkout = git.Checkout(config.root)
         self._installed = self.packages  # before code of the user changes where Python looks
 
+    @property
+    def folder(self) -> str:
+        """The configuration's folder below the checkout's top; empty at the top and outside a repository."""
+        root = self.config.root.resolve()
+        return root.relative_to(self.checkout.top).as_posix().removeprefix(".") if root != self.checkout.top else ""
+
     def inputs(self, stage: Stage, run: Run) -> dict[str, Any]:
         """Return what the stage's result may depend on; nothing for a stage that runs no code of the user."""
         if stage.code is None:

@@ -1,7 +1,6 @@
 """What came of the predictions: labels or values that arrive later, by request id."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,6 +8,7 @@ from model_ci.config import Csv
 from model_ci.data import tables
 from model_ci.data.finding import MAX_EXAMPLES, Finding, share, such_as
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.production.predictions import Predictions
 
 if TYPE_CHECKING:

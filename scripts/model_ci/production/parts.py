@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.config import Csv
 from model_ci.data import tables
 from model_ci.errors import ConfigError, ServiceError, first_line
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     import polars as pl

@@ -2,13 +2,13 @@
 
 import glob
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from model_ci.data.finding import Finding
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.production import lines
 from model_ci.production.frame import FrameBuilder
 from model_ci.production.survey import Survey, families

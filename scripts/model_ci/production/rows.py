@@ -3,7 +3,7 @@
 import glob
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from model_ci.data import lfs, pointer, tables
 from model_ci.data.finding import Finding
 from model_ci.data.source import TABLES
 from model_ci.errors import ConfigError, ServiceError, first_line
+from model_ci.frozen import dataclass
 from model_ci.production.parts import LogPart, Part, QueryPart, TablePart, arrow_types, groups, reading
 
 if TYPE_CHECKING:

@@ -1,10 +1,10 @@
 """The profile of a training window, made while its rows are in memory."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.profile.profile import Column, Counted, Profile, Stored, by_group, column, of_season
 from model_ci.profile.sketch import as_floats, family
 

@@ -1,7 +1,8 @@
 """The bins of a number: equally wide around its centre, growing with the distance beyond; counted with shifts, not searches."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

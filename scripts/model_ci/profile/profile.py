@@ -3,10 +3,11 @@
 import gzip
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.profile import sketch
 from model_ci.profile.grid import Grid, fit
 from model_ci.profile.sketch import Categories, CategoriesRecord, Labels, Numbers, NumbersRecord, Sketch

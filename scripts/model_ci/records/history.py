@@ -3,13 +3,14 @@
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from model_ci.config import Config, Retrain
 from model_ci.errors import ConfigError, ServiceError
+from model_ci.frozen import dataclass
 from model_ci.git import Branch
 from model_ci.run import RECORD, RUNS, belongs
 

@@ -1,9 +1,11 @@
 """What goes into a registry and what comes out of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
+
+from model_ci.frozen import dataclass
 
 CHALLENGER: Final = "challenger"
 CHAMPION: Final = "champion"

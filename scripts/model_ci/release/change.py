@@ -6,13 +6,14 @@ is done already, so the same order completes it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Final
 
 from model_ci import ci
 from model_ci.config import Config
 from model_ci.errors import ServiceError
+from model_ci.frozen import dataclass
 from model_ci.image import tags
 from model_ci.release import ledger, policy, smoke
 from model_ci.release.ledger import Entry

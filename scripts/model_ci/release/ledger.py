@@ -1,12 +1,13 @@
 """The ledger: who changed what serves in an environment, appended to the records branch and never rewritten."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from model_ci import ci
 from model_ci.config import Config
 from model_ci.errors import ServiceError
+from model_ci.frozen import dataclass
 from model_ci.git import Branch, Commit
 from model_ci.run import timestamp
 from model_ci.targets.deployment import Deployment

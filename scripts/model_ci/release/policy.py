@@ -1,11 +1,12 @@
 """What must hold before anything changes in an environment."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from fnmatch import fnmatchcase
 
 from model_ci import ci
 from model_ci.config import Config
+from model_ci.frozen import dataclass
 from model_ci.targets import Variant, settings
 from model_ci.types import Document
 

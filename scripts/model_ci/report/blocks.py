@@ -1,8 +1,9 @@
 """What a report is made of, whatever it is rendered as, and how figures stand in it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     from model_ci.record_types import Finding, Gate

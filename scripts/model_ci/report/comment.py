@@ -15,9 +15,12 @@ _VISIBLE_ROWS: Final = 12
 _MARGIN: Final = 400  # for the sentence about what was left out
 
 
-def marker(model: str, cause: str | None = None) -> str:
-    """Return the line that nobody sees, by which a model's comment, or the issue of a cause, is found again."""
-    name = f"{quote(model[:200], safe=' ').replace('--', '-%2D')}"
+def marker(model: str, cause: str | None = None, *, folder: str = "") -> str:
+    """Return the invisible line by which the comment on a model, or the issue of a cause, is found again.
+
+    Two folders of a repository may have models of the same name, so the folder is part of it.
+    """
+    name = quote(f"{folder[:200]}/{model[:200]}" if folder else model[:200], safe=" /").replace("--", "-%2D")
     return f"<!-- model-ci: {name} -->" if cause is None else f"<!-- model-ci issue: {name}: {cause} -->"
 
 

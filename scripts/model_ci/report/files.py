@@ -4,10 +4,10 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Final, cast
 
+from model_ci.frozen import dataclass
 from model_ci.report.blocks import describe_finding, describe_gate
 from model_ci.terms import State, Verdict
 

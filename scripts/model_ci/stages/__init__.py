@@ -10,11 +10,12 @@ A module may have `check(config)` too: what can be known to be wrong before any 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.config import Config
+from model_ci.frozen import dataclass
 from model_ci.run import Result, Run
 
 if TYPE_CHECKING:

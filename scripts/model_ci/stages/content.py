@@ -20,12 +20,17 @@ def content(record: "Record") -> list[Block]:
     """Return the report's blocks in their order."""
     stages = sections(record)
     blocks: list[Block] = [
-        Heading(state=record["verdict"], text=f"{record['model']['name']}: {_in_a_word(record)}"),
+        Heading(state=record["verdict"], text=f"{_name(record)}: {_in_a_word(record)}"),
     ]
     for name, section in stages.items():
         if name not in SILENT:
             blocks += STAGES[name].blocks(section)
     return [*blocks, _stages(stages), _facts(record)]
+
+
+def _name(record: "Record") -> str:
+    folder = record["config"]["folder"]
+    return f"{record['model']['name']} ({folder})" if folder else record["model"]["name"]
 
 
 def _in_a_word(record: "Record") -> str:

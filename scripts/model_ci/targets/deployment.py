@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from model_ci.errors import ModelCIError
+from model_ci.frozen import dataclass
 from model_ci.types import Document
 
 if TYPE_CHECKING:

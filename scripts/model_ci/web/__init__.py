@@ -7,12 +7,12 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 from model_ci.errors import ServiceError
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     import ssl

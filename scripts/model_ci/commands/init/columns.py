@@ -3,11 +3,11 @@
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from model_ci.data import times
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.serving import classes as naming
 from model_ci.stages.check_data import leakage
 

@@ -4,7 +4,6 @@ import argparse
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +11,7 @@ from model_ci import git
 from model_ci.commands.init import columns, files, tables
 from model_ci.config import DEFAULT_FILE
 from model_ci.errors import ConfigError, Exit
+from model_ci.frozen import dataclass
 
 PLATFORMS: Final = ("github", "gitlab", "none")
 _FEWEST_ROWS: Final = 20

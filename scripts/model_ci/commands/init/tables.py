@@ -5,7 +5,6 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +13,7 @@ from model_ci.data import header, layout, pointer
 from model_ci.data.scan import Scan
 from model_ci.data.source import FORMATS, Source
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     import polars as pl

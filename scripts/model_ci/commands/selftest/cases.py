@@ -5,7 +5,7 @@ What is planted is judged by the very code that judges a model; only what the mo
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +16,7 @@ from model_ci.config.conditions import compares, tolerates
 from model_ci.data import cut, rowhash, source, table
 from model_ci.data.finding import Finding
 from model_ci.data.scan import Scan
+from model_ci.frozen import dataclass
 from model_ci.gates.metrics import MEASURED, Metric
 from model_ci.gates.outputs import Outputs, Scores
 from model_ci.judgement import Side

@@ -36,8 +36,8 @@ def main(arguments: argparse.Namespace) -> int:
     outputs = {"verdict": Verdict.PASSED if findings.passed else Verdict.FAILED, "run-id": run.id}
     ci.publish(context, config.root, outputs, markdown(blocks), {})
     for case in findings.cases:
-        if case.holds is False and (line := ci.annotation(context, "error", "model-ci selftest", _problem(case))):
-            print(line)
+        if case.holds is False:
+            ci.annotate(context, "error", "model-ci selftest", _problem(case))
     return Exit.YES if findings.passed else Exit.NO
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.image.repository import Login, Name
 from model_ci.stages.build_image.context import Base
 

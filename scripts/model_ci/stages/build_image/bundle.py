@@ -4,12 +4,12 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ConfigError
 from model_ci.files import write_atomically
+from model_ci.frozen import dataclass
 from model_ci.model.probe import spread
 from model_ci.model.saved import CATEGORIES
 from model_ci.serving import engine

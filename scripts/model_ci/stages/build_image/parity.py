@@ -1,9 +1,9 @@
 """Whether two ways to run a model answer alike, on real rows and on rows that are meant to make trouble."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+from model_ci.frozen import dataclass
 from model_ci.serving import comparison, engine
 from model_ci.serving.comparison import AnswerComparison, Answers
 from model_ci.serving.engine import CheckedEngine, Engine, Form

@@ -4,7 +4,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +14,7 @@ from model_ci.data import rowhash
 from model_ci.data.scan import Scan
 from model_ci.errors import ConfigError
 from model_ci.files import write_atomically
+from model_ci.frozen import dataclass
 from model_ci.schema import Document, fill_defaults, load_schema, problems
 from model_ci.stages.check_data.repeats import Repeats
 

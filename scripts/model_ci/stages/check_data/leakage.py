@@ -1,11 +1,11 @@
 """What makes a holdout lie: features that know the target, and rows that were seen in training."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from model_ci.data import rowhash
 from model_ci.data.finding import Finding, share
+from model_ci.frozen import dataclass
 from model_ci.stages.check_data.repeats import Repeats
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """One column of today against its reference: how far apart, how surely, and what is new in it."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from model_ci.frozen import dataclass
 from model_ci.profile.sketch import Categories, Numbers, Sketch
 from model_ci.stages.check_drift import statistics
 

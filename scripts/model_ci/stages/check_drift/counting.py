@@ -1,11 +1,11 @@
 """Where parts of the rows are counted: here one after the other, or on Dask's workers; the sums are the same."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Protocol
 
 from model_ci.errors import ConfigError, ServiceError
+from model_ci.frozen import dataclass
 from model_ci.profile.profile import Column, Counted, by_group, of_season
 from model_ci.profile.sketch import as_floats, family, mask
 

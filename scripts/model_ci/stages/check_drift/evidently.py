@@ -1,9 +1,9 @@
 """What Evidently (0.7) says by default of two raw columns, to the last digits: its choice of method, bins and thresholds."""
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from model_ci.frozen import dataclass
 from model_ci.stages.check_drift import statistics
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from model_ci.frozen import dataclass
 from model_ci.profile.profile import Column
 from model_ci.profile.sketch import as_floats
 

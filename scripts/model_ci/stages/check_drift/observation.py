@@ -3,11 +3,12 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
 
 from model_ci.config import Config
 from model_ci.data.finding import Finding
+from model_ci.frozen import dataclass
 from model_ci.production import rows
 from model_ci.profile.profile import Column, Counted
 from model_ci.stages.check_drift import counting, fitness, reference, span

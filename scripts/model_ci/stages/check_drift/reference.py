@@ -3,13 +3,14 @@
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from model_ci import registry
 from model_ci.config import Config
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.production import rows
 from model_ci.profile import build
 from model_ci.profile.profile import FILE, Profile

@@ -1,9 +1,10 @@
 """What the differences amount to: which columns drifted, in how many windows, and whether that is too much."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
+from model_ci.frozen import dataclass
 from model_ci.profile.profile import Column
 from model_ci.profile.sketch import Sketch
 from model_ci.stages.check_drift import statistics

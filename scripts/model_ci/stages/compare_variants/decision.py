@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from model_ci.data.finding import Finding
+from model_ci.frozen import dataclass
 from model_ci.stages.compare_variants.estimate import Estimate, estimate
 from model_ci.stages.compare_variants.exposures import Exposures
 from model_ci.stages.compare_variants.ratio import Ratio, check

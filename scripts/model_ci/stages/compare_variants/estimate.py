@@ -1,7 +1,8 @@
 """The difference of two variants' means, from rows that come in units: the rows of one user are no independent rows."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     from model_ci.types import Array

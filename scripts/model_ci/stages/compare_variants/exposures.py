@@ -1,7 +1,6 @@
 """Who saw which variant, when, and what came of it: the rows that a test of variants rests on."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,6 +9,7 @@ from model_ci.config import Csv
 from model_ci.data import tables
 from model_ci.data.finding import MAX_EXAMPLES, Finding, share, such_as
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.production import outcomes, predictions
 from model_ci.stages.compare_variants import measures
 from model_ci.stages.compare_variants.measures import Measure

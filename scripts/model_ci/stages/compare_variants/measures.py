@@ -1,10 +1,10 @@
 """What is compared, row by row: the errors of the predictions, how long they took, or a column of what came of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.production.truth import classes, named
 
 if TYPE_CHECKING:

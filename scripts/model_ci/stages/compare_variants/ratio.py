@@ -5,8 +5,9 @@ Dirichlet prior about the meant ones, against the meant ones; they exceed 1/leve
 all looks.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     from model_ci.types import Array

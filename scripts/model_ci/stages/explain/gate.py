@@ -1,9 +1,10 @@
 """Whether what a model looks at may be looked at, that much."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, cast
 
+from model_ci.frozen import dataclass
 from model_ci.stages.explain.importance import ColumnImportance, Shift
 from model_ci.terms import State, Verdict
 

@@ -1,10 +1,10 @@
 """How much each input column counts for all rows together, and how that changed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from model_ci.explanation.attributions import Attributions
+from model_ci.frozen import dataclass
 
 T = TypeVar("T", float, "float | None")
 

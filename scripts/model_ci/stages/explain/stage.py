@@ -4,13 +4,13 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from model_ci import entrypoint, judgement, model, registry
 from model_ci.config import Config
 from model_ci.errors import ConfigError, first_line
+from model_ci.frozen import dataclass
 from model_ci.run import Result, Run
 from model_ci.stages.explain import gate
 from model_ci.stages.explain.importance import ColumnImportance, changes, changes_record, columns_record, importance

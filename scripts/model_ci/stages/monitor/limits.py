@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from model_ci.config import MonitorLimit
 from model_ci.data.finding import Finding
+from model_ci.frozen import dataclass
 from model_ci.stages.monitor.window import Window
 from model_ci.terms import State
 

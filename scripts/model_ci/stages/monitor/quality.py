@@ -1,10 +1,10 @@
 """How good the answers were, as far as is known by now: the log's rows with their outcomes, span by span."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from model_ci.frozen import dataclass
 from model_ci.gates.comparison import Resampling
 from model_ci.gates.metrics import Metric
 from model_ci.gates.outputs import Outputs

@@ -1,12 +1,12 @@
 """What the predictions are held to: the quality that a registered version had when it was evaluated."""
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_ci import registry
 from model_ci.config import Config
+from model_ci.frozen import dataclass
 from model_ci.gates.quality import FILE, FOLDER, Quality
 from model_ci.run import Run
 

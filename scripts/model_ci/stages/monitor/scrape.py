@@ -4,7 +4,6 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
@@ -12,6 +11,7 @@ from typing import Final
 from model_ci import web
 from model_ci.data.finding import Finding
 from model_ci.errors import ServiceError
+from model_ci.frozen import dataclass
 from model_ci.stages.monitor.window import QUANTILES, ROUTES, Window, rates
 
 SOURCE: Final = "endpoints"

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from model_ci.config.conditions import CONDITIONS
 from model_ci.data import times
 from model_ci.data.finding import Finding
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.gates.metrics import MEASURED
 from model_ci.production import outcomes, predictions
 from model_ci.run import Result, Run

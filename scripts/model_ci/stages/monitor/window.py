@@ -1,9 +1,10 @@
 """What was seen of a service in one span of time, by the names that limits use."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, cast
+
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     from model_ci.record_types import MonitorWindow, MonitorWindowFigures

@@ -1,10 +1,10 @@
 """What speaks for a retraining: what the stages before found, what has arrived, how old the model is, who asks."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from model_ci.frozen import dataclass
 from model_ci.stages.retrain.decision import Cause
 from model_ci.terms import Trigger
 

@@ -1,9 +1,9 @@
 """Whether to train again: the causes there are, held against what keeps retraining from running away."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from model_ci.frozen import dataclass
 from model_ci.records.history import History
 from model_ci.terms import Trigger
 

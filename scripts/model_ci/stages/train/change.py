@@ -1,10 +1,10 @@
 """Where the newest regime begins: the longest recent stretch of rows in which no change is detected."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

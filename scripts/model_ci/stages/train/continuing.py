@@ -1,10 +1,10 @@
 """What goes on from a fitted estimator, and why another one cannot."""
 
 import copy
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from model_ci.errors import ModelCIError
+from model_ci.frozen import dataclass
 from model_ci.serving.classes import name
 
 if TYPE_CHECKING:

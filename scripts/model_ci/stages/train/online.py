@@ -1,10 +1,10 @@
 """Learning online: chunk after chunk in the order of time, each predicted before it is learnt from."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.stages.train.continuing import last
 
 if TYPE_CHECKING:

@@ -3,13 +3,13 @@
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model_ci import model, registry
 from model_ci.config import Config
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.gates.outputs import Outputs
 from model_ci.judgement.comparable import unrecognizable
 from model_ci.origin import training_rows

@@ -1,12 +1,12 @@
 """A part of the rows that stands for all of them, and the check that it does."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from model_ci.config import Sample
 from model_ci.data import rowhash, times
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,12 +1,12 @@
 """Which of the training rows are learnt from: those since the last change, and of these a sample, where asked for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.config import Data
 from model_ci.data import times
 from model_ci.errors import ConfigError
+from model_ci.frozen import dataclass
 from model_ci.stages.train import change, sample
 
 if TYPE_CHECKING:

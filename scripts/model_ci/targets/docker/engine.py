@@ -7,13 +7,13 @@ import re
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from model_ci.errors import ConfigError, ServiceError
+from model_ci.frozen import dataclass
 from model_ci.targets.deployment import Answer
 from model_ci.types import Document
 

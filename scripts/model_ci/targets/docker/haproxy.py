@@ -6,10 +6,10 @@ hundred requests each variant gets exactly its share. Below the challenger's wei
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from model_ci.config import Docker
+from model_ci.frozen import dataclass
 from model_ci.targets.deployment import CHALLENGER, CHAMPION
 
 SLOTS: Final = 100

@@ -3,11 +3,12 @@
 import json
 import secrets
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from hashlib import sha256
 from typing import Final
 
 from model_ci.config import Docker
+from model_ci.frozen import dataclass
 from model_ci.targets.deployment import Variant
 from model_ci.targets.docker.engine import Container, Engine
 from model_ci.types import Document

@@ -7,11 +7,11 @@ over has to be cleared away; either is done by the next deployment, which reads 
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from model_ci.config import Environment
 from model_ci.errors import ServiceError
+from model_ci.frozen import dataclass
 from model_ci.targets.deployment import CHALLENGER, Answer, Deployment, RolloutError, Trial, Variant
 from model_ci.targets.docker import replicas
 from model_ci.targets.docker.balancer import Balancer

@@ -1,9 +1,9 @@
 """What the objects of an environment are called, and the labels that they are found by."""
 
 import json
-from dataclasses import dataclass
 from typing import Final
 
+from model_ci.frozen import dataclass
 from model_ci.targets import names
 from model_ci.targets.deployment import Variant
 from model_ci.types import Document

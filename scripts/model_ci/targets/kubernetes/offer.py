@@ -1,8 +1,9 @@
 """What a cluster offers: API groups with their versions, the newest that we speak chosen."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from model_ci.frozen import dataclass
 
 # Groups and their versions that we write, best first.
 _SPOKEN: Final[Mapping[str, Sequence[str]]] = {

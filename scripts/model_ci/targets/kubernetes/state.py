@@ -3,9 +3,10 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from model_ci.frozen import dataclass
 from model_ci.targets.deployment import CHALLENGER, CHAMPION, Deployment, Variant
 from model_ci.targets.kubernetes.api import Cluster, Manifest, values
 from model_ci.targets.kubernetes.names import COMPONENT, REPLICA, ROLE, SHARE, VARIANT, Names
