@@ -218,11 +218,11 @@ def _by_interval(outcome: Outcome, compared: Comparisons) -> Outcome:
     """Judge by the bounds: passed when the lower one is within the limit, failed when the upper one is not."""
     difference = compared.differences[outcome.metric]
     outcome = replace(outcome, reason=_seen(outcome))
-    if isinstance(difference, Same):
+    if isinstance(difference, Same) and not difference.too_few:
         keeps = _needed(outcome) <= ROUNDING
         reason = f"{outcome.reason}; both models give each row the same answer"
         comparison = Comparison.WITHIN_TOLERANCE if keeps else Comparison.WORSE
-        return replace(outcome, state=_state(keeps), comparison=comparison, reason=reason)
+        return replace(outcome, state=_state(keeps), comparison=comparison, reason=reason, interval=(0.0, 0.0))
     lacking = difference.lacking_resamples(compared.confidence)
     if lacking and not difference.too_few:
         return replace(outcome, reason=_too_few(difference.resamples, compared.confidence, lacking))

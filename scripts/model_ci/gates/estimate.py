@@ -158,11 +158,6 @@ class Same(Estimate):
     def chance_above(self, limit: float, sign: int = 1) -> float:  # noqa: D102
         return float(limit <= 0)
 
-    @property
-    def too_few(self) -> bool:
-        """That every row has the same answer does not rest on the rows of a class."""
-        return False
-
 
 @dataclass(frozen=True, kw_only=True)
 class Unseen(Estimate):
