@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import rare
 from scipy.special import expit, ndtr
 from scipy.stats import binom
 
@@ -35,11 +36,26 @@ from model_ci.gates.slices import Slice
 
 CONFIDENCE: Final = 0.95
 NOMINAL: Final = 1 - CONFIDENCE
+BAR: Final = 0.07  # of false acceptance on rare classes, few rows and heavy tails
+RARE: Final = {"quick": False}
 # rows -> (releases of classes, of numbers, resamples): fewer where each costs more, the least that the configuration allows.
 SIZES: Final = {500: (5000, 5000, 500), 5_000: (2000, 10_000, 400), 50_000: (1000, 1000, 200)}
 SLICES: Final = {100: 400, 200: 400, 500: 200}  # rows in each -> releases
 MANY: Final = 5  # slices of a release
-_JUDGES: Final = ("comparison", "condition", "gap", "gate", "outputs", "sliced", "weighted")  # what verdicts rest on
+_JUDGES: Final = (
+    "basis",
+    "calibration",
+    "comparison",
+    "condition",
+    "confusion",
+    "estimate",
+    "gap",
+    "gate",
+    "outputs",
+    "proportion",
+    "sliced",
+    "weighted",
+)  # what verdicts rest on
 CELLS: Final = 250_000  # rows of all releases that share their resamples
 POWER: Final = 100  # releases where the challenger is far from the margin: no chance is close to a level there
 SEPARATION: Final = 1.2  # of the classes, in standard deviations: a ROC AUC of 0.80
@@ -438,7 +454,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", help=f"only these of {', '.join(_PARTS)}")
     parser.add_argument("--keep", type=Path, help="file that counts are kept in, to go on with")
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of the releases of rare classes, tails and holdouts"
+    )
     arguments = parser.parse_args()
+    RARE.update(quick=arguments.quick)
     if unknown := set(arguments.parts) - set(_PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(_PARTS)}")
     counts = Counts(arguments.keep)
@@ -482,6 +502,24 @@ def _blocks(_: Counts) -> list[Share]:
     return _print("rows that belong together", found)
 
 
+def _rare(part: str, releases: int, count: Callable[[int], Iterator[rare.Cell]]) -> Callable[[Counts], list[Share]]:
+    """Return what counts a part of rare.py: at most 7 % may pass where the challenger is truly at the margin."""
+
+    def shares(counts: Counts) -> list[Share]:
+        many = releases // 10 if RARE["quick"] else releases
+        kept = counts.of(
+            f"{part} of {many}", lambda: {json.dumps([c.what, c.of, c.level, c.refused]): c.passed for c in count(many)}
+        )
+        found = []
+        for text, passed in kept.items():
+            what, of, level, refused = json.loads(text)
+            few = f", too few rows in {refused / of:.0%}" if refused else ""
+            found.append(Share(what=f"{what}{few}", count=passed, of=of, level=BAR if level else None))
+        return _print(part, found)
+
+    return shares
+
+
 def _by_metric(title: str, simulate: Callable[[World], Iterator[tuple[str, Share]]]) -> list[Share]:
     shares: list[Share] = []
     for world in worlds():
@@ -503,6 +541,12 @@ _PARTS: Final[Mapping[str, Callable[[Counts], list[Share]]]] = {
     "slices": _slices,
     "several": _several,
     "blocks": _blocks,
+    "labels": _rare("labels", 2000, partial(rare.small, part="labels")),
+    "scores": _rare("scores", 2000, partial(rare.small, part="scores")),
+    "tails": _rare("tails", 2000, rare.tails),
+    "absolute": _rare("absolute", 2000, rare.absolute),
+    "calibration": _rare("calibration", 2000, rare.calibration),
+    "reuse": _rare("reuse", 1000, rare.reuse),
 }
 
 if __name__ == "__main__":

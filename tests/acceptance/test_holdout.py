@@ -266,10 +266,10 @@ def test_how_many_challengers_were_judged_on_the_same_rows(tmp_path: Path, comma
     shop = Shop(tmp_path, command, **TIME)
     shop.values["evaluate"]["uncertainty"] = {"inconclusive": "pass"}
     shop.run(stages="train,evaluate,register")
-    for i in (2, 3):
+    for i, rank in ((2, "2nd"), (3, "3rd")):
         answer = shop.run("--set", f"train.parameters.n_estimators={20 + i}")
         assert shop.evaluated()["holdout"]["challengers"] == i
-        assert f"{i} different challengers were judged on these rows" in " ".join(answer.text.split())
+        assert f"This is the {rank} model judged on these rows" in " ".join(answer.text.split())
     shop.run("--set", "train.parameters.n_estimators=23", "--force")
     assert shop.evaluated()["holdout"]["challengers"] == 3, "the same challenger again"
     shop.run("--set", "data.holdout.last=15d")

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from model_ci.config import Gate
-from model_ci.gates.comparison import Difference
-from model_ci.gates.gate import Comparisons, Outcome, judge, verdict
+from model_ci.gates.estimate import Difference
+from model_ci.gates.gate import Absolute, Comparisons, Outcome, judge, verdict
 from model_ci.gates.outputs import Scores
+from model_ci.gates.proportion import Proportion
 
 
 def scores(**values: float | None) -> Scores:
@@ -119,7 +120,7 @@ def compare(
         (0.03, 0.01, "better", "passed"),
         (0.0, 0.004, "within tolerance", "passed"),
         (-0.001, 0.004, "within tolerance", "passed"),
-        (0.0, 0.0, "within tolerance", "passed"),
+        (0.0, 0.0, "inconclusive", "inconclusive"),  # bounds that are not apart say nothing
         (0.0, 0.02, "inconclusive", "inconclusive"),
         (0.02, 0.05, "inconclusive", "inconclusive"),
         (-0.02, 0.03, "inconclusive", "inconclusive"),
@@ -207,3 +208,35 @@ def test_a_confidence_that_the_resamples_are_too_few_for_does_not_pass() -> None
     outcome = compare(DROP, 0.0, 0.004, confidence=0.9999)
     assert (outcome.state, outcome.interval) == ("failed", None)
     assert "set evaluate.uncertainty.resamples to 9999 or more" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("hits", "rows", "bound", "state"),
+    [
+        (70, 100, False, "passed"),  # 0.7 is at least 0.65, though its bound is 0.62
+        (70, 100, True, "inconclusive"),
+        (700, 1000, True, "passed"),
+        (40, 100, True, "failed"),
+        (60, 100, False, "failed"),
+        (60, 100, True, "inconclusive"),
+    ],
+)
+def test_an_absolute_gate_shows_its_bounds_and_holds_them_when_asked(
+    hits: int, rows: int, bound: bool, state: str
+) -> None:
+    share = Proportion(value=hits / rows, drawn_from=rows, hits=hits, rows=rows)
+    absolute = Absolute(estimates={"accuracy": share}, rows=rows, confidence=0.95, bound=bound)
+    (outcome,) = judge([Gate(metric="accuracy", min=0.65)], scores(accuracy=hits / rows), None, absolute=absolute)
+    assert outcome.state == state
+    assert outcome.interval == share.interval(0.95)
+
+
+def test_a_comparison_on_too_few_rows_of_a_class_is_inconclusive_and_names_how_many_are_needed() -> None:
+    drawn = Difference(
+        value=0.0, resampled=np.linspace(-0.001, 0.001, 1001), drawn_from=5, of="rows of the positive class"
+    )
+    compared = Comparisons(differences={"recall": drawn}, rows=500, confidence=0.95)
+    (outcome,) = judge([Gate(metric="recall", max_drop=0.05)], scores(recall=0.8), scores(recall=0.8), compared)
+    assert outcome.state == "inconclusive"
+    assert "rests on 5 rows of the positive class, and 20 are needed: hold out about 2,000 rows" in outcome.reason
+    assert outcome.rows_needed == 2000

@@ -156,6 +156,7 @@ class Uncertainty:  # noqa: D101
     block_duration: str | None
     inconclusive: str
     reuse: str
+    absolute: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.frozen import dataclass
+from model_ci.gates import calibration
+from model_ci.gates.estimate import Estimate, Moments, Same, of_resamples
 from model_ci.gates.metrics import Metric, measure
 from model_ci.gates.outputs import Outputs
+from model_ci.gates.proportion import PairedProportion, Proportion
 from model_ci.gates.weighted import Weighted
 
 if TYPE_CHECKING:
@@ -52,98 +55,95 @@ class Resampling:
             yield drawn if self.blocks is None else drawn[:, self.blocks]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """Challenger less champion on the holdout, and on each resample that has a value for both.
-
-    `drawn_from` is how many blocks, or rows, the holdout has; None: so many that it does not matter.
-    """
-
-    value: float
-    resampled: "Array"
-    drawn_from: int | None = None
-
-    def interval(self, confidence: float) -> tuple[float, float]:
-        """Return the bounds that the true difference lies above, and below, each with this confidence (percentiles)."""
-        import numpy as np
-
-        tail = widened(1 - confidence, self.drawn_from)
-        # The k-th of B resamples stands for k / (B + 1), as in the p-value; numpy's default would be a little narrow.
-        low, high = np.quantile(self.resampled, [tail, 1 - tail], method="weibull")
-        return float(low), float(high)
-
-    def fewest(self, confidence: float) -> int:
-        """Return how many resamples an interval needs: beyond the outermost one nothing is known."""
-        # Rounded: 1 - 0.95 is a little above 0.05, and 1 - 0.999 a little above 0.001.
-        return math.ceil(round(1 / widened(1 - confidence, self.drawn_from) - 1, 6))
-
-    def chance_above(self, limit: float, sign: int = 1) -> float:
-        """Return the p-value of "`sign` times the difference is at least `limit`"."""
-        return narrowed(chance_above(sign * self.resampled, limit), self.drawn_from)
-
-
-def widened(tail: float, drawn_from: int | None) -> float:
-    """Return the share of resamples beyond a bound that `tail` of samples are to be beyond (Hesterberg 2015).
-
-    Resamples of n vary less than samples do, by (n - 1) / n, and their tails are the normal's, not Student's: with 20 blocks
-    percentiles of 5 % are wrong in 7.
-    """
-    if drawn_from is None or drawn_from < 2:
-        return tail
-    from scipy.special import ndtr, stdtrit
-
-    return float(ndtr(stdtrit(drawn_from - 1, tail) * math.sqrt(drawn_from / (drawn_from - 1))))
-
-
-def narrowed(share: float, drawn_from: int | None) -> float:
-    """Return the inverse of `widened`: the p-value that a share of resamples stands for."""
-    if drawn_from is None or drawn_from < 2:
-        return share
-    from scipy.special import ndtri, stdtr
-
-    return float(stdtr(drawn_from - 1, ndtri(share) * math.sqrt((drawn_from - 1) / drawn_from)))
-
-
-def chance_above(resampled: "Array", limit: float) -> float:
-    """Return the p-value of "the value is at least `limit`" (Davison and Hinkley 1997, 4.2).
-
-    Where no resample is, all they say is "less often than one in so many"; the normal tail with their spread then says
-    how much less, or else no failure among many slices could ever be told from chance.
-    """
-    reached = int((resampled >= limit).sum())
-    counted = (reached + 1) / (len(resampled) + 1)
-    return counted if reached else min(counted, normal_tail(limit - float(resampled.mean()), float(resampled.std())))
-
-
-def normal_tail(distance: float, spread: float) -> float:
-    """Return how often a normal variable is so far above its mean."""
-    if spread == 0:
-        return 0.0 if distance > 0 else 1.0
-    return math.erfc(distance / spread / math.sqrt(2)) / 2
-
-
 def differences(
     metrics: Mapping[str, Metric], challenger: Outputs, champion: Outputs, plan: Resampling
-) -> dict[str, Difference]:
+) -> dict[str, Estimate]:
     """Return the difference of each metric that both models have a value of, resampled in pairs.
 
     A metric that too many resamples have no value of is left out: there is no interval to judge by.
     """
     import numpy as np
 
-    sides = {name: (ready(m, challenger), ready(m, champion)) for name, m in metrics.items()}
+    sides = {name: (ready(m, challenger, 0), ready(m, champion, 1)) for name, m in metrics.items()}
     parts: dict[str, list[Any]] = {name: [] for name in metrics}
     for weights in plan.weights(len(challenger.truth)):
         for name, (mine, theirs) in sides.items():
-            parts[name].append(mine(weights) - theirs(weights))
-    by_metric: dict[str, Difference] = {}
+            with np.errstate(invalid="ignore"):
+                parts[name].append(mine(weights) - theirs(weights))
+    estimates: dict[str, Estimate] = {}
     for name, metric in metrics.items():
-        drawn = np.concatenate(parts[name])
-        finite = drawn[np.isfinite(drawn)]
         value = value_of(metric, challenger) - value_of(metric, champion)
-        if len(finite) >= FEWEST * plan.resamples and math.isfinite(value):
-            by_metric[name] = Difference(value=value, resampled=finite, drawn_from=plan.many or len(challenger.truth))
-    return by_metric
+        estimate = between(metric, challenger, champion, value, np.concatenate(parts[name]), plan.blocks)
+        if estimate:
+            estimates[name] = estimate
+    return estimates
+
+
+def alone(
+    metric: Metric, outputs: Outputs, value: float, drawn: "Array", blocks: "Array | None" = None
+) -> Estimate | None:
+    """Estimate one model's value: exactly where it is a share of independent rows, else from its resamples.
+
+    None where too many resamples have no value.
+    """
+    if metric.calibrated:
+        return None if blocks is not None else calibration.estimate(outputs, *metric.basis.support([outputs], None))
+    counted = metric.basis.hits(outputs) if metric.basis.hits and blocks is None else None
+    units, kind = metric.basis.support([outputs], blocks)
+    if counted and counted[0].any():
+        rows, hits = int(counted[0].sum()), int((counted[0] & counted[1]).sum())
+        return Proportion(value=value, drawn_from=units, of=kind, hits=hits, rows=rows)
+    influence = metric.basis.influence(outputs)
+    return _resampled(value, drawn, units, kind, metric.basis.reach([influence]), influence, blocks)
+
+
+def between(  # noqa: PLR0913, PLR0917 - both models, and what is known of how they differ
+    metric: Metric, mine: Outputs, theirs: Outputs, value: float, drawn: "Array", blocks: "Array | None" = None
+) -> Estimate | None:
+    """Estimate by how much one model's value is above another's on the same rows; None where there is nothing to go by."""
+    import numpy as np
+
+    if value == 0 and mine.same_as(theirs):
+        return Same(value=0.0, drawn_from=len(mine.truth))
+    if metric.calibrated:
+        return (
+            None
+            if blocks is not None
+            else calibration.difference(mine, theirs, *metric.basis.support([mine, theirs], None))
+        )
+    units, kind = metric.basis.support([mine, theirs], blocks)
+    if metric.basis.hits and blocks is None:
+        (rows, my_hits), (their_rows, their_hits) = metric.basis.hits(mine), metric.basis.hits(theirs)
+        if (rows == their_rows).all() and rows.any():
+            only_mine, only_theirs = (
+                int((rows & my_hits & ~their_hits).sum()),
+                int((rows & their_hits & ~my_hits).sum()),
+            )
+            return PairedProportion(
+                value=value,
+                drawn_from=units,
+                of=kind,
+                only_mine=only_mine,
+                only_theirs=only_theirs,
+                rows=int(rows.sum()),
+            )
+    influence, other = metric.basis.influence(mine), metric.basis.influence(theirs)
+    with np.errstate(invalid="ignore"):  # an infinite loss of both
+        paired = None if influence is None or other is None else influence - other
+    return _resampled(value, drawn, units, kind, metric.basis.reach([influence, other]), paired, blocks)
+
+
+def _resampled(  # noqa: PLR0913, PLR0917 - what an estimate is made of
+    value: float, drawn: "Array", units: int, kind: str, reach: float | None, influence: "Array | None",
+    blocks: "Array | None",
+) -> Estimate | None:  # fmt: skip
+    import numpy as np
+
+    finite = drawn[np.isfinite(drawn)]
+    if len(finite) < FEWEST * len(drawn) or not math.isfinite(value):
+        return None
+    moments = None if influence is None else Moments.of(value, influence, blocks)
+    return of_resamples(value, finite, units, kind, reach, moments)
 
 
 def value_of(metric: Metric, outputs: Outputs) -> float:
@@ -152,13 +152,16 @@ def value_of(metric: Metric, outputs: Outputs) -> float:
     return math.nan if value is None else value
 
 
-def ready(metric: Metric, outputs: Outputs) -> Weighted:
-    """Return the metric of resamples of these outputs, NaN where it cannot be computed."""
+def ready(metric: Metric, outputs: Outputs, side: int = 0) -> Weighted:
+    """Return the metric of resamples of these outputs, NaN where it cannot be computed.
+
+    Of two models that are compared, `side` 0 is the challenger and 1 the champion.
+    """
     import numpy as np
 
     try:
         with warnings.catch_warnings(action="ignore"):
-            weighted = metric.weighted(outputs)
+            weighted = metric.smoothed(outputs, side) if metric.smoothed else metric.weighted(outputs)
     except Exception:  # noqa: BLE001 - whatever a metric raises, it gives no value
         return lambda weights: np.full(len(weights), math.nan)
 

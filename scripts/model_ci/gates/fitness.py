@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from model_ci.frozen import dataclass
-from model_ci.gates.outputs import Outputs
+from model_ci.gates.outputs import Outputs, class_count, class_name
 from model_ci.gates.weighted import Weighted
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class NeededClasses:
         """Return their positions."""
         import numpy as np
 
-        return np.arange(_count(outputs)) if self.every else np.array([1])
+        return np.arange(class_count(outputs)) if self.every else np.array([1])
 
     def absent(self, outputs: Outputs) -> str | None:
         """Return which class no row has; None where none is absent."""
@@ -40,7 +40,7 @@ class NeededClasses:
         lacking = sorted(set(needed.tolist()) - set(outputs.truth.tolist()))
         if not lacking:
             return None
-        return f"means nothing on rows without {_named(lacking[0], _count(outputs))}"
+        return f"means nothing on rows without {class_name(lacking[0], class_count(outputs))}"
 
     def only(self, outputs: Outputs, values: Weighted) -> Weighted:
         """Return the metric of resamples, NaN for those that lack one of the classes."""
@@ -70,7 +70,7 @@ def one_class(outputs: Outputs) -> str | None:
     present = np.unique(outputs.truth)
     if len(present) > 1:
         return None
-    only = _named(int(present[0]), _count(outputs)) if len(present) else "no class"
+    only = class_name(int(present[0]), class_count(outputs)) if len(present) else "no class"
     return f"means nothing on rows of one class: all are of {only}, and a constant answer would be right"
 
 
@@ -111,15 +111,3 @@ def _answers(truth: "Array", labels: "Array", classes: int) -> Outputs:
     ramp = np.linspace(0.5, 0.1, classes)  # the label is the likeliest, and the class before it the least likely
     probabilities = np.stack([ramp[(np.arange(classes) - label) % classes] for label in labels])
     return Outputs(truth=truth, labels=labels, probabilities=probabilities / probabilities.sum(axis=1, keepdims=True))
-
-
-def _count(outputs: Outputs) -> int:
-    """Return how many classes there are: those that the model has a probability of, or that truth and labels name."""
-    known = 2 if outputs.probabilities is None else int(outputs.probabilities.shape[1])
-    return max(known, *(int(positions.max(initial=0)) + 1 for positions in (outputs.truth, outputs.labels)))
-
-
-def _named(position: int, classes: int) -> str:
-    if classes == 2:
-        return "the positive class" if position else "the negative class"
-    return f"class {position + 1} of {classes}"

@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 
 from model_ci.config import Gate
 from model_ci.gates.comparison import holm
-from model_ci.gates.condition import Comparisons, Outcome, by_chance, judged, opened
+from model_ci.gates.condition import Absolute, Comparisons, Outcome, by_chance, judged, opened
 from model_ci.gates.outputs import Scores
 from model_ci.gates.sliced import fold
 from model_ci.terms import State, Verdict
 
-__all__ = ["Comparisons", "Outcome", "judge", "verdict"]
+__all__ = ["Absolute", "Comparisons", "Outcome", "judge", "verdict"]
 
 
 def judge(  # noqa: PLR0913 - the gates, and each thing they are judged on
@@ -21,12 +21,13 @@ def judge(  # noqa: PLR0913 - the gates, and each thing they are judged on
     *,
     sliced: Mapping[Gate, Sequence[Outcome]] | None = None,
     confidence: float = 0.95,
+    absolute: Absolute | None = None,
 ) -> list[Outcome]:
     """Judge every condition of every gate; `champion` is None on the first run.
 
     A condition against the champion is judged by the bound of the difference where the metric was resampled, by the
     difference itself where it was not (latency and size are no means over rows). `sliced` has what became of the gates
-    that are judged slice by slice.
+    that are judged slice by slice, `absolute` the estimates that `min` and `max` are held to.
     """
     outcomes: list[Outcome] = []
     for gate in gates:
@@ -34,7 +35,7 @@ def judge(  # noqa: PLR0913 - the gates, and each thing they are judged on
             outcomes += (sliced or {})[gate]
             continue
         opens = [opened(gate, condition, lower_is_better) for condition in gate.conditions]
-        outcomes += [judged(outcome, challenger, champion, compared) for outcome in opens]
+        outcomes += [judged(outcome, challenger, champion, compared, absolute) for outcome in opens]
     return _keep_level(outcomes, compared.confidence if compared else confidence)
 
 

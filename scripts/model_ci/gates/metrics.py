@@ -6,15 +6,30 @@ import math
 import numbers
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from model_ci.errors import ConfigError
 from model_ci.frozen import dataclass
-from model_ci.gates.calibration import CALIBRATION
+from model_ci.gates.basis import Basis, basis
+from model_ci.gates.calibration import CALIBRATION, EXPECTED
+from model_ci.gates.confusion import formula
 from model_ci.gates.fitness import NoValueError, needed_classes, unfit
 from model_ci.gates.outputs import Outputs, Scores, read_only
-from model_ci.gates.weighted import Weighted, average_precision, by_counts, by_rows, one_by_one, r2, roc_auc, row_losses
+from model_ci.gates.weighted import (
+    Smoothing,
+    Weighted,
+    average_precision,
+    by_counts,
+    by_rows,
+    of_each,
+    one_by_one,
+    r2,
+    roc_auc,
+    row_influence,
+    row_losses,
+)
 from model_ci.types import UserFunction
 
 if TYPE_CHECKING:
@@ -37,15 +52,20 @@ _CLUSTERING: Final = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A named function of Outputs, and the same for many resamples at once.
+    """A named function of Outputs, the same for many resamples at once, and what it rests on.
 
-    `greater_is_better` is None where only the user knows.
+    `greater_is_better` is None where only the user knows. `smoothed` is what `weighted` is for one side of a comparison, where
+    resamples alone would take for impossible what is rare. `calibrated`: the expected calibration error, whose resamples are
+    biased; it has bounds of its own.
     """
 
     name: str
     function: Callable[[Outputs], float]
     weighted: Callable[[Outputs], Weighted]
     greater_is_better: bool | None
+    basis: Basis = field(default_factory=lambda: basis("", "regression", lambda _: None))
+    smoothed: Callable[[Outputs, int], Weighted] | None = None
+    calibrated: bool = False
 
 
 def available(task: str) -> dict[str, str]:
@@ -67,7 +87,7 @@ def resolve(name: str, task: str, load: Callable[[str], UserFunction]) -> Metric
     if ":" in name:
         return _own(name, task, load(name))
     if name in CALIBRATION and task in CALIBRATION[name][2]:
-        return _calibration(name)
+        return _calibration(name, task)
     names = available(task)
     if (plain := name.removeprefix("neg_")) != name and plain in names:
         raise ConfigError(
@@ -145,14 +165,20 @@ def _own(name: str, task: str, function: UserFunction) -> Metric:
         except SystemExit as error:  # it would end the run, perhaps with success
             raise NoValueError(f"ended the process with {error.code!r}; return a number") from None
 
-    return Metric(name=name, function=call, weighted=lambda outputs: one_by_one(call, outputs), greater_is_better=None)
+    return Metric(
+        name=name,
+        function=call,
+        weighted=lambda outputs: one_by_one(call, outputs),
+        greater_is_better=None,
+        basis=basis(name, task, lambda _: None),
+    )
 
 
 def _calibrations(task: str) -> list[str]:
     return [name for name, (_, _, tasks) in CALIBRATION.items() if task in tasks]
 
 
-def _calibration(name: str) -> Metric:
+def _calibration(name: str, task: str) -> Metric:
     function, greater, _ = CALIBRATION[name]
 
     def call(outputs: Outputs) -> float:
@@ -161,7 +187,12 @@ def _calibration(name: str) -> Metric:
         return function(outputs.truth, outputs.probabilities)
 
     return Metric(
-        name=name, function=call, weighted=lambda outputs: one_by_one(call, outputs), greater_is_better=greater
+        name=name,
+        function=call,
+        weighted=lambda outputs: one_by_one(call, outputs),
+        greater_is_better=greater,
+        basis=basis(name, task, lambda _: None),
+        calibrated=name == EXPECTED,
     )
 
 
@@ -173,6 +204,9 @@ def _scikit_learn(name: str, scorer_name: str, task: str) -> Metric:
     parameters = inspect.signature(score).parameters
     by_label = scorer._response_method == "predict"
     needs = needed_classes(name, task)
+    by_counts_alone = by_label and task != "regression" and "sample_weight" in parameters
+    counted = formula(name, task) or of_each(partial(score, **keywords))
+    each = needs is not None or (task == "binary" and name != "accuracy")
 
     def call(outputs: Outputs) -> float:
         extra = keywords
@@ -190,6 +224,10 @@ def _scikit_learn(name: str, scorer_name: str, task: str) -> Metric:
         values = resampled(outputs)
         return needs.only(outputs, values) if needs and name != "roc_auc" else values  # which has its own NaN
 
+    def smoothed(outputs: Outputs, side: int) -> Weighted:
+        values = by_counts(outputs, counted, Smoothing(side=side, each=each))
+        return needs.only(outputs, values) if needs else values
+
     def resampled(outputs: Outputs) -> Weighted:
         if losses := row_losses(name, outputs):
             return by_rows(*losses)
@@ -199,11 +237,18 @@ def _scikit_learn(name: str, scorer_name: str, task: str) -> Metric:
             return roc_auc(outputs.truth, _scores(outputs, task))
         if name == "average_precision" and task == "binary":
             return average_precision(outputs.truth, _scores(outputs, task))
-        if by_label and task != "regression" and "sample_weight" in parameters:
-            return by_counts(outputs, partial(score, **keywords))
+        if by_counts_alone:
+            return by_counts(outputs, counted)
         return one_by_one(call, outputs)
 
-    return Metric(name=name, function=call, weighted=weighted, greater_is_better=scorer._sign > 0)
+    return Metric(
+        name=name,
+        function=call,
+        weighted=weighted,
+        greater_is_better=scorer._sign > 0,
+        basis=basis(name, task, partial(row_influence, name)),
+        smoothed=smoothed if by_counts_alone else None,
+    )
 
 
 def _scores(outputs: Outputs, task: str) -> Any:

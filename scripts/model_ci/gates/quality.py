@@ -11,6 +11,7 @@ from model_ci.errors import ConfigError
 from model_ci.frozen import dataclass
 from model_ci.gates import fairness, slices
 from model_ci.gates.comparison import Resampling
+from model_ci.gates.estimate import Difference, Estimate
 from model_ci.gates.fairness import FAIRNESS
 from model_ci.gates.metrics import Metric
 from model_ci.gates.outputs import Outputs, Scores
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 FOLDER: Final = "quality"  # of the run
 FILE: Final = "quality.json"
 VERSION: Final = 1
+_ONE_DEVIATION: Final = 0.8413  # of a normal variable lies below one above its mean
 RESAMPLES: Final = 200  # which tell a standard deviation to a twentieth
 
 
@@ -145,10 +147,18 @@ def _figure(  # noqa: PLR0913, PLR0917 - what a figure is made of
         rows=rows,
         units=reading.units[part],
         value=reading.value(part),
-        deviation=None if drawn is None else float(drawn.resampled.std(ddof=1)),
+        deviation=None if drawn is None else _deviation(drawn),
         interval=None if drawn is None else drawn.interval(confidence),
         problem=reading.scores[part].reasons.get(reading.metric),
     )
+
+
+def _deviation(estimate: Estimate) -> float:
+    """Return the standard deviation: that of the resamples, else what the bounds of one are apart."""
+    if isinstance(estimate, Difference):
+        return float(estimate.resampled.std(ddof=1))
+    low, high = estimate.interval(_ONE_DEVIATION)
+    return (high - low) / 2
 
 
 def _scores(metric: str, part: str | None, figure: Figure | None) -> Scores:

@@ -10,9 +10,10 @@ from model_ci.config.conditions import CONDITIONS, Judged
 from model_ci.frozen import dataclass
 from model_ci.gates import condition, fairness
 from model_ci.gates.comparison import Resampling
-from model_ci.gates.condition import ROUNDING, Comparisons, Outcome
+from model_ci.gates.condition import ROUNDING, Absolute, Comparisons, Outcome
+from model_ci.gates.estimate import FEWEST_UNITS
 from model_ci.gates.fairness import Rate
-from model_ci.gates.gap import widest
+from model_ci.gates.gap import Gap, widest
 from model_ci.gates.metrics import Metric
 from model_ci.gates.outputs import Outputs, Scores
 from model_ci.gates.quality import Quality
@@ -28,7 +29,7 @@ class Sides:
     """The outputs of both models on the same rows, None where one cannot be asked, and how sure to be.
 
     Of the champion it may be what was measured of it on other rows. `first` tells that there is no champion at all,
-    `incomparable` why it is not compared with.
+    `incomparable` why it is not compared with, `bound` whether the bound of a value must keep an absolute limit.
     """
 
     challenger: Outputs | None
@@ -37,6 +38,7 @@ class Sides:
     plan: Resampling
     confidence: float
     incomparable: str | None = None
+    bound: bool = False
 
 
 def judge(
@@ -59,7 +61,7 @@ def judge(
     outcomes = []
     for start in starts:
         if CONDITIONS[start.condition].judged is Judged.GAP:
-            outcomes.append(_gap(start, enough, mine, sides.confidence, small))
+            outcomes.append(_gap(start, enough, mine, sides, small))
         else:
             judged_slices = [_in_slice(start, part, i, mine, theirs, sides) for i, part in enumerate(enough)]
             outcomes.append(fold(start, [*judged_slices, *small]))
@@ -101,7 +103,7 @@ def _margin(outcome: Outcome) -> float:
 def _theirs(gate: Gate, metric: Metric, slices: Sequence[Slice], sides: Sides) -> Reading:
     if isinstance(sides.champion, Quality):
         return sides.champion.read(metric.name, gate.sliced_by, [part.name for part in slices], sides.plan)
-    return read(metric, sides.champion, slices, sides.plan, resampled=gate.compares)
+    return read(metric, sides.champion, slices, sides.plan, resampled=gate.compares, side=1)
 
 
 def _in_slice(  # noqa: PLR0913, PLR0917 - a condition, a slice, and what both models are there
@@ -110,7 +112,7 @@ def _in_slice(  # noqa: PLR0913, PLR0917 - a condition, a slice, and what both m
     outcome = _compared(start, i, mine, theirs, len(part.rows), sides)
     outcome = replace(outcome, slice=part.name, rows=len(part.rows))
     if CONDITIONS[outcome.condition].judged is Judged.VALUE and outcome.challenger is not None:
-        return _bounded(outcome, mine, i, sides.confidence)
+        return _bounded(outcome, mine, i, len(part.rows), sides)
     return outcome
 
 
@@ -131,21 +133,14 @@ def _compared(  # noqa: PLR0913, PLR0917
     return condition.judged(start, mine.scores[i], theirs.scores[i], compared)
 
 
-def _bounded(outcome: Outcome, reading: Reading, i: int, confidence: float) -> Outcome:
+def _bounded(outcome: Outcome, reading: Reading, i: int, rows: int, sides: Sides) -> Outcome:
     """Add the bounds of the slice's own value, and the chance that its true value keeps the limit."""
-    value = reading.alone(i)
-    if value is None:
-        return replace(
-            outcome, state=State.FAILED, reason="too few resamples have a value; what is not sure does not pass"
-        )
-    sign = outcome.sign
-    chance = value.chance_above(sign * float(outcome.limit or 0) - ROUNDING, sign)
-    return replace(outcome, interval=value.interval(confidence), chance=chance)
+    estimates = {outcome.metric: reading.alone(i)}
+    absolute = Absolute(estimates=estimates, rows=rows, confidence=sides.confidence, bound=sides.bound)
+    return condition.bounded(outcome, absolute, tested=True)
 
 
-def _gap(
-    start: Outcome, parts: Sequence[Slice], reading: Reading, confidence: float, small: Sequence[Outcome]
-) -> Outcome:
+def _gap(start: Outcome, parts: Sequence[Slice], reading: Reading, sides: Sides, small: Sequence[Outcome]) -> Outcome:
     import numpy as np
 
     shown = [_shown(start, part, reading.value(i)) for i, part in enumerate(parts)]
@@ -156,7 +151,7 @@ def _gap(
         return replace(start, reason=f"{parts[lacking].name}: {why}; what is not there does not pass")
     values = np.array([s.challenger for s in shown], dtype=float)
     rate = Rate(name=start.metric, values=values, drawn=reading.drawn, units=reading.units)
-    return _of_rates(start, [rate], parts, confidence)
+    return _of_rates(start, [rate], parts, sides)
 
 
 def _shown(start: Outcome, part: Slice, value: float | None, rate: str = "") -> Outcome:
@@ -171,13 +166,13 @@ def _shown(start: Outcome, part: Slice, value: float | None, rate: str = "") -> 
     )
 
 
-def _of_rates(start: Outcome, rates: Sequence[Rate], parts: Sequence[Slice], confidence: float) -> Outcome:
+def _of_rates(start: Outcome, rates: Sequence[Rate], parts: Sequence[Slice], sides: Sides) -> Outcome:
     """Judge the widest gap of any of the rates against the limit."""
     if len(parts) < 2:
         reason = f"{parts[0].name} is the only slice with enough rows, so that there is nothing to compare it with"
         return replace(start, reason=reason)
     limit = float(start.limit or 0)
-    gaps = [widest(rate.values, rate.drawn, rate.units, limit + ROUNDING, confidence) for rate in rates]
+    gaps = [widest(rate.values, rate.drawn, rate.units, limit + ROUNDING, sides.confidence) for rate in rates]
     rate, gap = max(zip(rates, gaps, strict=True), key=lambda both: both[1].value)
     of = f" in {rate.name}" if len(rates) > 1 else ""
     holds = gap.value <= limit + ROUNDING
@@ -187,7 +182,20 @@ def _of_rates(start: Outcome, rates: Sequence[Rate], parts: Sequence[Slice], con
         return replace(start, reason="too few resamples have a value; what is not sure does not pass")
     chances = [g.chance for g in gaps if g.chance is not None]
     chance = min(1.0, len(rates) * min(chances))
-    return replace(start, state=State.PASSED if holds else State.FAILED, reason=between, chance=chance)
+    start = replace(start, state=State.PASSED if holds else State.FAILED, reason=between, chance=chance)
+    return _sure_gap(start, rates, gaps, sides) if sides.bound and holds else start
+
+
+def _sure_gap(start: Outcome, rates: Sequence[Rate], gaps: Sequence[Gap], sides: Sides) -> Outcome:
+    """Take a gap's pass back where a bound does not keep the limit, or where a slice rests on too few rows to have one."""
+    fewest = min(min(rate.units) for rate in rates)
+    if fewest < FEWEST_UNITS:
+        reason = f"{start.reason}, but a slice has {fewest} rows that count, and {FEWEST_UNITS} are needed"
+    elif all(gap.chance_beyond is not None and gap.chance_beyond <= 1 - sides.confidence for gap in gaps):
+        return start
+    else:
+        reason = f"{start.reason}, but not surely"
+    return replace(start, state=State.INCONCLUSIVE, reason=reason, chance=None)
 
 
 def _fair(starts: Sequence[Outcome], parts: Sequence[Slice], sides: Sides) -> list[Outcome]:
@@ -206,7 +214,7 @@ def _fair_by(start: Outcome, mine: list[Rate] | str, parts: Sequence[Slice], sid
     ]
     start = replace(start, slices=tuple(shown))
     if not CONDITIONS[start.condition].compares or len(parts) < 2:
-        return _of_rates(start, mine, parts, sides.confidence)
+        return _of_rates(start, mine, parts, sides)
     theirs = None if sides.first else _their_gap(start, parts, sides)
     rows = sum(len(part.rows) for part in parts)
     return _compared(start, 0, fairness.gap(start.metric, mine, sides.plan), theirs, rows, sides)

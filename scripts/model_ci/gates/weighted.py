@@ -5,9 +5,13 @@ once; what has no such form is asked resample by resample.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from model_ci.gates.outputs import class_count
+
 if TYPE_CHECKING:
+    from model_ci.gates.confusion import OfMatrices
     from model_ci.gates.outputs import Outputs
     from model_ci.types import Array
 
@@ -43,20 +47,73 @@ def r2(truth: "Array", predicted: "Array") -> Weighted:
     return values
 
 
-def by_counts(outputs: "Outputs", score: Callable[..., float]) -> Weighted:
-    """Return a metric of labels, asked about the weighted cells of the confusion matrix instead of every row."""
+_ADDED: Final = 0.5  # rows to a cell of the table of what both models say of a class (Agresti and Min 2005)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smoothing:
+    """Rows that are added to resamples of labels, so that a cell which no row is in counts as rare and not as impossible.
+
+    Of each class half a row on average is added for each case: both models right, one of them, none. `side` tells which model's
+    labels these are; both sides add the same rows. With `each`, every class gets so much, for metrics that weigh all classes alike;
+    otherwise the classes share it.
+    """
+
+    side: int
+    each: bool
+
+
+def by_counts(outputs: "Outputs", score: "OfMatrices", smoothing: Smoothing | None = None) -> Weighted:
+    """Return a metric of labels, asked about the weighted confusion matrices instead of every row."""
     import numpy as np
 
-    pairs = np.stack([outputs.truth, outputs.labels])
-    cells, cell_of_row = np.unique(pairs, axis=1, return_inverse=True)
-    members = np.zeros((len(outputs.truth), cells.shape[1]))
-    members[np.arange(len(outputs.truth)), cell_of_row.ravel()] = 1
+    truth, labels = outputs.truth.astype(int), outputs.labels.astype(int)
+    many = class_count(outputs)
+    cells, cell_of_row = np.unique(truth * many + labels, return_inverse=True)
+    members = np.zeros((len(truth), len(cells)))
+    members[np.arange(len(truth)), cell_of_row.ravel()] = 1
+    added = _added(outputs, many, smoothing) if smoothing else None
 
     def values(weights: "Array") -> "Array":
-        counts = weights @ members
-        return np.array([score(cells[0][w > 0], cells[1][w > 0], sample_weight=w[w > 0]) for w in counts])
+        matrices = np.zeros((len(weights), many * many))
+        matrices[:, cells] = weights @ members
+        if added:
+            matrices += added(len(weights))
+        return score(matrices.reshape(-1, many, many))
 
     return values
+
+
+def of_each(score: Callable[..., float]) -> "OfMatrices":
+    """Return scikit-learn's function of labels as one of many confusion matrices: each is rows with weights."""
+    import numpy as np
+
+    def value(matrix: "Array") -> float:
+        truth, labels = matrix.nonzero()
+        return score(truth, labels, sample_weight=matrix[truth, labels])
+
+    return lambda matrices: np.array([value(matrix) for matrix in matrices])
+
+
+def _added(outputs: "Outputs", many: int, smoothing: Smoothing) -> "Callable[[int], Array]":
+    """Return what draws the added rows of so many resamples: the same for both models, as each is asked about the same ones."""
+    import numpy as np
+
+    counts = np.bincount(outputs.truth.astype(int), minlength=many)
+    means = np.where(counts, _ADDED * (1 if smoothing.each else counts / counts.sum()), 0)
+    classes = np.arange(many)
+    labels = np.stack([classes, (classes + 1) % many])  # right, and wrong
+    generator = np.random.default_rng(0)
+
+    def draw(resamples: int) -> "Array":
+        drawn = generator.poisson(means, size=(resamples, 2, 2, many))
+        of_side = drawn.sum(axis=2 - smoothing.side)  # (resamples, right or wrong, classes)
+        matrices = np.zeros((resamples, many * many))
+        for right in (0, 1):
+            matrices[:, classes * many + labels[right]] += of_side[:, right]
+        return matrices
+
+    return draw
 
 
 def roc_auc(truth: "Array", scores: "Array") -> Weighted:
@@ -203,6 +260,20 @@ def row_losses(name: str, outputs: "Outputs") -> "tuple[Array, bool] | None":
     if name == "brier_score" and probabilities.shape[1] == 2:
         return (truth - probabilities[:, 1]) ** 2, False
     return None
+
+
+def row_influence(name: str, outputs: "Outputs") -> "Array | None":
+    """Return what each row adds to a metric, up to a constant; None where it is no mean of rows, or near one."""
+    import numpy as np
+
+    if losses := row_losses(name, outputs):
+        each, root = losses
+        return each / (2 * np.sqrt(each.mean())) if root and each.any() else each
+    if name != "r2":
+        return None
+    distances = (outputs.truth - outputs.truth.mean()) ** 2
+    errors, spread = (outputs.truth - outputs.labels) ** 2, distances.mean()
+    return (errors.mean() / spread * distances - errors) / spread if spread else None
 
 
 _Loss = Callable[[Any, Any, Any], Any]

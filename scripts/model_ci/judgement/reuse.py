@@ -46,6 +46,11 @@ def _branch(config: Config, *, everywhere: bool) -> Branch | None:
     return branch if everywhere or branch.is_local() else None
 
 
+def level_of(confidence: float, challenger: int) -> float:
+    """Return with which chance the k-th challenger on a holdout may err."""
+    return (1 - confidence) / (challenger * (challenger + 1))
+
+
 def adjusted(config: Config, reuse: Reuse) -> Config:
     """Return the configuration whose confidence leaves the k-th challenger (1 - confidence) / (k (k + 1)) to err by.
 
@@ -54,7 +59,7 @@ def adjusted(config: Config, reuse: Reuse) -> Config:
     sure = config.evaluate.uncertainty
     if sure.reuse != "adjust" or reuse.challengers is None:
         return config
-    level = (1 - sure.confidence) / (reuse.challengers * (reuse.challengers + 1))
+    level = level_of(sure.confidence, reuse.challengers)
     # Beyond the outermost resample nothing is known: bounds that hold more surely take more of them.
     resamples = min(max(sure.resamples, math.ceil(2 / level)), _MOST_RESAMPLES)
     sure = replace(sure, confidence=1 - level, resamples=max(resamples, sure.resamples))

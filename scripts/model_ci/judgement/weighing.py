@@ -9,7 +9,8 @@ from model_ci import entrypoint
 from model_ci.config import Config, Gate
 from model_ci.errors import UserCodeError
 from model_ci.gates import gate, own, sliced, slices
-from model_ci.gates.comparison import Difference, Resampling, differences
+from model_ci.gates.comparison import Resampling, differences
+from model_ci.gates.estimate import Estimate
 from model_ci.gates.fairness import FAIRNESS
 from model_ci.gates.fitness import one_class
 from model_ci.gates.metrics import MEASURED, Metric, predicted
@@ -17,7 +18,7 @@ from model_ci.gates.outputs import Outputs, Scores, read_only
 from model_ci.gates.plausibility import share_in_order
 from model_ci.gates.quality import RESAMPLES, Quality
 from model_ci.gates.quality import measure as measure_quality
-from model_ci.gates.reading import read, whole
+from model_ci.gates.reading import read, read_all, whole
 from model_ci.judgement.blocks import blocks
 from model_ci.judgement.named import greater_is_better
 from model_ci.judgement.sides import Side
@@ -63,7 +64,7 @@ def weigh(  # noqa: PLR0913 - both models, and what they are judged by
     outcomes = gate.judge(
         config.evaluate.gates, challenger.scores, theirs, compared, lower,
         sliced=_sliced(config, rows, metrics, challenger, champion, plan, lower) if enough else _unsliced(config, lower),
-        confidence=sure.confidence,
+        confidence=sure.confidence, absolute=_absolute(config, metrics, challenger, plan) if enough else None,
     )  # fmt: skip
     if meaningless:
         outcomes = [_failed(o, meaningless) if o.by or o.metric in metrics else o for o in outcomes]
@@ -141,6 +142,7 @@ def _sliced(  # noqa: PLR0913, PLR0917 - what is judged, and all that it is judg
         plan=plan,
         confidence=config.evaluate.uncertainty.confidence,
         incomparable=champion.scores.incomparable if champion else None,
+        bound=config.evaluate.uncertainty.absolute == "bound",
     )
     by_slices = [g for g in config.evaluate.gates if g.by]
     return {
@@ -191,9 +193,25 @@ def _compare(
     return gate.Comparisons(differences=compared_metrics, rows=rows, confidence=confidence, blocks=plan.many)
 
 
+def _absolute(config: Config, wanted: Mapping[str, Metric], challenger: Side, plan: Resampling) -> gate.Absolute | None:
+    """Estimate the metrics that a gate holds to `min` or `max` on all rows; the model may be one that cannot be asked."""
+    if challenger.outputs is None:
+        return None
+    held = [g.metric for g in config.evaluate.gates if not g.by and not all(c.compares for c in g.conditions)]
+    named = [wanted[name] for name in dict.fromkeys(held) if name in wanted]
+    readings = read_all(named, challenger.outputs, [whole(len(challenger.outputs.truth))], plan)
+    sure = config.evaluate.uncertainty
+    return gate.Absolute(
+        estimates={reading.metric: reading.alone(0) for reading in readings},
+        rows=len(challenger.outputs.truth),
+        confidence=sure.confidence,
+        bound=sure.absolute == "bound",
+    )
+
+
 def _from_quality(
     named: Mapping[str, Metric], mine: Outputs | None, theirs: Quality, plan: Resampling
-) -> dict[str, Difference]:
+) -> dict[str, Estimate]:
     all_rows = [whole(len(mine.truth) if mine else 0)]
     readings = {name: read(metric, mine, all_rows, plan) for name, metric in named.items()}
     by_metric = {name: reading.less(theirs.read(name, None, [None], plan), 0) for name, reading in readings.items()}

@@ -85,6 +85,13 @@ def number(value: float | None) -> str:
     return f"{value:.4f}" if 0.001 <= abs(value) < 1000 or value == 0 else f"{value:.4g}"
 
 
+def ordinal(value: int) -> str:
+    """Write a rank: 1st, 2nd, 11th."""
+    last = value % 100
+    ending = "th" if last in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(value % 10, "th")
+    return f"{value:,}{ending}"
+
+
 def describe_finding(finding: "Finding") -> str:
     """Return where a finding is and what is wrong, in a sentence."""
     return ": ".join(text for text in (finding["where"], finding["what"]) if text)

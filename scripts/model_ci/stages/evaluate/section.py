@@ -12,6 +12,7 @@ from model_ci.report.blocks import (
     describe_condition,
     describe_gate,
     number,
+    ordinal,
     sentence,
 )
 from model_ci.terms import State
@@ -76,7 +77,7 @@ def _judged_on(section: "EvaluateSection") -> str:
     if holdout["challengers"] is None:
         return f"{text} How many challengers were judged on these rows before is not known: {holdout['uncounted']}."
     if holdout["challengers"] > 1:
-        text += f" {holdout['challengers']} different challengers were judged on these rows."
+        text += f" This is the {ordinal(holdout['challengers'])} model judged on these rows."
     return text
 
 
@@ -117,16 +118,21 @@ def _slices(gate: "Gate") -> Table:
 
 def _slice(part: "Slice", *, compares: bool) -> list[str]:
     """Return a slice's row; the bounds are of the difference where that is judged, else of the value itself."""
-    value = number(part["challenger"])
-    if not compares and part["interval"]:
-        value += f" [{number(part['interval'][0])}, {number(part['interval'][1])}]"
+    value = _bounded(part, compares=compares)
     rows, champion = number(part["rows"]), number(part["champion"])
     return [part["slice"], rows, champion, value, _difference(part, compares=compares), _result(part)]
 
 
+def _bounded(gate: "Gate | Slice", *, compares: bool) -> str:
+    """Return the model's value, with its bounds where they are its own."""
+    value, bounds = number(gate["challenger"]), None if compares else gate["interval"]
+    return f"{value} [{number(bounds[0])}, {number(bounds[1])}]" if bounds else value
+
+
 def _compared(gates: "Sequence[Gate]") -> int:
     """Count the tests: each slice that is judged is one, and so is a gap between slices."""
-    tests = [test for gate in gates for test in ([gate] if _is_one_test(gate) else gate["slices"])]
+    judged = [gate for gate in gates if gate["by"] or compares(gate["condition"])]
+    tests = [test for gate in judged for test in ([gate] if _is_one_test(gate) else gate["slices"])]
     return sum(bool(test["interval"]) for test in tests)
 
 
@@ -144,7 +150,7 @@ def _how_sure(drawn: "EvaluateComparison", compared: int) -> str:
         else ""
     )
     return (
-        f"Bounds of a difference are from {number(drawn['resamples'])} paired resamples{blocks}; "
+        f"Bounds are from {number(drawn['resamples'])} paired resamples{blocks}, or exact where there is a formula; "
         f"each holds with {drawn['confidence']:.0%} confidence.{several}"
     )
 
@@ -153,7 +159,7 @@ def _gate(gate: "Gate") -> list[str]:
     return [
         f"{gate['metric']} by {gate['by']}" if gate["by"] else gate["metric"],
         number(gate["champion"]),
-        number(gate["challenger"]),
+        _bounded(gate, compares=compares(gate["condition"])),
         _difference(gate, compares=compares(gate["condition"])),
         describe_condition(gate),
         _result(gate),

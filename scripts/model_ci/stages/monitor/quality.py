@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from model_ci.frozen import dataclass
-from model_ci.gates.comparison import FEWEST, Resampling, ready
+from model_ci.gates.comparison import Resampling
 from model_ci.gates.metrics import Metric
 from model_ci.gates.outputs import Outputs
+from model_ci.gates.reading import read, whole
 from model_ci.production.truth import classes
 from model_ci.serving import classes as naming
 from model_ci.stages.monitor.window import Spans
@@ -72,14 +73,9 @@ def outputs(rows: "pl.DataFrame", truth: str, known: Sequence[str], positive: in
     return Outputs(truth=real, labels=labels, probabilities=chances)
 
 
-def interval(metric: Metric, outputs: Outputs, plan: Resampling, confidence: float) -> tuple[float, float] | None:
+def interval(metric: Metric, answers: Outputs, plan: Resampling, confidence: float) -> tuple[float, float] | None:
     """Return the bounds that the metric lies above, and below, each with this confidence; None where there are none."""
-    import numpy as np
-
-    ask = ready(metric, outputs)
-    drawn = np.concatenate([ask(weights) for weights in plan.weights(len(outputs.truth))])
-    finite = drawn[np.isfinite(drawn)]
-    if len(finite) < FEWEST * len(drawn):
+    estimate = read(metric, answers, [whole(len(answers.truth))], plan).alone(0)
+    if estimate is None or estimate.too_few or estimate.lacking_resamples(confidence):
         return None
-    low, high = np.quantile(finite, [1 - confidence, confidence], method="weibull")
-    return float(low), float(high)
+    return estimate.interval(confidence)
