@@ -8,7 +8,7 @@ import io
 import re
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -30,7 +30,7 @@ class _Patient(io.FileIO):
 class Output(io.TextIOWrapper):
     """A text stream that writes whole lines, in which nothing acts; `command` writes a line that may."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: TextIO) -> None:
         raw = _Patient(stream.fileno(), "wb", closefd=False)
         super().__init__(io.BufferedWriter(raw), stream.encoding, "backslashreplace", line_buffering=True)
         self._control = _CONTROL_OR_COLOR if self.isatty() else _CONTROL
@@ -65,7 +65,7 @@ def inert(text: str, control: re.Pattern[str] = _CONTROL) -> str:
     return _COMMAND.sub(lambda match: f"{match[0]} ", text)
 
 
-def guarded(stream: Any) -> Output | None:
+def guarded(stream: TextIO | None) -> Output | None:
     """Return a guarded stream in place of one of the process; None where the process has none."""
     return None if stream is None else Output(stream)
 
