@@ -67,6 +67,8 @@ def _frozen(kind: type[T]) -> type[T]:
     own = vars(kind).keys()
     made = dataclasses.dataclass(init=False, repr=False, eq=False, match_args=False, kw_only=True)(kind)
     fields = dataclasses.fields(made)  # type: ignore[arg-type]
+    if odd := [f.name for f in fields if not (f.init and f.compare and f.hash is None)]:
+        raise TypeError(f"{kind.__qualname__}: {', '.join(odd)}: use the standard library's dataclass for such a field")
     required = (f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING)
     shared = {**_METHODS, "__annotated__": frozenset(f.name for f in fields), "__required__": frozenset(required)}
     for name, value in shared.items():

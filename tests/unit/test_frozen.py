@@ -72,5 +72,15 @@ def test_nothing_can_be_assigned_or_deleted(kind: type) -> None:
         del value.a
 
 
+def test_a_field_that_would_be_treated_otherwise_is_refused() -> None:
+    with pytest.raises(TypeError, match="Odd: a: use the standard library's dataclass"):
+
+        @frozen.dataclass(frozen=True, kw_only=True)
+        class Odd:
+            """A class with a field that equality leaves out."""
+
+            a: int = dataclasses.field(default=1, compare=False)
+
+
 def test_equal_values_have_equal_hashes() -> None:
     assert hash(Ours(a=1, c=())) == hash(Ours(a=1, c=()))  # type: ignore[arg-type]
