@@ -1,22 +1,39 @@
 """Which run an invocation goes on with, and whether it can."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
+from model_ci.config import Config
 from model_ci.errors import ConfigError
+from model_ci.pipeline.invocation import Invocation
 from model_ci.pipeline.surroundings import CODE, ENVIRONMENT, MODULES
 from model_ci.run import Run, command_for, named, runs_of
 from model_ci.stages import STAGES, Stage
 from model_ci.terms import Verdict
 
-if TYPE_CHECKING:
-    from model_ci.pipeline.decision import Decider
-
 _ITS_OWN: Final = ("train section", CODE, MODULES)  # a model whose run is named keeps its own
 _SINCE: Final = ("champion", ENVIRONMENT)  # whoever is champion by now, and whatever this job has installed
 
 
-def choose(decider: "Decider") -> Run | None:
+class Decisions(Protocol):
+    """What is asked about an invocation and its stages to choose the run to go on with."""
+
+    config: Config
+    invocation: Invocation
+    line: str | None
+    stages: list[Stage]
+
+    def unchanged(self, stage: Stage, run: Run) -> bool:
+        """Whether the run's section of the stage is what running it now would give."""
+
+    def changed(self, stage: Stage, run: Run, leave: Sequence[str] = ()) -> list[str]:
+        """Say in words what the stage depends on and what is not as it was when it ran."""
+
+    def left_out(self, stage: Stage) -> bool:
+        """Whether the stage does not run here, whatever comes before it."""
+
+
+def choose(decider: Decisions) -> Run | None:
     """Return the run to go on with: the named one, or the newest of this model and file; none for an operation.
 
     A newer run that adds nothing current to an older one is passed over: an invocation that was refused or killed
@@ -51,7 +68,7 @@ def choose(decider: "Decider") -> Run | None:
     return chosen
 
 
-def require_needs(decider: "Decider", run: Run | None) -> None:
+def require_needs(decider: Decisions, run: Run | None) -> None:
     """Raise ConfigError for a stage that needs another which neither ran nor is about to."""
     missing = [name for name in _needed(decider.stages) if run is None or run.section(name) is None]
     if not missing:
@@ -69,7 +86,7 @@ def require_needs(decider: "Decider", run: Run | None) -> None:
     )
 
 
-def require_current(decider: "Decider", run: Run | None) -> None:
+def require_current(decider: Decisions, run: Run | None) -> None:
     """Raise ConfigError for a stage that would judge what is no longer made so, unless its run was named.
 
     Even a run that was named is not judged on other rows than it was made for.
@@ -118,14 +135,14 @@ def _closure(names: Sequence[str], run: Run | None) -> set[str]:
     return missing.union(*(_closure(STAGES[name].needs, run) for name in missing))
 
 
-def _chain(decider: "Decider") -> list[Stage]:
+def _chain(decider: Decisions) -> list[Stage]:
     """Return the stages by which runs are compared: what runs now, and what that needs."""
     names = {stage.name for stage in decider.stages if not (stage.always or decider.left_out(stage))}
     names |= set(_needed(decider.stages))
     return [stage for stage in STAGES.values() if stage.name in names]
 
 
-def _current(decider: "Decider", run: Run, chain: Sequence[Stage]) -> list[tuple[str, str]]:
+def _current(decider: Decisions, run: Run, chain: Sequence[Stage]) -> list[tuple[str, str]]:
     """Identify the leading sections that the run holds and that need not be made anew."""
     coming = {stage.name for stage in decider.stages}
     judged = coming | {need for stage in decider.stages for need in stage.of_now}
