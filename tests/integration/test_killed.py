@@ -81,7 +81,10 @@ def kept(before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]) ->
 def test_killed_at_each_step_the_next_run_goes_on(project: Any, runner: "subprocess.Popen[str]") -> None:
     kills, code = 0, -signal.SIGKILL
     while code == -signal.SIGKILL:
-        project.configure(train={"parameters": {"C": 1.0 + kills / 1000}})
+        # champion and challenger rank the few rows alike, which is too little to compare them by
+        project.configure(
+            train={"parameters": {"C": 1.0 + kills / 1000}}, evaluate={"uncertainty": {"inconclusive": "pass"}}
+        )
         before = records(project.root)
         code = run(runner, kills + 1)
         after = records(project.root)

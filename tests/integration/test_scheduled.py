@@ -50,7 +50,10 @@ def checked_long_ago(folder: Path) -> None:
     """Let the platform's repository begin with the record of a check that ran a year ago."""
     name = "20250101T050000000Z-0a1b2c3d"
     section = {"at": "2025-01-01T05:00:00Z", "retrain": False, "causes": [], "resets": False}
-    record = {"run_id": name, "trigger": {"reason": None}, "stages": {"retrain": section}}
+    record = {
+        "run_id": name, "trigger": {"reason": None}, "stages": {"retrain": section}, "model": {"name": "shop"},
+        "config": {"file": "model-ci.yaml", "folder": ""},
+    }  # fmt: skip
     file = folder / "before" / "runs" / name / "run.json"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(record))

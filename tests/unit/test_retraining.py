@@ -226,7 +226,8 @@ def write(root: Path, name: str, record: Any) -> None:
 def test_a_damaged_record_is_an_error_and_none_a_first_run(tmp_path: Path) -> None:
     branch = Branch(root=tmp_path, name="model-ci/records", remote="origin")
     config: Any = SimpleNamespace(root=tmp_path, file="model-ci.yaml", model=SimpleNamespace(name="shop"))
-    assert history.read(config, branch, besides="x", remote_needed=False) == History(decisions=[], trainings=[])
+    run: Any = SimpleNamespace(id="x", record={"config": {"folder": ""}})
+    assert history.read(config, run, branch, remote_needed=False) == History(decisions=[], trainings=[])
     write(tmp_path, "20260101T000000000Z-aa", '{"run_id": ')
     with pytest.raises(ServiceError, match=r"20260101T000000000Z-aa/run\.json: cannot be read"):
-        history.read(config, branch, besides="x", remote_needed=False)
+        history.read(config, run, branch, remote_needed=False)

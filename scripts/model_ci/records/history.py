@@ -12,7 +12,7 @@ from model_ci.config import Config, Retrain
 from model_ci.errors import ConfigError, ServiceError
 from model_ci.frozen import dataclass
 from model_ci.git import Branch
-from model_ci.run import RECORD, RUNS, belongs
+from model_ci.run import RECORD, RUNS, Run, belongs
 
 if TYPE_CHECKING:
     from model_ci.record_types import Record
@@ -74,11 +74,12 @@ class History:
                 yield training.at, True, False
 
 
-def read(config: Config, branch: Branch, *, besides: str, remote_needed: bool) -> History:
-    """Read the history of the model but for the run `besides`; no branch means a first run.
+def read(config: Config, run: Run, branch: Branch, *, remote_needed: bool) -> History:
+    """Read what was before `run`, of the same model, file and folder; no branch means a first run.
 
     Raises ServiceError when a record on the branch is damaged, or the remote does not answer and `remote_needed`.
     """
+    folder = run.record["config"]["folder"]
     files = {file.parent.name: file for file in sorted((config.root / RUNS).glob(f"*/{RECORD}"))}
     with tempfile.TemporaryDirectory(prefix="model-ci-history-") as scratch:
         try:
@@ -88,8 +89,8 @@ def read(config: Config, branch: Branch, *, besides: str, remote_needed: bool) -
                 raise
         for file in sorted((Path(scratch) / "runs").glob(f"*/{RECORD}")):
             files[file.parent.name] = file
-        read = (_record(file, branch.name) for name, file in sorted(files.items()) if name != besides)
-        records = [record for record in read if belongs(record, config)]
+        read = (_record(file, branch.name) for name, file in sorted(files.items()) if name != run.id)
+        records = [record for record in read if belongs(record, config) and record["config"]["folder"] == folder]
     decisions = sorted((d for r in records for d in _decision(r)), key=lambda d: d.at)
     trainings = sorted((t for r in records for t in _training(r)), key=lambda t: t.at)
     return History(decisions=decisions, trainings=trainings)

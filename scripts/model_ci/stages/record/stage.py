@@ -57,7 +57,7 @@ def _overdue(config: Config, run: Run, branch: Branch) -> Iterator[Finding]:
     if not config.retrain.interval or run.section("retrain"):
         return
     try:
-        past = history.read(config, branch, besides=run.id, remote_needed=run.in_ci)
+        past = history.read(config, run, branch, remote_needed=run.in_ci)
         yield from overdue.find(config.retrain, past, history.now(config.retrain))
     except (ConfigError, ServiceError) as error:
         yield overdue.unseen(f"nobody knows when it ran last: {error}")

@@ -75,7 +75,7 @@ def run(config: Config, run: Run) -> Result:
 
 def _past(config: Config, run: Run) -> "History":
     branch = Branch(root=config.root, name=config.record.branch, remote=config.record.remote)
-    return history.read(config, branch, besides=run.id, remote_needed=run.in_ci)
+    return history.read(config, run, branch, remote_needed=run.in_ci)
 
 
 def _state(config: Config, run: Run, past: "History", champion: "Version | None") -> causes.Situation:
