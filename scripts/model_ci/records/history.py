@@ -123,6 +123,7 @@ def _record(file: Path, branch: str) -> "Record":
             record["trigger"]["reason"],
             record["model"]["name"],
             record["config"]["file"],
+            record["config"]["folder"],
         )
         [*_decision(record), *_training(record)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
