@@ -1,9 +1,9 @@
 """What a metric rests on: the rows without which it has no value, and what each row adds to it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from model_ci.frozen import dataclass
 from model_ci.gates.outputs import Outputs, class_count, class_name
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from model_ci.frozen import dataclass
 from model_ci.gates.estimate import Estimate
 from model_ci.gates.outputs import Outputs
 

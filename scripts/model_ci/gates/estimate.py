@@ -1,8 +1,9 @@
 """A value, or a difference of two, with its bounds and p-values: from resamples, from moments, or by an exact formula."""
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from model_ci.frozen import dataclass
 
 if TYPE_CHECKING:
     from model_ci.types import Array

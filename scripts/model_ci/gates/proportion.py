@@ -1,9 +1,9 @@
 """Shares of rows: how often a model is right, and by how much more often than another on the same rows."""
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
+from model_ci.frozen import dataclass
 from model_ci.gates.estimate import Estimate
 
 _STEPS: Final = 60  # of bisection: to 1e-18
