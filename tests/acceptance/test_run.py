@@ -1,8 +1,10 @@
 """`model-ci run` through its front door: every verdict, what is skipped, what is left out."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -384,3 +386,15 @@ def test_every_stage_keeps_to_the_threads_also_in_a_process_that_has_them_alread
         answer = command(project.root, "run", "--stages", "train,evaluate")
     assert answer.code == 0, answer.text
     assert json.loads(seen.read_text()) == [1]
+
+
+@pytest.mark.parametrize("folder", ["", "teams/a", ".models"])
+def test_the_record_names_the_folder_below_the_top(project: Any, command: Command, tmp_path: Path, folder: str) -> None:
+    place = tmp_path / "repository" / folder
+    shutil.copytree(project.root, place, ignore=shutil.ignore_patterns(".git", ".model-ci"))
+    subprocess.run(["git", "init", "-q", "."], cwd=tmp_path / "repository", check=True)
+    assert command(place, "run", "--stages", "check-data").code == 0
+    (record,) = (place / ".model-ci" / "runs").glob("*/run.json")
+    assert json.loads(record.read_text())["config"] | {"values": None} == {
+        "file": "model-ci.yaml", "folder": folder, "values": None,
+    }  # fmt: skip

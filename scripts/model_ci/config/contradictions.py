@@ -1,11 +1,14 @@
 """What a schema cannot say: keys that need or exclude each other."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from model_ci.config.conditions import CONDITIONS, Judged
 from model_ci.schema import Path_
 from model_ci.terms import Fairness, TargetKind, WindowKind
 from model_ci.types import Settings
+
+_CALIBRATION: Final = "expected_calibration_error"
 
 
 def contradictions(values: Settings, given: Settings) -> list[tuple[Path_, str]]:
@@ -67,6 +70,13 @@ def contradictions(values: Settings, given: Settings) -> list[tuple[Path_, str]]
         f"a random holdout has rows of one {by_column} on both sides, so the model would be judged on a {by_column} that it "
         f"knows; set data.holdout to {{by: group, group: {by_column}}}",
     )
+    for i, gate in enumerate(given["evaluate"].get("gates", ())):
+        need(
+            not (by_column or by_duration) or not _bounds_calibration(gate, unsure["absolute"]),
+            ("evaluate", "gates", i),
+            f"the bounds of {_CALIBRATION} need independent rows, and {'block_column' if by_column else 'block_duration'} "
+            "groups them; gate brier_score or log_loss",
+        )
     judging: dict[Path_, Settings] = {
         ("evaluate",): given["evaluate"],
         ("monitor", "quality"): given.get("monitor", {}).get("quality", {}),
@@ -171,3 +181,9 @@ def _unfit(environment: Settings) -> Iterator[tuple[Path_, str]]:
             yield (target,), "'role' is missing; name the role that SageMaker takes to run the image"
         if own["serverless"] and most is not None:
             yield (target, "autoscaling", "max_replicas"), "is only for machines; a serverless variant scales by itself"
+
+
+def _bounds_calibration(gate: Settings, absolute: str) -> bool:
+    """Whether a gate judges the calibration error by bounds."""
+    compares = any(gate.get(name) is not None for name, condition in CONDITIONS.items() if condition.compares)
+    return gate.get("metric") == _CALIBRATION and bool(compares or gate.get("by") or absolute == "bound")

@@ -5,9 +5,9 @@ once; what has no such form is asked resample by resample.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from model_ci.frozen import dataclass
 from model_ci.gates.outputs import class_count
 
 if TYPE_CHECKING:

@@ -47,8 +47,8 @@ class Surroundings:
     @property
     def folder(self) -> str:
         """The configuration's folder below the checkout's top; empty at the top and outside a repository."""
-        root = self.config.root.resolve()
-        return root.relative_to(self.checkout.top).as_posix().removeprefix(".") if root != self.checkout.top else ""
+        folder = self.config.root.resolve().relative_to(self.checkout.top.resolve())
+        return "" if folder == Path() else folder.as_posix()
 
     def inputs(self, stage: Stage, run: Run) -> dict[str, Any]:
         """Return what the stage's result may depend on; nothing for a stage that runs no code of the user."""
