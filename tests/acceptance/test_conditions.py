@@ -52,3 +52,18 @@ def test_fairness_without_a_slice_of_enough_rows_fails_the_gate(project: Any, co
     answer = command(project.root, "run", "--stages", "train,evaluate")
     assert answer.code == 3, answer.text
     assert "slices are too small to judge" in answer.out
+
+
+def test_a_limit_that_the_value_keeps_and_its_bound_does_not_is_shown(project: Any, command: Command) -> None:
+    gate = {"metric": "roc_auc", "min": 0.5}
+    project.configure(evaluate={"gates": [gate]})
+    assert "but not surely" not in command(project.root, "run", "--stages", "train,evaluate").out
+    (judged,) = project.record()["stages"]["evaluate"]["gates"]
+    between = (judged["interval"][0] + judged["challenger"]) / 2
+    project.configure(evaluate={"gates": [{**gate, "min": between}]})
+    answer = command(project.root, "run", "--stages", "train,evaluate")
+    assert answer.code == 0, answer.text
+    assert "passed, but not surely" in answer.out
+    strict = command(project.root, "run", "--stages", "train,evaluate", "--set", "evaluate.uncertainty.absolute=bound")
+    assert strict.code == 3, strict.text
+    assert "passed, but not surely" not in strict.out

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from model_ci.config.conditions import CONDITIONS, compares
+from model_ci.gates.condition import ROUNDING
 from model_ci.report.blocks import (
     Bar,
     Block,
@@ -162,8 +163,16 @@ def _gate(gate: "Gate") -> list[str]:
         _bounded(gate, compares=compares(gate["condition"])),
         _difference(gate, compares=compares(gate["condition"])),
         describe_condition(gate),
-        _result(gate),
+        _result(gate) + (", but not surely" if _unsure(gate) else ""),
     ]
+
+
+def _unsure(gate: "Gate") -> bool:
+    """Whether a value passes its limit while its bound does not."""
+    condition, bounds, limit = CONDITIONS.get(gate["condition"]), gate["interval"], gate["limit"]
+    if gate["state"] != State.PASSED or condition is None or condition.compares or bounds is None or limit is None:
+        return False
+    return min(condition.sign * bound for bound in bounds) < condition.sign * limit - ROUNDING
 
 
 def _bar(gate: "Gate", metrics: "Mapping[str, EvaluateMetric]") -> Bar | None:
